@@ -1,0 +1,62 @@
+"""What a synthetic image must be able to say about itself, wherever it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SYNTHETIC_MARK = "SYNTHETIC"
+"""First word of every synthetic image's name and of its corner annotation."""
+
+DISCLAIMER = (
+    "Made by a network trained on simulated patients: for research and demonstration, "
+    "not for clinical decisions."
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How an image was made.
+
+    ``inputs`` holds one mapping per input with at least ``sequence``, ``name`` and
+    ``synthetic``; ``understood`` is the prompt's meaning as shown to the user.
+    """
+
+    synthetic: bool
+    kind: str = "image"
+    sequence: str | None = None
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    prompt: str = ""
+    understood: str = ""
+    bundle: str = ""
+    bundle_version: str = ""
+    bundle_hash: str = ""
+    seed: int = 0
+    device: str = ""
+    dtype: str = ""
+    software: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        plain = asdict(self)
+        plain["inputs"] = [dict(item) for item in self.inputs]
+        plain["warnings"] = list(self.warnings)
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """The inverse of :meth:`to_dict`; unknown keys are ignored."""
+        known = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
+        known["inputs"] = tuple(dict(item) for item in known.get("inputs", ()))
+        known["warnings"] = tuple(known.get("warnings", ()))
+        return cls(**known)
+
+    def summary(self) -> str:
+        """One line for headers and corner annotations."""
+        if not self.synthetic:
+            return "Real image"
+        sources = " + ".join(str(item.get("sequence", "?")) for item in self.inputs)
+        model = f"{self.bundle} {self.bundle_version} [{self.bundle_hash[:12]}]"
+        return f"{SYNTHETIC_MARK} {self.sequence} from {sources} by {model}"

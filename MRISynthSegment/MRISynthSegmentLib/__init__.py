@@ -1,0 +1,1 @@
+"""The engine of MRISynthSegment: structures on real and synthetic images."""

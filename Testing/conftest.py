@@ -1,0 +1,32 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from MRISynthLib.volume import Volume, matrix_from_parts
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real scans used for evaluation only; absent on users' machines."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("MRISYNTH_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("needs the real test scans (set MRISYNTH_TEST_DATA to their folder)")
+    return folder
+
+
+@pytest.fixture
+def small_volume() -> Volume:
+    """A random oblique volume, 6 slices of 20 x 24."""
+    angle = np.deg2rad(12)
+    rotation = np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    )
+    voxels = np.random.default_rng(0).uniform(0, 900, (6, 20, 24)).astype(np.float32)
+    matrix = matrix_from_parts((0.9, 0.9, 4.0), rotation, (-10.0, 22.0, -35.0))
+    return Volume(voxels, matrix, sequence="T1w", name="T1w test")

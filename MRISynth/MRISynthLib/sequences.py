@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .recognition import CONFIDENT, Recognition, recognise_parts
+from .wording import Wording, compose, normalise, read
+
+if TYPE_CHECKING:
+    from .volume import Volume
+
+__all__ = [
+    "CONFIDENT",
+    "SEQUENCES",
+    "SEQUENCE_NAMES",
+    "Recognition",
+    "SequenceInfo",
+    "canonical_name",
+    "nearest_names",
+    "recognise",
+    "sequence_of",
+]
 
 
 @dataclass(frozen=True)
@@ -10,7 +30,8 @@ class SequenceInfo:
     """One entry of the vocabulary.
 
     ``contrast_agent`` and ``fat_suppressed`` say what the name itself promises;
-    ``aliases`` are lower-case words and phrases of users, files and scanners.
+    ``aliases`` are lower-case words and phrases of users, files and scanners. They are examples:
+    :mod:`MRISynthLib.wording` reads any combination of the words in them.
     """
 
     name: str
@@ -24,22 +45,161 @@ class SequenceInfo:
 SEQUENCES: dict[str, SequenceInfo] = {
     info.name: info
     for info in (
-        SequenceInfo("T1w", "T1-weighted", "T1", aliases=("t1", "t1w", "t1wi", "t1 pre", "mprage")),
-        SequenceInfo("T1w-FS", "T1-weighted, fat-suppressed", "T1", False, True),
-        SequenceInfo("CE-T1w", "T1-weighted, contrast-enhanced", "T1", True, False),
         SequenceInfo(
-            "CE-T1w-FS", "T1-weighted, contrast-enhanced, fat-suppressed", "T1", True, True
+            "T1w",
+            "T1-weighted",
+            "T1",
+            aliases=("t1", "t1w", "t1wi", "t1 pre", "t1 nativ", "t1 ohne km", "mprage", "t1平扫"),
         ),
-        SequenceInfo("T2w", "T2-weighted", "T2", aliases=("t2", "t2w", "t2wi")),
-        SequenceInfo("T2w-FS", "T2-weighted, fat-suppressed", "T2", False, True),
-        SequenceInfo("STIR", "Short-tau inversion recovery", "T2", False, True),
-        SequenceInfo("FLAIR", "Fluid-attenuated inversion recovery", "T2", False, False),
-        SequenceInfo("PDw", "Proton-density-weighted", "PD", False, False),
-        SequenceInfo("DWI", "Diffusion-weighted", "diffusion", False, True),
-        SequenceInfo("ADC", "Apparent diffusion coefficient map", "ADC", False, True),
-        SequenceInfo("CT", "Computed tomography", "CT", False, False),
+        SequenceInfo(
+            "T1w-FS",
+            "T1-weighted, fat-suppressed",
+            "T1",
+            False,
+            True,
+            ("t1 fs", "t1fs", "t1 fat sat", "t1 spir", "t1 fettgesättigt", "t1压脂"),
+        ),
+        SequenceInfo(
+            "CE-T1w",
+            "T1-weighted, contrast-enhanced",
+            "T1",
+            True,
+            False,
+            (
+                "t1c",
+                "t1+c",
+                "t1ce",
+                "t1gd",
+                "t1 post",
+                "cet1",
+                "ce-mri",
+                "vce",
+                "gado",
+                "t1 mit km",
+                "t1 nach kontrastmittel",
+                "增强t1",
+                "t1增强",
+            ),
+        ),
+        SequenceInfo(
+            "CE-T1w-FS",
+            "T1-weighted, contrast-enhanced, fat-suppressed",
+            "T1",
+            True,
+            True,
+            ("t1c fs", "t1 post fs", "t1 km fs", "t1 gd fat sat", "增强t1压脂"),
+        ),
+        SequenceInfo("T2w", "T2-weighted", "T2", aliases=("t2", "t2w", "t2wi", "t2 tse")),
+        SequenceInfo(
+            "T2w-FS",
+            "T2-weighted, fat-suppressed",
+            "T2",
+            False,
+            True,
+            ("t2 fs", "t2fs", "t2 spair", "t2 fat sat", "t2 dixon water", "t2压脂"),
+        ),
+        SequenceInfo(
+            "STIR",
+            "Short-tau inversion recovery",
+            "T2",
+            False,
+            True,
+            ("stir", "tirm", "t2 stir", "short tau inversion recovery", "短反转时间"),
+        ),
+        SequenceInfo(
+            "FLAIR",
+            "Fluid-attenuated inversion recovery",
+            "T2",
+            False,
+            False,
+            ("flair", "t2 flair", "dark fluid", "水抑制"),
+        ),
+        SequenceInfo(
+            "PDw",
+            "Proton-density-weighted",
+            "PD",
+            False,
+            False,
+            ("pd", "pdw", "pdwi", "proton density", "protonendichte", "质子密度"),
+        ),
+        SequenceInfo(
+            "DWI",
+            "Diffusion-weighted",
+            "diffusion",
+            False,
+            True,
+            ("dwi", "diffusion", "diff", "b1000", "弥散", "扩散"),
+        ),
+        SequenceInfo(
+            "ADC",
+            "Apparent diffusion coefficient map",
+            "ADC",
+            False,
+            True,
+            ("adc", "adc map", "apparent diffusion coefficient", "表观扩散系数"),
+        ),
+        SequenceInfo("CT", "Computed tomography", "CT", False, False, ("ct", "planning ct")),
     )
 }
 """Canonical name -> entry, in the order in which faces list them."""
 
 SEQUENCE_NAMES: tuple[str, ...] = tuple(SEQUENCES)
+
+_HARMLESS = frozenset({"map", "planning"})
+
+
+def canonical_name(text: str) -> str | None:
+    """Canonical name of a sequence that ``text`` names and nothing else; None otherwise.
+
+    Case, punctuation and word order do not matter: ``"t1 post FS"`` is ``"CE-T1w-FS"``.
+    """
+    folded = text.strip().casefold()
+    for name in SEQUENCE_NAMES:
+        if folded == name.casefold():
+            return name
+    words = read(text)
+    if words.foreign or words.refused or set(words.unknown) - _HARMLESS:
+        return None
+    return sequence_of(words)
+
+
+def sequence_of(words: Wording) -> str | None:
+    """The one sequence that these words name; None if none, several or an impossible one.
+
+    A contrast agent without a weighting means a T1-weighted image: that is what it is given for.
+    """
+    if len(words.families) > 1 or len(words.contrast) > 1 or len(words.fat) > 1:
+        return None
+    contrast, fat = True in words.contrast, True in words.fat
+    family = words.families[0] if words.families else ("T1" if contrast else None)
+    if family is None or (contrast and family != "T1") or (family == "STIR" and False in words.fat):
+        return None
+    return compose(family, contrast, fat)
+
+
+def nearest_names(text: str, n: int = 3) -> list[str]:
+    """The ``n`` canonical names most like ``text``, best first."""
+    wanted = normalise(text)
+    candidates = [wanted, *wanted.split()]
+    words = read(text)
+
+    def likeness(info: SequenceInfo) -> float:
+        spellings = [normalise(info.name), info.name.casefold(), *map(normalise, info.aliases)]
+        score = max(
+            difflib.SequenceMatcher(None, candidate, spelling).ratio()
+            for candidate in candidates or [""]
+            for spelling in spellings
+        )
+        score += info.name in {compose(family, False, False) for family in words.families}
+        score += 0.5 * (True in words.contrast and info.contrast_agent)
+        score += 0.5 * (True in words.fat and info.name.endswith("-FS"))
+        return score
+
+    return [i.name for i in sorted(SEQUENCES.values(), key=likeness, reverse=True)][:n]
+
+
+def recognise(volume: Volume) -> Recognition:
+    """Which sequence ``volume`` is, from its DICOM attributes first and its names second."""
+    if volume.sequence in SEQUENCES:
+        return Recognition(volume.sequence, 1.0, f"The image says that it is {volume.sequence}.")
+    return recognise_parts(volume.acquisition, volume.name)

@@ -1,0 +1,363 @@
+"""Model bundles: finding, verifying, loading and writing them.
+
+A bundle is a folder in the layout of a MONAI Bundle::
+
+    configs/metadata.json      what the model takes and makes, what it was trained on
+    configs/inference.json     "network_def" and how to run it
+    models/model.safetensors   or model-00001-of-00002.safetensors and so on
+    docs/README.md             the model card
+    SHA256SUMS                 one line a file
+
+Nothing in a bundle is ever executed: weights are safetensors, files that can hold a pickle
+are refused unopened, and ``network_def`` may only name network classes of this product and
+of MONAI.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .bundle_card import model_card
+from .bundle_files import (
+    CARD,
+    INFERENCE,
+    METADATA,
+    SUMS,
+    bundle_files,
+    check_metadata,
+    digest_of,
+    hash_of_sums,
+    read_json,
+    read_sums,
+    refuse_pickle,
+    weight_files,
+)
+from .bundle_network import build_network
+from .errors import BundleError, OutputError
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDERS_VARIABLE = "MRISYNTH_BUNDLES"
+"""Environment variable with further folders of bundles, before the shipped ones."""
+
+MAX_PART_BYTES = 15 * 2**20
+"""Tensors in one weights file; each shipped file stays under 16 MiB."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk. ``hash`` is the SHA-256 over the sorted lines of SHA256SUMS."""
+
+    folder: Path
+    name: str
+    version: str
+    task: str
+    metadata: Mapping[str, Any]
+    inference: Mapping[str, Any]
+    hash: str
+
+    @property
+    def sequences_in(self) -> tuple[str, ...]:
+        """Sequences that the model can take."""
+        return tuple(self.metadata["sequences_in"])
+
+    @property
+    def sequences_out(self) -> tuple[str, ...]:
+        """Sequences that a synthesis model can make; empty for other tasks."""
+        return tuple(self.metadata.get("sequences_out", ()))
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Structures that a segmentation model can delineate; empty for other tasks."""
+        return tuple(self.metadata.get("structures", ()))
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """All tensors of the safetensors files, by name.
+
+        Raises
+        ------
+        BundleError
+            If a file is damaged or two files hold the same tensor.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        tensors: dict[str, torch.Tensor] = {}
+        for path in weight_files(self.folder):
+            try:
+                part = load_file(path)
+            except (SafetensorError, OSError) as error:
+                raise BundleError(
+                    f"The weights {path} cannot be read as safetensors; install the model again."
+                ) from error
+            if tensors.keys() & part.keys():
+                raise BundleError(
+                    f"The weights {path} repeat a tensor of another file; install the model again."
+                )
+            tensors.update(part)
+        return tensors
+
+    def network(self) -> torch.nn.Module:
+        """The network of ``network_def`` with the bundle's weights, in evaluation mode.
+
+        Raises
+        ------
+        BundleError
+            If the definition names anything but an allowed network class, or the weights
+            do not fit it.
+        """
+        network = build_network(self.inference.get("network_def"), self.folder / INFERENCE)
+        try:
+            network.load_state_dict(self.weights())
+        except RuntimeError as error:
+            raise BundleError(
+                f"The weights in {self.folder} do not fit the network of {INFERENCE}; "
+                "install the model again or a version of MRISynth that matches it."
+            ) from error
+        return network.eval()
+
+
+# ---------------------------------------------------------------------------- finding
+
+
+def bundle_roots() -> list[Path]:
+    """Existing folders in which bundles are looked for, the user's own first."""
+    here = Path(__file__).resolve()
+    candidates = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
+    candidates.append(here.parents[2] / "Resources" / "Bundles")
+    candidates.append(here.parents[1] / "Resources" / "Bundles")
+    spec = importlib.util.find_spec("MRISynthResources")
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        candidates.append(Path(location) / "Bundles")
+    found: dict[Path, None] = {}
+    for candidate in candidates:
+        if candidate.is_dir():
+            found.setdefault(candidate.resolve())
+    return list(found)
+
+
+def bundle_folders() -> list[Path]:
+    """Every folder in the roots that looks like a bundle, sound or not."""
+    folders = []
+    for root in bundle_roots():
+        if (root / METADATA).is_file():
+            folders.append(root)
+        folders += sorted(
+            path
+            for path in root.iterdir()
+            if not path.name.startswith(".") and (path / METADATA).is_file()
+        )
+    return folders
+
+
+def find_bundles(task: str | None = None) -> list[Bundle]:
+    """Readable bundles in the roots, of one task or of all; hashes are not checked here."""
+    bundles = []
+    for folder in bundle_folders():
+        try:
+            bundle = read_bundle(folder)
+        except BundleError:
+            continue
+        if task in (None, bundle.task):
+            bundles.append(bundle)
+    return bundles
+
+
+def load_bundle(name_or_folder: str | os.PathLike | None = None, task: str = "synthesis") -> Bundle:
+    """A verified bundle: by folder, by name, or the first for the task.
+
+    Raises
+    ------
+    BundleError
+        If there is none, if it is for another task, or if :func:`verify` refuses it.
+    """
+    if name_or_folder is None:
+        candidates = find_bundles(task)
+        if not candidates:
+            raise BundleError(
+                f"No {task} model is installed; put a bundle into a folder and name that folder "
+                f"with --model or in {FOLDERS_VARIABLE}."
+            )
+        return verify(candidates[0].folder)
+    bundle = find_bundle(name_or_folder)
+    if bundle.task != task:
+        raise BundleError(
+            f"The model {bundle.name} is for {bundle.task}, not for {task}; choose another one "
+            "(mrisynth bundle list shows them)."
+        )
+    return bundle
+
+
+def find_bundle(name_or_folder: str | os.PathLike) -> Bundle:
+    """A verified bundle of any task, by folder or by name.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or if :func:`verify` refuses it.
+    """
+    if Path(name_or_folder).is_dir():
+        return verify(Path(name_or_folder))
+    return verify(_folder_of(str(name_or_folder)))
+
+
+def _folder_of(name: str) -> Path:
+    bundles = find_bundles()
+    for bundle in bundles:
+        if bundle.name.casefold() == name.casefold():
+            return bundle.folder
+    # A folder whose metadata cannot be read is still addressed, so that verify can say why.
+    for folder in bundle_folders():
+        if folder.name.casefold() == name.casefold():
+            return folder
+    near = difflib.get_close_matches(name, [bundle.name for bundle in bundles], n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else "mrisynth bundle list shows them."
+    raise BundleError(f"There is no model and no folder called '{name}'; {hint}")
+
+
+# -------------------------------------------------------------------------- verifying
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """The bundle's descriptions, without checking hashes or opening weights.
+
+    Raises
+    ------
+    BundleError
+        If a description is missing, is not JSON or lacks a field.
+    """
+    folder = Path(folder)
+    metadata = read_json(folder / METADATA)
+    check_metadata(metadata, folder / METADATA)
+    sums = read_sums(folder)
+    return Bundle(
+        folder=folder,
+        name=metadata["name"],
+        version=metadata["version"],
+        task=metadata["task"],
+        metadata=metadata,
+        inference=read_json(folder / INFERENCE),
+        hash=hash_of_sums(sums),
+    )
+
+
+def verify(folder: str | os.PathLike) -> Bundle:
+    """Check every file of a bundle against its hashes and return it.
+
+    Raises
+    ------
+    BundleError
+        Names the file that is missing, changed, not listed, or of a form that is never
+        loaded (a pickle under whatever name); or the metadata field that is missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BundleError(f"There is no bundle folder {folder}; check the name or the path.")
+    present = bundle_files(folder)
+    for relative, path in present.items():
+        refuse_pickle(relative, path)
+    sums = read_sums(folder)
+    for relative in sorted(sums.keys() - present.keys()):
+        raise BundleError(f"The bundle {folder} lacks the file {relative}; install it again.")
+    for relative in sorted(present.keys() - sums.keys()):
+        raise BundleError(
+            f"The bundle {folder} has the file {relative} that {SUMS} does not list; "
+            "remove it or install the bundle again."
+        )
+    for relative, digest in sums.items():
+        if digest_of(present[relative]) != digest:
+            raise BundleError(
+                f"The file {relative} of the bundle {folder} was changed (its hash is wrong); "
+                "install the bundle again."
+            )
+    bundle = read_bundle(folder)
+    if not (folder / CARD).is_file():
+        raise BundleError(f"The bundle {folder} lacks its model card {CARD}; install it again.")
+    weight_files(folder)
+    return bundle
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+def write_bundle(
+    folder: str | os.PathLike,
+    metadata: Mapping[str, Any],
+    inference: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor],
+    card: str | None = None,
+) -> Bundle:
+    """Write a bundle beside ``folder``, check it, then put it in place of what was there.
+
+    ``card`` is the model card in Markdown; without it one is made from the metadata. Weights
+    are split into files of at most 15 MiB.
+
+    Raises
+    ------
+    BundleError
+        If the metadata lack a field.
+    OutputError
+        If the folder cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder).resolve()
+    check_metadata(metadata, folder / METADATA)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
+    try:
+        for part in ("configs", "models", "docs"):
+            (beside / part).mkdir()
+        _write_text(beside / METADATA, json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+        _write_text(beside / INFERENCE, json.dumps(inference, indent=2) + "\n")
+        _write_text(beside / CARD, card or model_card(metadata))
+        parts = _split(weights)
+        for number, part in enumerate(parts, start=1):
+            count = f"-{number:05d}-of-{len(parts):05d}" if len(parts) > 1 else ""
+            save_file(part, beside / "models" / f"model{count}.safetensors")
+        sums = {relative: digest_of(path) for relative, path in bundle_files(beside).items()}
+        lines = sorted(f"{digest}  {name}\n" for name, digest in sums.items())
+        _write_text(beside / SUMS, "".join(lines))
+        verify(beside)
+        beside.chmod(0o755)
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+        if folder.exists():
+            os.replace(folder, old / "bundle")
+        os.replace(beside, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"The bundle {folder} cannot be written: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return read_bundle(folder)
+
+
+def _write_text(path: Path, text: str) -> None:
+    # Same bytes on every system, or the hashes would differ.
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _split(weights: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    parts: list[dict[str, torch.Tensor]] = [{}]
+    size = 0
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        if size and size + tensor.nbytes > MAX_PART_BYTES:
+            parts.append({})
+            size = 0
+        parts[-1][name] = tensor
+        size += tensor.nbytes
+    return parts

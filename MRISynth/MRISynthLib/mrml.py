@@ -1,0 +1,534 @@
+"""Between the engine and a Slicer scene: volumes, their display, side-by-side views.
+
+The one file of the engine that imports ``slicer`` and ``vtk``. It works in desktop Slicer
+(5.10 and later) and on the headless libraries of slicer-core. MRML stores RAS millimetres,
+:class:`~MRISynthLib.volume.Volume` LPS: the conversion happens here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+from .errors import InputError
+from .provenance import SYNTHETIC_MARK, Provenance
+from .views import SIDE_BY_SIDE, SliceLayout, edge_letters, provenance_lines
+from .volume import Volume
+
+LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
+
+SEQUENCE_ATTRIBUTE = "MRISynth.Sequence"
+SYNTHETIC_ATTRIBUTE = "MRISynth.Synthetic"
+PROVENANCE_ATTRIBUTE = "MRISynth.Provenance"
+ACQUISITION_ATTRIBUTE = "MRISynth.Acquisition"
+WARNINGS_ATTRIBUTE = "MRISynth.Warnings"
+
+UNCERTAINTY_COLOURS = "vtkMRMLPETProceduralColorNodePET-HotMetalBlue"
+"""Black, blue, orange, white with rising luminance. Unlike Inferno, which desktop Slicer
+reads from a file, it is made in code, so every Slicer and slicer-core has it."""
+
+GREY_COLOURS = "vtkMRMLColorTableNodeGrey"
+
+
+# ---------------------------------------------------------------- volumes
+
+
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The image of a scalar volume node, sharing its voxels' memory (read-only).
+
+    Linear parent transforms are applied to the geometry. Sequence, provenance, acquisition
+    and warnings come from the attributes that :func:`node_from_volume` writes.
+
+    Raises
+    ------
+    InputError
+        If the node is no scalar volume, is empty, has several values per voxel or lies
+        under a transform that is not linear.
+    """
+    label = (node.GetName() if node is not None else None) or "The volume"
+    if node is None or not node.IsA("vtkMRMLScalarVolumeNode"):
+        raise InputError(f"{label} is not an image volume; choose a scalar volume.")
+    image = node.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image is not None else None
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        raise InputError(f"{label} has no voxels; load its image again or choose another volume.")
+    if scalars.GetNumberOfComponents() != 1:
+        raise InputError(
+            f"{label} has {scalars.GetNumberOfComponents()} values per voxel (colour or vectors); "
+            "choose a scalar volume."
+        )
+    voxels = vtk_to_numpy(scalars).reshape(tuple(reversed(image.GetDimensions())))
+    return Volume(
+        voxels,
+        LPS_TO_RAS @ _index_to_ras(node, label),
+        sequence=node.GetAttribute(SEQUENCE_ATTRIBUTE) or None,
+        name=node.GetName() or "",
+        acquisition=_json_attribute(node, ACQUISITION_ATTRIBUTE) or {},
+        provenance=provenance_of(node),
+        warnings=tuple(_json_attribute(node, WARNINGS_ATTRIBUTE) or ()),
+    )
+
+
+def node_from_volume(
+    volume: Volume,
+    scene: slicer.vtkMRMLScene | None = None,
+    name: str | None = None,
+    node: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A scalar volume node with the image's voxels (copied once) and exact geometry.
+
+    ``node`` is updated in place if given (window and colours that it has are kept), else a
+    node is added to ``scene`` (default: the application's). The name of a synthetic image
+    always begins with ``SYNTHETIC``; its attributes carry sequence and provenance.
+    """
+    created = node is None
+    if created:
+        scene = scene or slicer.mrmlScene
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", node_name(volume, name))
+    was_modifying = node.StartModify()
+    try:
+        _set_voxels(node, volume.voxels)
+        node.SetAndObserveTransformNodeID(None)
+        node.SetIJKToRASMatrix(_vtk_matrix(LPS_TO_RAS @ volume.index_to_world))
+        node.SetName(node_name(volume, name or (None if created else node.GetName())))
+        _set_attributes(node, volume)
+    finally:
+        node.EndModify(was_modifying)
+    node.StorableModified()
+    node.InvokeEvent(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, node)
+    if node.GetDisplayNode() is None:
+        set_display(node)
+    return node
+
+
+def node_name(volume: Volume, name: str | None = None) -> str:
+    """What a volume's node is called; begins with ``SYNTHETIC`` if a network made it."""
+    text = (name or volume.name or volume.sequence or "Volume").strip()
+    if volume.is_synthetic and not text.startswith(SYNTHETIC_MARK):
+        text = f"{SYNTHETIC_MARK} {text}"
+    return text
+
+
+def provenance_of(node: slicer.vtkMRMLNode) -> Provenance | None:
+    """How a node's content was made; None for a real image.
+
+    A node that is marked as synthetic stays so even if its provenance text was lost.
+    """
+    values = _json_attribute(node, PROVENANCE_ATTRIBUTE)
+    if isinstance(values, dict) and "synthetic" in values:
+        return Provenance.from_dict(values)
+    if node.GetAttribute(SYNTHETIC_ATTRIBUTE) == "1":
+        return Provenance(synthetic=True, sequence=node.GetAttribute(SEQUENCE_ATTRIBUTE))
+    return None
+
+
+def set_provenance(node: slicer.vtkMRMLNode, provenance: Provenance | None) -> None:
+    """Write ``MRISynth.Synthetic`` and ``MRISynth.Provenance`` (JSON), or remove both."""
+    synthetic = provenance is not None and provenance.synthetic
+    _set_attribute(node, SYNTHETIC_ATTRIBUTE, "1" if synthetic else None)
+    _set_attribute(
+        node, PROVENANCE_ATTRIBUTE, _as_json(provenance.to_dict()) if provenance else None
+    )
+
+
+def _set_attributes(node, volume: Volume) -> None:
+    _set_attribute(node, SEQUENCE_ATTRIBUTE, volume.sequence)
+    set_provenance(node, volume.provenance)
+    for key, values in (
+        (ACQUISITION_ATTRIBUTE, dict(volume.acquisition)),
+        (WARNINGS_ATTRIBUTE, list(volume.warnings)),
+    ):
+        _set_attribute(node, key, _as_json(values) if values else None)
+
+
+def _set_attribute(node, key: str, value: str | None) -> None:
+    if value is None:
+        node.RemoveAttribute(key)
+    else:
+        node.SetAttribute(key, value)
+
+
+def _as_json(values) -> str:
+    # ASCII only: MRML attributes pass through XML written by software of many ages.
+    return json.dumps(values, ensure_ascii=True, default=str)
+
+
+def _json_attribute(node, key: str):
+    try:
+        return json.loads(node.GetAttribute(key) or "null")
+    except ValueError:
+        return None
+
+
+def _set_voxels(node, voxels: np.ndarray) -> None:
+    storable = {"b": np.uint8, "e": np.float32, "g": np.float64, "q": np.int32, "l": np.int32}
+    dtype = voxels.dtype.newbyteorder("=")
+    dtype = np.dtype(storable.get(dtype.char if dtype.kind != "b" else "b", dtype))
+    if voxels.dtype.kind in "iu" and voxels.dtype.itemsize == 8:
+        # Slicer does not draw 64-bit integers.
+        fits = voxels.min() >= -(2**31) and voxels.max() < 2**31
+        dtype = np.dtype(np.int32 if fits else np.float64)
+    image = vtk.vtkImageData()
+    image.SetDimensions(*reversed(voxels.shape))
+    image.AllocateScalars(get_vtk_array_type(dtype), 1)
+    target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(voxels.shape)
+    np.copyto(target, voxels, casting="unsafe")
+    node.SetAndObserveImageData(image)
+
+
+def _index_to_ras(node, label: str) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return _array(matrix)
+    if not parent.IsTransformToWorldLinear():
+        raise InputError(
+            f"{label} lies under a transform that is not linear; harden the transform "
+            "(Transforms module) and choose the volume again."
+        )
+    to_world = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(to_world)
+    return _array(to_world) @ _array(matrix)
+
+
+def _array(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+    return np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+
+
+def _vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(np.asarray(array, float).ravel())
+    return matrix
+
+
+# ---------------------------------------------------------------- display
+
+
+def set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give a volume node colours and a window that show it well without a user's help.
+
+    Uncertainty: a colour map from 0 to the 99.5th percentile. CT: a soft-tissue window. Else
+    grey, from the 0.5th to the 99.5th percentile of the voxels above the background.
+    """
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    voxels = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
+    provenance = provenance_of(node)
+    colours = GREY_COLOURS
+    if provenance is not None and provenance.kind == "uncertainty":
+        colours = UNCERTAINTY_COLOURS
+        low, high = 0.0, _percentiles(voxels, (99.5,))[0]
+    elif node.GetAttribute(SEQUENCE_ATTRIBUTE) == "CT":
+        low, high = -160.0, 240.0
+    else:
+        low, high = _percentiles(voxels, (0.5, 99.5))
+    display.SetAndObserveColorNodeID(colours)
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(low, high if high > low else low + 1.0)
+
+
+def _percentiles(voxels: np.ndarray, wanted: tuple[float, ...]) -> list[float]:
+    # A hundred thousand voxels fix a percentile well enough; a whole CT takes a second.
+    sample = voxels[:: max(1, voxels.size // 100_000)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    inside = sample[sample > sample.min()] if sample.size else sample
+    if inside.size == 0:
+        return [float(sample[0]) if sample.size else 0.0] * len(wanted)
+    return [float(value) for value in np.percentile(inside, wanted)]
+
+
+# ---------------------------------------------------------------- layouts
+
+
+def register_layouts(scene: slicer.vtkMRMLScene | None = None) -> None:
+    """Tell the scene's layout node our arrangements; to be called once when a module loads."""
+    layout_node = _layout_node(scene or slicer.mrmlScene)
+    for layout in SIDE_BY_SIDE.values():
+        if not layout_node.AddLayoutDescription(layout.id, layout.description):
+            layout_node.SetLayoutDescription(layout.id, layout.description)
+
+
+def set_layout(layout: SliceLayout, scene: slicer.vtkMRMLScene | None = None) -> None:
+    """Arrange the views; the layout makes the view nodes that the scene does not have yet."""
+    scene = scene or slicer.mrmlScene
+    if layout.description is not None:
+        register_layouts(scene)
+    _layout_node(scene).SetViewArrangement(layout.id)
+
+
+def _layout_node(scene) -> slicer.vtkMRMLLayoutNode:
+    node = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if node is None:
+        raise RuntimeError("the scene has no layout node; set up the application logic first")
+    return node
+
+
+def show_side_by_side(
+    nodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+    *,
+    focus_lps: Sequence[float] | None = None,
+    orientation: str = "Axial",
+    layout: SliceLayout | None = None,
+    application_logic: slicer.vtkMRMLApplicationLogic | None = None,
+) -> tuple[str, ...]:
+    """Show each volume in a slice view of its own, all at the same place, linked.
+
+    ``focus_lps`` (mm) is the point whose slice is shown; default: the first volume's centre.
+    The views' planes are turned to the first volume's own axes nearest to ``orientation``
+    ("Axial", "Coronal", "Sagittal"), so that its pixels are seen and no blend of them.
+    Returns the names of the views in the order of ``nodes``.
+
+    Raises
+    ------
+    ValueError
+        If there are no nodes, or more than the layout has views.
+    """
+    logic = application_logic or slicer.app.applicationLogic()
+    scene = logic.GetMRMLScene()
+    if layout is None:
+        layout = SIDE_BY_SIDE[max(2, len(nodes))] if len(nodes) <= 4 else None
+    if not nodes or layout is None or len(nodes) > len(layout.views):
+        raise ValueError(f"{len(nodes)} volumes do not fit into this layout")
+    set_layout(layout, scene)
+    views = [slice_logic(view, logic) for view in layout.views]
+    for view in views:
+        view.GetSliceCompositeNode().SetLinkedControl(False)  # not to be moved by each other
+    for index, view in enumerate(views):
+        _show(view, nodes[index] if index < len(nodes) else None)
+        place_view(view, nodes[0], focus_lps, orientation, like=views[0] if index else None)
+    for view in views:
+        view.GetSliceCompositeNode().SetLinkedControl(True)
+    return layout.views[: len(nodes)]
+
+
+def _show(view: slicer.vtkMRMLSliceLogic, node) -> None:
+    composite = view.GetSliceCompositeNode()
+    composite.SetBackgroundVolumeID(node.GetID() if node is not None else None)
+    composite.SetForegroundVolumeID(None)
+    composite.SetLabelVolumeID(None)
+
+
+def place_view(
+    view: slicer.vtkMRMLSliceLogic,
+    reference: slicer.vtkMRMLScalarVolumeNode,
+    focus_lps: Sequence[float] | None = None,
+    orientation: str = "Axial",
+    like: slicer.vtkMRMLSliceLogic | None = None,
+) -> None:
+    """Put a view's plane through the focus, seen whole or at the magnification of ``like``.
+
+    The plane is turned to the reference's own axes nearest to ``orientation``.
+    """
+    node = view.GetSliceNode()
+    node.SetViewGroup(0)  # views of different groups are not linked
+    node.SetOrientation(orientation)
+    node.RotateToVolumePlane(reference)
+    if like is None:
+        view.FitSliceToBackground()
+    else:
+        source = like.GetSliceNode()
+        width, height = node.GetDimensions()[:2]
+        scale = max(
+            extent / pixels
+            for extent, pixels in zip(
+                source.GetFieldOfView()[:2], source.GetDimensions()[:2], strict=True
+            )
+        )
+        node.SetFieldOfView(width * scale, height * scale, source.GetFieldOfView()[2])
+        node.SetXYZOrigin(0, 0, 0)
+        node.GetSliceToRAS().DeepCopy(source.GetSliceToRAS())
+        node.UpdateMatrices()
+    if focus_lps is not None:
+        node.JumpSliceByOffsetting(-float(focus_lps[0]), -float(focus_lps[1]), float(focus_lps[2]))
+    view.SnapSliceOffsetToIJK()
+
+
+def slice_logic(
+    view: str, application_logic: slicer.vtkMRMLApplicationLogic | None = None
+) -> slicer.vtkMRMLSliceLogic:
+    """The logic of the slice view of this name; made here where no widget has made it."""
+    application_logic = application_logic or slicer.app.applicationLogic()
+    logic = application_logic.GetSliceLogicByLayoutName(view)
+    if logic is None:
+        logic = slicer.vtkMRMLSliceLogic()
+        logic.SetMRMLApplicationLogic(application_logic)
+        scene = application_logic.GetMRMLScene()
+        logic.SetMRMLScene(scene)
+        node = scene.GetSingletonNode(view, "vtkMRMLSliceNode")
+        if node is not None:  # the layout made it; AddSliceNode would keep one outside the scene
+            logic.SetSliceNode(node)
+        else:
+            logic.AddSliceNode(view)
+        application_logic.GetSliceLogics().AddItem(logic)
+    return logic
+
+
+def set_overlay(
+    node: slicer.vtkMRMLScalarVolumeNode | None,
+    views: Sequence[str],
+    *,
+    opacity: float = 0.5,
+    application_logic: slicer.vtkMRMLApplicationLogic | None = None,
+) -> None:
+    """Lay a volume over the images of the named views (None takes it away)."""
+    for view in views:
+        composite = slice_logic(view, application_logic).GetSliceCompositeNode()
+        composite.SetForegroundVolumeID(node.GetID() if node is not None else None)
+        composite.SetForegroundOpacity(float(opacity) if node is not None else 0.0)
+
+
+# ---------------------------------------------------------------- what a view must say
+
+
+def annotation_lines(node: slicer.vtkMRMLNode | None) -> tuple[str, ...]:
+    """What a view that shows this volume must say about it: nothing unless it is synthetic."""
+    return () if node is None else provenance_lines(provenance_of(node), node.GetName() or "")
+
+
+class ViewAnnotation:
+    """Text on a slice view: what is synthetic in it (always) and, if wanted, names and sides.
+
+    It has text actors of its own in the view's renderer because Slicer's data probe rewrites
+    the view's corner annotation. It follows the view's nodes until :meth:`release`.
+    """
+
+    AMBER = (1.0, 0.76, 0.1)
+    WHITE = (1.0, 1.0, 1.0)
+
+    def __init__(
+        self,
+        renderer: vtk.vtkRenderer,
+        logic: slicer.vtkMRMLSliceLogic,
+        *,
+        names: bool = False,
+        letters: bool = False,
+    ) -> None:
+        self._renderer, self._logic = renderer, logic
+        self._names, self._letters = names, letters
+        self._title = self._actor("left", "top")
+        self._title.GetTextProperty().BoldOn()
+        self._details = self._actor("left", "top")
+        self._edges = [
+            self._actor("left", "centre"),
+            self._actor("right", "centre"),
+            self._actor("centre", "top"),
+            self._actor("centre", "bottom"),
+        ]
+        self._observed = [
+            (node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self.update))
+            for node in (logic.GetSliceCompositeNode(), logic.GetSliceNode())
+        ]
+        self.update()
+
+    def _actor(self, horizontal: str, vertical: str) -> vtk.vtkTextActor:
+        actor = vtk.vtkTextActor()
+        style = actor.GetTextProperty()
+        style.SetFontFamilyToArial()
+        style.SetColor(*self.WHITE)
+        style.SetBackgroundColor(0.0, 0.0, 0.0)
+        style.SetBackgroundOpacity(0.55)  # readable on bright fat too
+        style.SetJustification(("left", "centre", "right").index(horizontal))
+        style.SetVerticalJustification(("bottom", "centre", "top").index(vertical))
+        self._renderer.AddViewProp(actor)
+        return actor
+
+    def lines(self) -> tuple[str, ...]:
+        """The text at present: synthetic layers first, else the image's name if wanted."""
+        background, foreground = (self._logic.GetNthLayerVolumeNode(i) for i in (0, 1))
+        if self._logic.GetSliceCompositeNode().GetForegroundOpacity() <= 0:
+            foreground = None
+        lines = annotation_lines(background)
+        over = annotation_lines(foreground)
+        if over:
+            return (*lines, f"Overlay: {over[0]}", *(() if lines else over[1:]))
+        if not lines and self._names and background is not None:
+            return (background.GetName(),)
+        return lines
+
+    def update(self, *_) -> None:
+        """Write the text anew and place it for the view's present size."""
+        width, height = self._renderer.GetSize()
+        size = int(np.clip(min(width, height) / 30, 11, 40))
+        margin = max(4, size // 2)
+        lines = self.lines()
+        colour = self.AMBER if any(SYNTHETIC_MARK in line for line in lines) else self.WHITE
+        top = height - margin
+        for actor, texts, scale in ((self._title, lines[:1], 1.0), (self._details, lines[1:], 0.8)):
+            style = actor.GetTextProperty()
+            style.SetFontSize(max(10, int(size * scale)))
+            style.SetColor(*colour)
+            # Less than half of the view: corners are background, the middle is the patient.
+            text = "\n".join(_wrap(texts, style, 0.47 * width - margin))
+            actor.SetInput(text)
+            actor.SetVisibility(bool(text))
+            actor.SetDisplayPosition(margin, int(top))
+            top -= _drawn_size(text, style)[1] + margin // 2
+        places = ((margin, height // 2), (width - margin, height // 2))
+        # The lowest letter stands above the place of the scale bar.
+        places += ((width // 2, height - margin), (width // 2, margin + 2 * size))
+        letters = edge_letters(_array(self._logic.GetSliceNode().GetSliceToRAS()))
+        for actor, place, letter in zip(self._edges, places, letters, strict=True):
+            actor.SetInput(letter)
+            actor.GetTextProperty().SetFontSize(size)
+            actor.SetDisplayPosition(*place)
+            actor.SetVisibility(self._letters)
+
+    def release(self) -> None:
+        """Take the text away and stop following the nodes."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        for actor in (self._title, self._details, *self._edges):
+            self._renderer.RemoveViewProp(actor)
+        self._observed = []
+
+
+def annotate_desktop_views() -> list[ViewAnnotation]:
+    """Mark every slice view of desktop Slicer's present layout; keep the list alive."""
+    manager = slicer.app.layoutManager()
+    views = (manager.sliceWidget(name) for name in manager.sliceViewNames())
+    return [
+        ViewAnnotation(
+            view.sliceView().renderWindow().GetRenderers().GetItemAsObject(0), view.sliceLogic()
+        )
+        for view in views
+    ]
+
+
+def _drawn_size(text: str, style: vtk.vtkTextProperty) -> tuple[int, int]:
+    """(width, height) in pixels of a text, of one or more lines."""
+    if not text:
+        return 0, 0
+    box = [0, 0, 0, 0]
+    vtk.vtkTextRenderer.GetInstance().GetBoundingBox(style, text, box, 72)
+    return box[1] - box[0] + 1, box[3] - box[2] + 1
+
+
+def _wrap(lines: Sequence[str], style: vtk.vtkTextProperty, width: float) -> list[str]:
+    """Break lines between words where they are drawn wider than ``width`` pixels."""
+
+    def drawn(text: str) -> int:
+        return _drawn_size(text, style)[0]
+
+    wrapped: list[str] = []
+    for line in lines:
+        current = ""
+        for word in line.split():
+            longer = f"{current} {word}".strip()
+            if current and drawn(longer) > width:
+                wrapped.append(current)
+                longer = word
+            while drawn(longer) > width and len(longer) > 1:  # a word wider than the view
+                cuts = range(len(longer) - 1, 0, -1)
+                fits = next((n for n in cuts if drawn(longer[:n]) <= width), 1)
+                wrapped.append(longer[:fits])
+                longer = longer[fits:]
+            current = longer
+        wrapped.append(current)
+    return wrapped

@@ -1,0 +1,194 @@
+"""What is wrong with an image, said before any work is done on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Volume
+from .normalise import in_hounsfield
+from .overlap import label
+
+LEAST_SLICES = 3
+SPACING_MM = (0.05, 20.0)
+EXTENT_MM = (30.0, 700.0)
+THICK_MM = 5.0
+SMALL_VIEW_MM = 120.0
+THIN_SLAB_MM = 30.0
+FEW_LEVELS = 64
+
+
+def check_volume(volume: Volume) -> tuple[str, ...]:
+    """Check one image by itself.
+
+    Returns
+    -------
+    Warnings that a clinician needs to see, one sentence each.
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite voxels, a constant image, fewer than three slices, and for a
+        geometry that no scan of a head has.
+    """
+    name = label(volume)
+    _check_size(volume, name)
+    _check_values(volume, name)
+    return (*_geometry_warnings(volume, name), *_value_warnings(volume, name))
+
+
+def check_inputs(volumes: Sequence[Volume], targets: Iterable[object] = ()) -> tuple[str, ...]:
+    """Check the inputs one by one, against each other and against what is to be made of them.
+
+    Parameters
+    ----------
+    volumes:
+        The inputs, each with its sequence.
+    targets:
+        Canonical names, or objects with an attribute ``sequence``.
+
+    Returns
+    -------
+    All warnings, each once.
+
+    Raises
+    ------
+    InputError
+        If there is no input, one is bad by itself or has no sequence, a sequence or an image is
+        given twice, a target is asked for twice, or a target is also given.
+    """
+    if not volumes:
+        raise InputError("No input was given; give at least one image, such as T1w=FILE.")
+    warnings: list[str] = []
+    given: dict[str, Volume] = {}
+    for volume in volumes:
+        if not volume.sequence:
+            raise InputError(
+                f"It is not known which sequence {label(volume)} is; name it, as in T1w=FILE."
+            )
+        if volume.sequence in given:
+            raise InputError(
+                f"{volume.sequence} was given twice ({given[volume.sequence].name or 'first'} and "
+                f"{volume.name or 'second'}); leave one out or name it differently."
+            )
+        warnings.extend(check_volume(volume))
+        for other in given.values():
+            if _same_image(volume, other):
+                raise InputError(
+                    f"{label(volume)} and {label(other)} are the same image; give each sequence "
+                    "its own file."
+                )
+        if volume.is_synthetic:
+            warnings.append(
+                f"{label(volume)} is itself synthetic; what is made from it is less certain."
+            )
+        given[volume.sequence] = volume
+    _check_targets(given, targets)
+    return tuple(dict.fromkeys(warnings))
+
+
+def _check_targets(given: dict[str, Volume], targets: Iterable[object]) -> None:
+    seen = set()
+    for target in targets:
+        name = target if isinstance(target, str) else getattr(target, "sequence", str(target))
+        if name in given:
+            raise InputError(
+                f"{name} is asked for but also given ({given[name].name or 'input'}); "
+                "leave it out of the inputs or of the targets."
+            )
+        if name in seen:
+            raise InputError(f"{name} is asked for twice; name each target once.")
+        seen.add(name)
+
+
+def _check_size(volume: Volume, name: str) -> None:
+    slices, rows, columns = volume.shape
+    if slices < LEAST_SLICES:
+        count = "one slice" if slices == 1 else f"{slices} slices"
+        raise InputError(
+            f"{name} has only {count}; at least {LEAST_SLICES} are needed, so give the whole "
+            "series."
+        )
+    spacing = volume.spacing
+    if spacing.min() < SPACING_MM[0] or spacing.max() > SPACING_MM[1]:
+        words = " x ".join(f"{value:.3g}" for value in spacing)
+        raise InputError(
+            f"{name} has voxels of {words} mm, which no scan of a head has; export it again with "
+            "its true spacing."
+        )
+    width, height = columns * spacing[0], rows * spacing[1]
+    depth = slices * spacing[2]
+    if min(width, height) < EXTENT_MM[0] or max(width, height, depth) > EXTENT_MM[1]:
+        raise InputError(
+            f"{name} measures {width:.0f} x {height:.0f} x {depth:.0f} mm, which is not the size "
+            "of a head scan; export it again with its true spacing."
+        )
+
+
+def _check_values(volume: Volume, name: str) -> None:
+    voxels = volume.voxels
+    if voxels.dtype.kind in "fc":
+        bad = voxels.size - int(np.count_nonzero(np.isfinite(voxels)))
+        if bad:
+            raise InputError(
+                f"{name} has {bad} of {voxels.size} voxels that are not a number (NaN or "
+                "infinite); export it again, or set them to the background value."
+            )
+    if voxels.min() == voxels.max():
+        raise InputError(
+            f"{name} is constant (every voxel is {voxels.flat[0]:g}); give an image with content."
+        )
+
+
+def _geometry_warnings(volume: Volume, name: str) -> list[str]:
+    found = []
+    spacing, size = volume.spacing, np.array(volume.shape[::-1]) * volume.spacing
+    if spacing.max() > THICK_MM + 0.05:
+        found.append(
+            f"{name} has slices {spacing.max():.1f} mm apart; fine detail between them is lost."
+        )
+    if size[:2].min() < SMALL_VIEW_MM:
+        found.append(
+            f"{name} shows only {size[0]:.0f} x {size[1]:.0f} mm; the models know whole heads."
+        )
+    if size[2] < THIN_SLAB_MM:
+        found.append(
+            f"{name} covers only {size[2]:.0f} mm in {volume.shape[0]} slices; its alignment "
+            "cannot be checked well."
+        )
+    return found
+
+
+def _value_warnings(volume: Volume, name: str) -> list[str]:
+    found = []
+    sample = volume.voxels.ravel()[:: max(1, volume.voxels.size // 300_000)]
+    levels = len(np.unique(sample))
+    if levels < FEW_LEVELS:
+        found.append(
+            f"{name} has only {levels} grey levels; a screenshot or a label map in place of the "
+            "scan?"
+        )
+    hounsfield = in_hounsfield(volume.voxels)
+    if volume.sequence == "CT" and not hounsfield:
+        found.append(
+            f"{name} does not look like Hounsfield units (values {sample.min():g} to "
+            f"{sample.max():g}); it is scaled by its own range, as an MR image is."
+        )
+    elif volume.sequence not in (None, "CT") and hounsfield:
+        found.append(
+            f"{name} has values from {sample.min():g} to {sample.max():g} as a CT has; check its "
+            "sequence."
+        )
+    elif volume.sequence not in (None, "CT"):
+        low, high = np.percentile(sample, (0.5, 99.5))
+        if low < -0.05 * abs(high):
+            found.append(
+                f"{name} has values below 0, unlike a scanner's image; it was processed before."
+            )
+    return found
+
+
+def _same_image(a: Volume, b: Volume) -> bool:
+    return a.same_geometry(b) and np.array_equal(a.voxels, b.voxels)

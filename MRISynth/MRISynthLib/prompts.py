@@ -1,0 +1,284 @@
+"""From a user's words to the contrast that is wanted.
+
+Rules, not a model: what was understood can be shown and checked before anything runs, and a
+text that means nothing is refused with the nearest things that do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from .errors import InputError
+from .sequences import SEQUENCE_NAMES, SEQUENCES, canonical_name, nearest_names
+from .wording import Wording, compose, plain, read
+
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_TIME_UNIT = r"(?:\s*(ms|msec|msek|milliseconds?|毫秒|s|sec|sek|seconds?|秒)(?![a-z]))?"
+_IS = r"\s*(?:=|:|of|is|von|为|是)?\s*"
+_LATIN_START = r"(?<![a-z0-9])"
+_TIMES = {
+    "tr_ms": rf"(?:{_LATIN_START}(?:tr|repetition time|repetitionszeit)|重复时间)",
+    "te_ms": rf"(?:{_LATIN_START}(?:te|echo time|echozeit)|回波时间)",
+    "ti_ms": rf"(?:{_LATIN_START}(?:ti|inversion time|inversionszeit)|反转时间)",
+}
+_COMBINED = re.compile(
+    rf"{_LATIN_START}(tr\s*/\s*te(?:\s*/\s*ti)?){_IS}{_NUMBER}\s*/\s*{_NUMBER}"
+    rf"(?:\s*/\s*{_NUMBER})?{_TIME_UNIT}"
+)
+_FLIP = re.compile(
+    rf"(?:{_LATIN_START}(?:flip angle|flip|fa|flipwinkel|kippwinkel)|翻转角度?){_IS}{_NUMBER}"
+    r"\s*(?:°|degrees?|deg|grad|度)?"
+)
+_FIELD = re.compile(rf"{_LATIN_START}{_NUMBER}\s*(?:t|tesla|特斯拉)(?![a-z0-9*])")
+_RANGES = {
+    "tr_ms": ("TR", 1.0, 30000.0, "ms"),
+    "te_ms": ("TE", 0.1, 1000.0, "ms"),
+    "ti_ms": ("TI", 10.0, 10000.0, "ms"),
+    "flip_angle_deg": ("flip angle", 1.0, 180.0, "degrees"),
+    "field_strength_t": ("field strength", 0.05, 12.0, "T"),
+}
+_WEIGHTING_TEXT = {
+    "T1": "T1-weighted",
+    "T2": "T2-weighted",
+    "PD": "proton-density-weighted",
+    "diffusion": "diffusion-weighted",
+    "ADC": "apparent diffusion coefficient",
+    "CT": "computed tomography",
+}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The contrast that is wanted; None where the user left it open.
+
+    ``sequence`` is a canonical name; times are in ms, the field in tesla, the angle in degrees.
+    ``text`` keeps the user's words, ``not_understood`` those of them without a meaning here.
+    """
+
+    sequence: str
+    weighting: str
+    contrast_agent: bool = False
+    fat_suppressed: bool = False
+    field_strength_t: float | None = None
+    tr_ms: float | None = None
+    te_ms: float | None = None
+    ti_ms: float | None = None
+    flip_angle_deg: float | None = None
+    plane: str | None = None
+    vendor: str | None = None
+    text: str = ""
+    technique: str | None = None
+    not_understood: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """One line in words, shown as "understood as"."""
+        line = f"{self.sequence}: {', '.join(self._parts())}"
+        if self.not_understood:
+            words = ", ".join(f"'{word}'" for word in self.not_understood)
+            line += f" (not understood: {words})"
+        return line
+
+    def _parts(self) -> list[str]:
+        look = _WEIGHTING_TEXT[self.weighting]
+        if self.sequence in ("STIR", "FLAIR"):
+            look += f" {SEQUENCES[self.sequence].description.casefold()}"
+        if self.technique and self.technique not in look:
+            look += f" {self.technique}"
+        if self.weighting not in ("ADC", "CT"):
+            look += " look"
+        parts = [look]
+        if self.weighting == "T1":
+            parts.append("with contrast agent" if self.contrast_agent else "no contrast agent")
+        if self.weighting not in ("ADC", "CT", "diffusion"):
+            parts.append("fat-suppressed" if self.fat_suppressed else "fat not suppressed")
+        if self.field_strength_t is not None:
+            parts.append(f"{self.field_strength_t:g} T")
+        for label, value in (("TR", self.tr_ms), ("TE", self.te_ms), ("TI", self.ti_ms)):
+            if value is not None:
+                parts.append(f"{label} {value:g} ms")
+        if self.flip_angle_deg is not None:
+            parts.append(f"flip angle {self.flip_angle_deg:g}°")
+        return parts + [part for part in (self.plane, self.vendor) if part]
+
+
+def canonical_text(contrast: Contrast) -> str:
+    """The wish in one normal form of English, for the text tower.
+
+    Two texts that mean the same give the same string; what is left open is left out.
+    """
+    return f"{contrast.sequence}. " + ". ".join(contrast._parts()) + "."
+
+
+def understand(text: str, sequence: str | None = None) -> Contrast:
+    """What contrast ``text`` asks for, in English, German or Chinese.
+
+    ``sequence`` is the target that the user chose beside the text, by any of its names; the text
+    may then add to it (field strength, times) but not contradict it.
+
+    Raises
+    ------
+    InputError
+        If the text means nothing, contradicts itself or ``sequence``, or asks for an image that
+        is none of the vocabulary's; the message names the nearest sequences.
+    """
+    target = _target(sequence)
+    values, rest = _take_numbers(plain(text))
+    words = read(rest)
+    _check_words(words, text)
+    named = words.families or words.contrast or words.fat
+    if target is None and not text.strip():
+        raise InputError(f"The prompt is empty; name one of {', '.join(SEQUENCE_NAMES)}.")
+    if target is None and not named:
+        raise InputError(f"The prompt '{text.strip()}' names no sequence; {_offer(text)}.")
+    aside = values or words.technique or words.plane or words.vendor or words.refused
+    if words.unknown and not named and not aside:
+        raise InputError(
+            f"The prompt '{text.strip()}' means nothing to MRISynth; say how {target} is to look, "
+            "as in '3T, TR 620 ms, TE 10 ms, axial', or leave it out."
+        )
+    family, contrast_agent, fat_suppressed = _wish(words, target, text)
+    name = compose(family, contrast_agent, fat_suppressed)
+    if target is not None and name != target:
+        raise InputError(
+            f"The prompt '{text.strip()}' asks for {name}, but the target is {target}; "
+            f"choose {name} as the target or change the prompt."
+        )
+    for refused in words.refused:
+        if refused == family:
+            raise InputError(
+                f"The prompt '{text.strip()}' says that it is not to be {refused}, but {name} is; "
+                f"change the prompt or the target."
+            )
+    info = SEQUENCES[name]
+    return Contrast(
+        sequence=name,
+        weighting=info.weighting,
+        contrast_agent=contrast_agent,
+        fat_suppressed=fat_suppressed or info.fat_suppressed,
+        plane=words.plane,
+        vendor=words.vendor,
+        text=text.strip(),
+        technique=words.technique or _technique(info.weighting, values),
+        not_understood=words.unknown,
+        **values,
+    )
+
+
+def for_sequence(sequence: str) -> Contrast:
+    """The contrast that a sequence's name alone asks for."""
+    return replace(understand("", sequence), text="")
+
+
+def _target(sequence: str | None) -> str | None:
+    if sequence is None:
+        return None
+    name = canonical_name(sequence)
+    if name is None:
+        raise InputError(f"'{sequence}' is no sequence that MRISynth knows; {_offer(sequence)}.")
+    return name
+
+
+def _offer(text: str) -> str:
+    return f"the nearest are {', '.join(nearest_names(text))} (all: {', '.join(SEQUENCE_NAMES)})"
+
+
+def _check_words(words: Wording, text: str) -> None:
+    quoted = f"The prompt '{text.strip()}'"
+    if words.foreign:
+        raise InputError(
+            f"{quoted} asks for {words.foreign}, which MRISynth cannot make; {_offer(text)}."
+        )
+    if len(words.families) > 1:
+        raise InputError(
+            f"{quoted} asks for {' and '.join(words.families)} at once; "
+            "name one sequence for each target."
+        )
+    if len(words.contrast) > 1:
+        raise InputError(
+            f"{quoted} asks for an image both with and without contrast agent; say which."
+        )
+    if len(words.fat) > 1:
+        raise InputError(f"{quoted} asks for fat both suppressed and not; say which.")
+
+
+def _wish(words: Wording, target: str | None, text: str) -> tuple[str, bool, bool]:
+    """Family, contrast agent and fat suppression that text and target ask for together."""
+    quoted = f"The prompt '{text.strip()}'"
+    promised = SEQUENCES[target] if target else None
+    if words.families:
+        family = words.families[0]
+    elif promised is not None:
+        family = next(
+            kind
+            for kind in ("T1", "T2", "PD", target)
+            if kind and compose(kind, promised.contrast_agent, promised.fat_suppressed) == target
+        )
+    elif True in words.contrast:
+        family = "T1"
+    else:
+        raise InputError(
+            f"{quoted} does not say which weighting is wanted, T1 or T2; "
+            "name it, as in 'T1w-FS' or 'T2w-FS'."
+        )
+    agent, fat = True in words.contrast, True in words.fat
+    if promised and compose(family, promised.contrast_agent, promised.fat_suppressed) == target:
+        agent = agent or (promised.contrast_agent and not words.contrast)
+        fat = fat or (promised.fat_suppressed and not words.fat)
+    if agent and family != "T1":
+        raise InputError(
+            f"{quoted} asks for a contrast agent in {compose(family, False, False)}, which is none "
+            "of the sequences that MRISynth makes; the nearest are CE-T1w, CE-T1w-FS."
+        )
+    if family in ("STIR", "DWI", "ADC") and False in words.fat:
+        raise InputError(
+            f"{quoted} asks for {family} without fat suppression, but {family} always suppresses "
+            "fat; ask for T2w instead."
+        )
+    return family, agent, fat
+
+
+def _take_numbers(text: str) -> tuple[dict[str, float], str]:
+    """Acquisition parameters in the text, and the text without them."""
+    values: dict[str, float] = {}
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)  # 4,000 ms is four thousand
+
+    def put(key: str, number: str, unit: str | None) -> None:
+        value = float(number.replace(",", "."))
+        if unit and unit.startswith(("s", "秒")):
+            value *= 1000.0
+        label, low, high, in_unit = _RANGES[key]
+        if not low <= value <= high:
+            raise InputError(
+                f"The prompt gives a {label} of {value:g} {in_unit}; "
+                f"it must lie between {low:g} and {high:g} {in_unit}."
+            )
+        if values.setdefault(key, value) != value:
+            raise InputError(
+                f"The prompt gives two values for the {label}, {values[key]:g} and {value:g} "
+                f"{in_unit}; give one."
+            )
+
+    def combined(match: re.Match[str]) -> str:
+        for key, number in zip(_TIMES, match.groups()[1:4], strict=True):
+            if number is not None:
+                put(key, number, match[5])
+        return " , "
+
+    text = _COMBINED.sub(combined, text)
+    for key, pattern in _TIMES.items():
+        for match in re.finditer(pattern + _IS + _NUMBER + _TIME_UNIT, text):
+            put(key, match[1], match[2])
+        text = re.sub(pattern + _IS + _NUMBER + _TIME_UNIT, " , ", text)
+    for key, compiled in (("flip_angle_deg", _FLIP), ("field_strength_t", _FIELD)):
+        for match in compiled.finditer(text):
+            put(key, match[1], None)
+        text = compiled.sub(" , ", text)
+    return values, text
+
+
+def _technique(weighting: str, values: dict[str, float]) -> str | None:
+    """A T1-weighted image with a TR of tens of ms can only be a gradient echo, and so on."""
+    if weighting == "T1" and "tr_ms" in values and "ti_ms" not in values:
+        return "gradient echo" if values["tr_ms"] < 100 else "spin echo"
+    return None

@@ -1,0 +1,156 @@
+"""What the network is told about an image: its contrast in numbers and the user's words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import unicodedata
+import zlib
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+import numpy as np
+
+from ..prompts import Contrast
+from ..sequences import SEQUENCE_NAMES, SEQUENCES
+from ..volume import Volume
+
+BUCKETS = 2048
+"""Words are hashed into this many rows of an embedding table."""
+
+VECTOR_SIZE = len(SEQUENCE_NAMES) + 2 + 5 * 2
+
+_WORDS = re.compile(r"[a-z]+[0-9]?|[\u4e00-\u9fff]")
+
+
+class Described(Interface):
+    """Anything that says which contrast is meant."""
+
+    text: str
+    sequence: str
+    contrast_agent: bool
+    fat_suppressed: bool
+    field_strength_t: float | None
+    tr_ms: float | None
+    te_ms: float | None
+    ti_ms: float | None
+    flip_angle_deg: float | None
+
+
+def contrast_vector(contrast: Described) -> np.ndarray:
+    """float32 (VECTOR_SIZE,): sequence one-hot, agent, fat suppression, then value and
+    "is known" of field strength, TR, TE, TI (logarithmic) and flip angle."""
+    vector = np.zeros(VECTOR_SIZE, np.float32)
+    vector[SEQUENCE_NAMES.index(contrast.sequence)] = 1.0
+    start = len(SEQUENCE_NAMES)
+    vector[start] = float(contrast.contrast_agent)
+    vector[start + 1] = float(contrast.fat_suppressed)
+    values = (
+        None if contrast.field_strength_t is None else contrast.field_strength_t / 3.0,
+        _logarithm(contrast.tr_ms),
+        _logarithm(contrast.te_ms),
+        _logarithm(contrast.ti_ms),
+        None if contrast.flip_angle_deg is None else contrast.flip_angle_deg / 90.0,
+    )
+    for number, value in enumerate(values):
+        if value is not None:
+            vector[start + 2 + 2 * number] = value
+            vector[start + 3 + 2 * number] = 1.0
+    return vector
+
+
+def _logarithm(milliseconds: float | None) -> float | None:
+    if milliseconds is None or milliseconds <= 0:
+        return None
+    return math.log10(max(milliseconds, 0.5)) / 2.0 - 0.5
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of an input image."""
+
+    text: str
+    sequence: str
+    contrast_agent: bool
+    fat_suppressed: bool
+    field_strength_t: float | None = None
+    tr_ms: float | None = None
+    te_ms: float | None = None
+    ti_ms: float | None = None
+    flip_angle_deg: float | None = None
+
+
+_FROM_DICOM = {
+    "field_strength_t": "MagneticFieldStrength",
+    "tr_ms": "RepetitionTime",
+    "te_ms": "EchoTime",
+    "ti_ms": "InversionTime",
+    "flip_angle_deg": "FlipAngle",
+}
+
+
+def describe_input(volume: Volume) -> Description:
+    """An input's sequence, and its acquisition parameters where its header had them."""
+    known = {}
+    for name, keyword in _FROM_DICOM.items():
+        value = volume.acquisition.get(keyword)
+        if isinstance(value, int | float) and value > 0:
+            known[name] = float(value)
+    if known.get("flip_angle_deg", 0) > 60:
+        known.pop("flip_angle_deg")  # refocusing angles say nothing about the contrast
+    info = SEQUENCES[volume.sequence]
+    suppressed = info.fat_suppressed and volume.sequence != "FLAIR"
+    return Description(info.name, info.name, info.contrast_agent, suppressed, **known)
+
+
+_TECHNIQUES = {
+    "spin echo": "spin echo",
+    "turbo spin echo": "TSE",
+    "gradient echo": "gradient echo",
+    "inversion-prepared gradient echo": "MPRAGE",
+    "MPRAGE": "MPRAGE",
+    "inversion recovery": "inversion recovery",
+    "echo planar": "echo planar",
+}
+
+
+def describe_target(contrast: Contrast) -> Description:
+    """A prompt as understood, in the words that the text tower was trained on.
+
+    The user's own words reach the network through what was understood of them, so that any
+    language gives the same image for the same meaning.
+    """
+    words = [contrast.sequence]
+    if contrast.technique in _TECHNIQUES:
+        words.append(_TECHNIQUES[contrast.technique])
+    if contrast.vendor:
+        words.append(contrast.vendor)
+    suppressed = contrast.sequence.endswith("-FS") or contrast.sequence == "STIR"
+    return Description(
+        ", ".join(words),
+        contrast.sequence,
+        contrast.contrast_agent,
+        suppressed,
+        contrast.field_strength_t,
+        contrast.tr_ms,
+        contrast.te_ms,
+        contrast.ti_ms,
+        contrast.flip_angle_deg,
+    )
+
+
+def tokens(text: str, limit: int = 48) -> list[int]:
+    """Hashed words and word pairs of a text; never empty. Numbers are left to the vector."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    words = _WORDS.findall(text)
+    pairs = [f"{a} {b}" for a, b in itertools.pairwise(words)]
+    found = [1 + zlib.crc32(item.encode()) % (BUCKETS - 1) for item in (*words, *pairs)]
+    return found[:limit] or [0]
+
+
+def token_batch(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(flat token numbers, offset of each text): the form of ``torch.nn.EmbeddingBag``."""
+    lists = [tokens(text) for text in texts]
+    offsets = np.cumsum([0, *(len(item) for item in lists[:-1])])
+    return np.concatenate(lists).astype(np.int64), offsets.astype(np.int64)

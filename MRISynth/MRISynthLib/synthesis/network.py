@@ -1,0 +1,174 @@
+"""The any-to-all network: one shared encoder, fusion of any inputs, a decoder told by text.
+
+The form follows the any-to-all idea of arXiv 2602.08822 (a shared, modality-invariant
+encoder and a text-informed decoder) in a size that a laptop's CPU carries: two-dimensional,
+modulated by FiLM (Perez et al., AAAI 2018), inputs fused by mean and maximum so that any
+subset works in any order.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .conditioning import BUCKETS, VECTOR_SIZE
+
+MIN_LOG_SCALE = -5.0
+MAX_LOG_SCALE = 0.5
+
+FINE = 16
+"""Channels at full resolution, before the last convolution."""
+
+
+class TextTower(nn.Module):
+    """Embeds a prompt: hashed words and the contrast parsed from it.
+
+    Input: tokens (n,) and offsets (batch,) of ``conditioning.token_batch``, vectors
+    (batch, VECTOR_SIZE). Output: (batch, size).
+    """
+
+    def __init__(self, size: int = 128, words: int = 48) -> None:
+        super().__init__()
+        self.words = nn.EmbeddingBag(BUCKETS, words, mode="mean")
+        self.mix = nn.Sequential(
+            nn.Linear(words + VECTOR_SIZE, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU()
+        )
+        nn.init.normal_(self.words.weight, std=0.5)
+
+    def forward(
+        self, tokens: torch.Tensor, offsets: torch.Tensor, vectors: torch.Tensor
+    ) -> torch.Tensor:
+        return self.mix(torch.cat((self.words(tokens, offsets), vectors), 1))
+
+
+class ModulatedBlock(nn.Module):
+    """Residual block of two 3x3 convolutions, scaled and shifted by an embedding."""
+
+    def __init__(self, channels: int, condition: int, norm: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = nn.GroupNorm(8, channels) if norm else nn.Identity()
+        self.film = nn.Linear(condition, 2 * channels)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        nn.init.zeros_(self.second.bias)
+        with torch.no_grad():
+            self.second.weight.mul_(0.3)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
+        hidden = self.norm(self.first(functional.silu(x)))
+        hidden = functional.silu(hidden * (1 + scale) + shift)
+        return x + self.second(hidden)
+
+
+class AnyToAllNet(nn.Module):
+    """Any subset of sequences in, any sequence out, with a scale of its own error.
+
+    Parameters
+    ----------
+    widths:
+        Channels at half, quarter and eighth resolution. Pixels are first gathered two by
+        two, which loses nothing and spares the costly convolutions at full resolution.
+    condition:
+        Size of the text embedding.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (48, 96, 144), condition: int = 128) -> None:
+        super().__init__()
+        widths = tuple(widths)
+        self.widths = widths
+        self.text = TextTower(condition)
+        self.stem = nn.Conv2d(4, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(
+            ModulatedBlock(width, condition, level > 0) for level, width in enumerate(widths)
+        )
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths)
+        )
+        self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
+        self.decoder = nn.ModuleList(
+            ModulatedBlock(width, condition, level > 0) for level, width in enumerate(widths)
+        )
+        self.deep = ModulatedBlock(widths[-1], condition, True)
+        self.up = nn.ModuleList(
+            nn.Conv2d(b, a, 3, padding=1) for a, b in itertools.pairwise(widths)
+        )
+        self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
+        self.spread = nn.Conv2d(widths[0], 4 * FINE, 3, padding=1)
+        self.head = nn.Conv2d(FINE, 2, 3, padding=1)
+
+    @property
+    def stride(self) -> int:
+        """Rows and columns must be multiples of this."""
+        return 2 ** len(self.widths)
+
+    def embed(self, tokens, offsets, vectors) -> torch.Tensor:
+        """Text embedding (batch, condition) of prompts or of input descriptions."""
+        return self.text(tokens, offsets, vectors)
+
+    def encode(self, images: torch.Tensor, described: torch.Tensor) -> list[torch.Tensor]:
+        """Features of the inputs, fused.
+
+        Parameters
+        ----------
+        images:
+            (batch, inputs, rows, columns), normalised to about 0-1 inside the body.
+        described:
+            (inputs, condition), or (batch, inputs, condition): embedding of what each is.
+
+        Returns
+        -------
+        One tensor (batch, width, rows / 2^(level + 1), columns / 2^(level + 1)) per level.
+        """
+        batch, count, rows, columns = images.shape
+        if described.dim() == 2:
+            described = described.expand(batch, *described.shape)
+        condition = described.reshape(batch * count, -1)
+        x = images.reshape(batch * count, 1, rows, columns)
+        x = functional.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x)
+        fused = []
+        for level, block in enumerate(self.encoder):
+            if level > 0:
+                x = self.down[level - 1](x)
+            x = block(x, condition)
+            grouped = x.unflatten(0, (batch, count))
+            both = torch.cat((grouped.mean(1), grouped.amax(1)), 1)
+            fused.append(self.fuse[level](both.contiguous(memory_format=torch.channels_last)))
+        return fused
+
+    def decode(
+        self, features: list[torch.Tensor], wanted: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One target from fused features.
+
+        Parameters
+        ----------
+        wanted:
+            (batch, condition) or (1, condition): embedding of the prompt.
+
+        Returns
+        -------
+        image:
+            (batch, rows, columns), normalised.
+        log_scale:
+            The same shape: logarithm of the expected absolute error (Laplace scale).
+        """
+        condition = wanted.expand(features[0].shape[0], -1)
+        x = self.deep(self.decoder[-1](features[-1], condition), condition)
+        for level in range(len(self.widths) - 2, -1, -1):
+            x = self.up[level](functional.interpolate(x, scale_factor=2, mode="nearest"))
+            x = self.join[level](torch.cat((x, features[level]), 1))
+            x = self.decoder[level](x, condition)
+        x = functional.pixel_shuffle(self.spread(functional.silu(x)), 2)
+        image, log_scale = self.head(functional.silu(x)).float().unbind(1)
+        return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
+
+    def forward(self, images, described, wanted):
+        """``decode(encode(images, described), wanted)``."""
+        return self.decode(self.encode(images, described), wanted)

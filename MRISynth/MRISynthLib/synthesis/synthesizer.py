@@ -1,0 +1,309 @@
+"""The one class that callers use to make missing sequences."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .. import __version__
+from ..bundles import Bundle
+from ..devices import choose_dtype, dtype_name, free_memory_mb, resolve
+from ..errors import InputError
+from ..preprocessing import Prepared, check_inputs, prepare
+from ..progress import SILENT, Callbacks
+from ..prompts import Contrast, understand
+from ..provenance import SYNTHETIC_MARK, Provenance
+from ..sequences import SEQUENCE_NAMES
+from ..volume import Volume
+from .conditioning import Described, contrast_vector, describe_input, describe_target, token_batch
+
+UNITS: dict[str, tuple[float, float, str]] = {
+    "CT": (2500.0, -1000.0, "HU"),
+    "ADC": (3000.0, 0.0, "about 1e-6 mm2/s"),
+}
+"""Sequence -> (scale, offset, name) from the network's 0-1 to the image; the rest are
+arbitrary units in which 1000 is the bright end of the body."""
+
+ARBITRARY = (1000.0, 0.0, "arbitrary units")
+
+MEMORY_PER_SLICE_MB = 60.0
+"""What one slice of 256 x 224 takes at its peak, generously; measured with the benchmark."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image that is wanted: a canonical sequence name and, if any, the user's words."""
+
+    sequence: str
+    prompt: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the output."""
+        return self.sequence
+
+
+@dataclass
+class SynthesisResult:
+    """Synthetic images, each on the exact grid of the first input.
+
+    uncertainty: expected absolute error of each voxel, in the image's own units;
+    registered: the inputs resampled onto the same grid; timings in seconds.
+    """
+
+    volumes: dict[str, Volume]
+    uncertainty: dict[str, Volume]
+    registered: list[Volume]
+    warnings: tuple[str, ...]
+    timings: dict[str, float]
+    device: str
+    dtype: str
+    registrations: list[dict] = field(default_factory=list)
+
+
+class Synthesizer:
+    """Any non-empty subset of sequences in, any set of targets out.
+
+    Parameters
+    ----------
+    bundle:
+        A verified synthesis bundle.
+    device:
+        "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        self.bundle = bundle
+        self.device = resolve(device)
+        self.dtype = choose_dtype(self.device)
+        self.network = bundle.network().eval()
+        self.network.to(self.device, memory_format=torch.channels_last)
+        self.pixel_mm = float(bundle.inference.get("pixel_mm", 1.0))
+
+    def synthesize(
+        self,
+        inputs: list[Volume],
+        targets: list[Target],
+        *,
+        seed: int = 0,
+        visible_slice: int | None = None,
+        register: bool = True,
+        callbacks: Callbacks = SILENT,
+    ) -> SynthesisResult:
+        """Make the targets from the inputs; the first input is the reference.
+
+        Parameters
+        ----------
+        inputs:
+            Real or synthetic images, each with its sequence.
+        visible_slice:
+            Slice of the reference that is wanted first; the others follow outwards.
+        register:
+            Align inputs that lie differently from the reference.
+
+        Raises
+        ------
+        InputError
+            If inputs or targets cannot be used; says which and why.
+        Cancelled
+            If the callbacks say so.
+        """
+        started = time.perf_counter()
+        wanted = self._understand(inputs, targets)
+        torch.manual_seed(seed)
+        warnings = list(check_inputs(inputs, tuple(target.sequence for target in targets)))
+        prepared = prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
+        warnings += [w for w in prepared.warnings if w not in warnings]
+        begun = time.perf_counter()
+        images, doubts, first = self._run(prepared, inputs, wanted, visible_slice, callbacks)
+        result = SynthesisResult(
+            {}, {}, prepared.registered, tuple(warnings), {}, str(self.device),
+            dtype_name(self.dtype), prepared.registrations,
+        )  # fmt: skip
+        reference = inputs[0]
+        for target, contrast in wanted:
+            callbacks.check()
+            scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
+            image = prepared.grid.from_grid(images[target.name], order=3)
+            doubt = prepared.grid.from_grid(doubts[target.name], order=1)
+            provenance = self._provenance(inputs, target, contrast, seed, tuple(warnings))
+            name = f"{SYNTHETIC_MARK} {target.sequence}"
+            result.volumes[target.name] = Volume(
+                np.maximum(image, 0) * np.float32(scale) + np.float32(offset),
+                reference.index_to_world,
+                target.sequence,
+                name,
+                provenance=provenance,
+                warnings=tuple(warnings),
+            )
+            result.uncertainty[target.name] = Volume(
+                np.maximum(doubt, 0) * np.float32(scale),
+                reference.index_to_world,
+                None,
+                f"{name} uncertainty",
+                provenance=Provenance.from_dict({**provenance.to_dict(), "kind": "uncertainty"}),
+            )
+        result.timings = {
+            **prepared.timings,
+            "synthesize": time.perf_counter() - begun,
+            "first_slice": first - started,
+        }
+        return result
+
+    def _understand(
+        self, inputs: list[Volume], targets: list[Target]
+    ) -> list[tuple[Target, Contrast]]:
+        if not inputs:
+            raise InputError("No input is given; choose at least one image.")
+        if not targets:
+            raise InputError("No target is given; choose at least one sequence to make.")
+        for volume in inputs:
+            if volume.sequence not in self.bundle.sequences_in:
+                raise InputError(
+                    f"{volume.name} is {volume.sequence or 'of unknown sequence'}, which the model "
+                    f"{self.bundle.name} does not take; it takes "
+                    f"{', '.join(self.bundle.sequences_in)}."
+                )
+        wanted, seen = [], set()
+        for target in targets:
+            contrast = understand(target.prompt, target.sequence)
+            if contrast.sequence not in self.bundle.sequences_out:
+                raise InputError(
+                    f"The model {self.bundle.name} cannot make {contrast.sequence}; it makes "
+                    f"{', '.join(self.bundle.sequences_out)}."
+                )
+            if target.name in seen:
+                raise InputError(f"The target {target.name} is asked for twice; ask once.")
+            seen.add(target.name)
+            wanted.append((target, contrast))
+        return wanted
+
+    def _provenance(self, inputs, target, contrast, seed, warnings) -> Provenance:
+        sources = tuple(
+            {"sequence": v.sequence, "name": v.name, "synthetic": v.is_synthetic} for v in inputs
+        )
+        return Provenance(
+            synthetic=True,
+            sequence=target.sequence,
+            inputs=sources,
+            prompt=target.prompt,
+            understood=contrast.describe(),
+            bundle=self.bundle.name,
+            bundle_version=self.bundle.version,
+            bundle_hash=self.bundle.hash,
+            seed=seed,
+            device=str(self.device),
+            dtype=dtype_name(self.dtype),
+            software=f"MRISynth {__version__}",
+            warnings=warnings,
+        )
+
+    def _embed(self, items: list[Described]) -> torch.Tensor:
+        flat, offsets = token_batch([item.text for item in items])
+        vectors = np.stack([contrast_vector(item) for item in items])
+        return self.network.embed(
+            torch.from_numpy(flat).to(self.device),
+            torch.from_numpy(offsets).to(self.device),
+            torch.from_numpy(vectors).to(self.device),
+        )
+
+    @torch.inference_mode()
+    def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks):
+        """Images and expected errors on the grid per target, and when the first slice came."""
+        names = [volume.sequence for volume in inputs]
+        described = self._embed([describe_input(volume) for volume in inputs])
+        prompts = self._embed([describe_target(contrast) for _, contrast in wanted])
+        shape = prepared.grid.shape
+        images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
+        doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
+        order = self._order(prepared, visible_slice)
+        total, done, first = len(order) * len(wanted), 0, None
+        batch_size, position = 1, 0
+        limit = self._batch_limit(shape, len(inputs))
+        callbacks.progress("synthesize", 0, total)
+        while position < len(order):
+            slices = order[position : position + batch_size]
+            try:
+                features = self._encode(prepared, names, slices, described)
+                for number, (target, _) in enumerate(wanted):
+                    callbacks.check()
+                    image, scale = self._decode(features, prompts[number : number + 1], shape)
+                    images[target.name][slices] = image
+                    doubts[target.name][slices] = scale
+            except (MemoryError, RuntimeError) as error:
+                if batch_size == 1 or not _out_of_memory(error):
+                    raise
+                limit = batch_size = max(1, batch_size // 2)
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            first = first or time.perf_counter()
+            self._hand_over(prepared, wanted, images, slices, callbacks)
+            position += len(slices)
+            done += len(slices) * len(wanted)
+            callbacks.progress("synthesize", done, total)
+            batch_size = limit
+        return images, doubts, first
+
+    def _order(self, prepared: Prepared, visible_slice: int | None) -> list[int]:
+        """Grid slices from the visible one outwards."""
+        count = prepared.grid.shape[0]
+        start = count // 2
+        if visible_slice is not None and prepared.grid.slices_coincide:
+            start = int(np.clip(prepared.grid.slice_of_reference(visible_slice), 0, count - 1))
+        return sorted(range(count), key=lambda k: (abs(k - start), k))
+
+    def _batch_limit(self, shape, inputs: int) -> int:
+        per_slice = MEMORY_PER_SLICE_MB * inputs * shape[1] * shape[2] / (256 * 224)
+        fits = int(0.4 * free_memory_mb(self.device) / per_slice)
+        # beyond a few slices a CPU gains nothing, and cancelling gets slow
+        return max(1, min(fits, 32 if self.device.type == "cuda" else 2))
+
+    def _autocast(self):
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+
+    def _encode(self, prepared: Prepared, names, slices, described):
+        stride = self.network.stride
+        stack = np.stack([prepared.stack[name][slices] for name in names], 1)
+        rows, columns = stack.shape[-2:]
+        tensor = torch.from_numpy(np.ascontiguousarray(stack)).to(self.device)
+        tensor = functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
+        with self._autocast():
+            return self.network.encode(tensor, described)
+
+    def _decode(self, features, prompt, shape) -> tuple[np.ndarray, np.ndarray]:
+        with self._autocast():
+            image, log_scale = self.network.decode(features, prompt)
+        image = image[:, : shape[1], : shape[2]].float()
+        scale = torch.exp(log_scale[:, : shape[1], : shape[2]].float())
+        return image.cpu().numpy(), scale.cpu().numpy()
+
+    def _hand_over(self, prepared: Prepared, wanted, images, slices, callbacks) -> None:
+        if callbacks.on_slice is None or not prepared.grid.slices_coincide:
+            return
+        for target, _ in wanted:
+            scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
+            for k in slices:
+                index, image = prepared.grid.slice_to_reference(images[target.name][k], k, order=3)
+                callbacks.slice_ready(
+                    target.name,
+                    index,
+                    np.maximum(image, 0) * np.float32(scale) + np.float32(offset),
+                )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError)
+        or "out of memory" in str(error).lower()
+        or ("can't allocate memory" in str(error).lower())
+    )
+
+
+def available_targets(inputs: list[str]) -> list[str]:
+    """Canonical names that are not among the inputs."""
+    return [name for name in SEQUENCE_NAMES if name not in inputs]

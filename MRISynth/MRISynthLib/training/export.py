@@ -1,0 +1,172 @@
+"""From a training run to a bundle, with a model card written from measured figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..bundles import Bundle, write_bundle
+from ..errors import InputError
+from ..provenance import DISCLAIMER
+from ..sequences import SEQUENCE_NAMES
+
+INTENDED_USE = (
+    "Research and demonstration of missing-sequence synthesis and delineation for radiotherapy "
+    "of nasopharyngeal carcinoma. Not for diagnosis, staging, contouring for treatment or any "
+    "other clinical decision."
+)
+LIMITS = (
+    "Trained on simulated patients only: no real scan has been seen. Enhancement of a synthetic "
+    "contrast-enhanced image is an estimate from the images given; mucosa, adenoids and "
+    "post-treatment change can look like tumour and the other way round."
+)
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """The configuration of a finished or interrupted run.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a run's.
+    """
+    path = Path(run) / "config.json"
+    if not path.is_file() or not (Path(run) / "checkpoint.pt").is_file():
+        raise InputError(f"{run} is not the folder of a training run; name one.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def export_run(
+    run: Path,
+    folder: Path,
+    metadata: Mapping[str, Any],
+    network_def: Mapping[str, Any],
+    pixel_mm: float,
+    figures: Mapping[str, Any],
+) -> Bundle:
+    """Write the averaged weights of a run as a bundle in half precision.
+
+    Parameters
+    ----------
+    metadata:
+        name, version, task and what goes in and out; the rest is filled in here.
+    figures:
+        What ``mrisynth evaluate`` wrote: title -> its JSON content. Empty before the first
+        evaluation.
+    """
+    config = read_run(run)
+    saved = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
+    weights = {
+        key: value.half().contiguous() if value.dtype.is_floating_point else value
+        for key, value in saved["average"].items()
+    }
+    maps = int(config["per_label_map"])
+    training_data = (
+        f"Virtual NPC cohort: {config['procedural']} procedural heads"
+        + (f" and {maps} deformations of each label map (training ones only)" if maps else "")
+        + "; images simulated while training. No patient data."
+    )
+    full = {
+        "version": "0.1.0",
+        **metadata,
+        "training_data": training_data,
+        "training": {
+            "steps": int(saved["step"]),
+            "hours": round(float(saved["seconds"]) / 3600, 2),
+            "parameters": sum(v.numel() for v in weights.values()),
+        },
+        "quality": dict(figures) or "not evaluated",
+        "licence": "Apache-2.0",
+        "intended_use": INTENDED_USE,
+        "limits": LIMITS,
+    }
+    inference = {"network_def": dict(network_def), "pixel_mm": pixel_mm}
+    return write_bundle(folder, full, inference, weights, card=card(full))
+
+
+def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
+    """A run of ``train synthesis`` as a bundle."""
+    config = read_run(run)
+    metadata = {
+        "name": name,
+        "task": "synthesis",
+        "sequences_in": list(SEQUENCE_NAMES),
+        "sequences_out": list(SEQUENCE_NAMES),
+    }
+    network_def = {
+        "_target_": "MRISynthLib.synthesis.network.AnyToAllNet",
+        "widths": list(config["widths"]),
+        "condition": int(config["condition"]),
+    }
+    return export_run(run, folder, metadata, network_def, float(config["pixel_mm"]), figures)
+
+
+def card(metadata: Mapping[str, Any]) -> str:
+    """The model card in Markdown."""
+    outputs = metadata.get("sequences_out") or metadata.get("structures")
+    lines = [
+        f"# {metadata['name']} {metadata['version']}",
+        "",
+        DISCLAIMER,
+        "",
+        f"- Task: {metadata['task']}",
+        f"- Takes any subset of: {', '.join(metadata['sequences_in'])}",
+        f"- Makes: {', '.join(outputs)}",
+        f"- Training data: {metadata['training_data']}",
+        f"- Training: {metadata['training']['steps']} steps, {metadata['training']['hours']} h, "
+        f"{metadata['training']['parameters'] / 1e6:.2f} M parameters",
+        f"- Licence: {metadata['licence']}",
+        "",
+        "## Intended use",
+        "",
+        metadata["intended_use"],
+        "",
+        "## Limits",
+        "",
+        metadata["limits"],
+        "",
+        "## Measured quality",
+        "",
+    ]
+    quality = metadata["quality"]
+    if isinstance(quality, str):
+        return "\n".join([*lines, quality, ""])
+    for title, record in quality.items():
+        lines += [f"### {title}", ""]
+        about = [f"{key} {value}" for key, value in record.items() if key != "figures"]
+        lines += [", ".join(about), ""] if about else []
+        for task, figures in record["figures"].items():
+            lines += [f"**{task}**", "", *_table(figures), ""]
+    return "\n".join(lines)
+
+
+def _table(figures: Mapping[str, Any]) -> list[str]:
+    """Nested figures as Markdown: a table of methods by region, then single numbers."""
+    lines: list[str] = []
+    nested = {k: v for k, v in figures.items() if _depth(v) == 2}
+    if nested:
+        lines += ["| method | region | MAE | PSNR (dB) | SSIM |", "|---|---|---|---|---|"]
+        for method, regions in nested.items():
+            for region, row in regions.items():
+                lines.append(
+                    f"| {method} | {region} | {row['MAE']:.4f} | {row['PSNR']:.2f} "
+                    f"| {row['SSIM']:.3f} |"
+                )
+        lines.append("")
+    for key, value in figures.items():
+        if _depth(value) == 1:
+            parts = ", ".join(f"{name} {number:.3f}" for name, number in value.items())
+            lines.append(f"- {key}: {parts}")
+        elif _depth(value) == 0:
+            lines.append(f"- {key}: {value:.3f}")
+    return lines
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, Mapping):
+        return 0
+    return 1 + max((_depth(item) for item in value.values()), default=0)

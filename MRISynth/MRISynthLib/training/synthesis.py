@@ -1,0 +1,214 @@
+"""`mrisynth train synthesis`: trains the any-to-all network on the virtual cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..synthesis.conditioning import contrast_vector, token_batch
+from ..synthesis.losses import gradient_difference, laplace_nll, weighted_mean
+from ..synthesis.network import AnyToAllNet
+from .batches import SimulatedSlices, loss_weights
+from .cohort import CohortPlan, prepare_cohort
+from .runs import COMMON_DEFAULTS, RunState, pick_device, read_config, run
+
+DEFAULTS: dict[str, Any] = {
+    **COMMON_DEFAULTS,
+    "widths": [48, 96, 144],
+    "condition": 128,
+    "steps": 6000,
+    "learning_rate": 8e-4,
+    "size": [128, 128],
+    "pixel_mm": 1.0,
+    "cases": 2,
+    "slices": 4,
+    "targets_per_step": 2,
+    "tumour_weight": 5.0,
+    "gradient_weight": 0.5,
+    "uncertainty_weight": 0.05,
+    "ema": 0.998,
+    "input_weights": {
+        "T1w": 0.85, "T2w": 0.75, "T1w-FS": 0.15, "CE-T1w": 0.25, "CE-T1w-FS": 0.12,
+        "T2w-FS": 0.2, "STIR": 0.2, "FLAIR": 0.2, "PDw": 0.1, "DWI": 0.06, "ADC": 0.06,
+        "CT": 0.1,
+    },
+    "target_weights": {
+        "CE-T1w": 6, "T1w": 2, "T2w": 2, "STIR": 2.5, "CE-T1w-FS": 2, "T1w-FS": 1,
+        "T2w-FS": 1, "FLAIR": 1.5, "PDw": 0.6, "DWI": 0.6, "ADC": 0.6, "CT": 0.8,
+    },
+}  # fmt: skip
+
+VALIDATION_TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("T1w", "T2w"), "CE-T1w"),
+    (("T1w",), "T2w"),
+    (("T2w",), "T1w"),
+    (("T1w", "T2w"), "STIR"),
+    (("T1w", "T2w"), "FLAIR"),
+)
+
+
+def draw_task(rng: np.random.Generator, config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """(inputs, targets) of one step; no sequence is both."""
+    targets = list(config["target_weights"])
+    weights = np.array([config["target_weights"][t] for t in targets], float)
+    count = min(int(config["targets_per_step"]), len(targets))
+    chosen = list(rng.choice(targets, size=count, replace=False, p=weights / weights.sum()))
+    inputs = [
+        name
+        for name, share in config["input_weights"].items()
+        if name not in chosen and rng.random() < share
+    ]
+    if not inputs:
+        inputs = [name for name in ("T1w", "T2w", "PDw") if name not in chosen][:1]
+    return inputs[:3], [str(name) for name in chosen]
+
+
+def embed_mentions(network: AnyToAllNet, mentions: list, device: torch.device) -> torch.Tensor:
+    """Embedding (len(mentions), condition) of prompts or input descriptions."""
+    flat, offsets = token_batch([m.text for m in mentions])
+    vectors = np.stack([contrast_vector(m) for m in mentions])
+    return network.embed(
+        torch.from_numpy(flat).to(device),
+        torch.from_numpy(offsets).to(device),
+        torch.from_numpy(vectors).to(device),
+    )
+
+
+def _features(network, batch, inputs, device):
+    images = torch.stack([batch.images[name] for name in inputs], 1)
+    described = torch.stack(
+        [embed_mentions(network, batch.mentions[name], device) for name in inputs], 1
+    )
+    return network.encode(images, described)
+
+
+def _step_loss(network, batch, inputs, targets, config, device) -> torch.Tensor:
+    features = _features(network, batch, inputs, device)
+    weights = loss_weights(batch.tissue, config["tumour_weight"])
+    total = torch.zeros((), device=device)
+    for target in targets:
+        wanted = embed_mentions(network, batch.mentions[target], device)
+        image, log_scale = network.decode(features, wanted)
+        truth = batch.images[target]
+        total = total + weighted_mean((image - truth).abs(), weights)
+        total = total + config["gradient_weight"] * gradient_difference(image, truth, weights)
+        doubt = laplace_nll(image, log_scale, truth, weights)
+        total = total + config["uncertainty_weight"] * doubt
+    return total / len(targets)
+
+
+@torch.no_grad()
+def validate(
+    network: AnyToAllNet, slices: SimulatedSlices, device: torch.device
+) -> dict[str, float]:
+    """Mean absolute error in body and tumour per task, beside that of copying an input.
+
+    Always the same simulated slices: seeds are fixed.
+    """
+    network.eval()
+    rng, torch_rng = np.random.default_rng(77), torch.Generator(device).manual_seed(77)
+    figures: dict[str, float] = {}
+    for inputs, target in VALIDATION_TASKS:
+        sums = np.zeros(4)
+        for _ in range(6):
+            batch = slices.draw(rng, torch_rng, [*inputs, target], clean=(target,), plain=1.0)
+            wanted = embed_mentions(network, batch.mentions[target], device)
+            image, _ = network.decode(_features(network, batch, inputs, device), wanted)
+            truth, body = batch.images[target], batch.tissue > 0
+            tumour = loss_weights(batch.tissue, 5.0) == 5.0
+            for n, guess in enumerate((image, batch.images[inputs[0]])):
+                error = (guess - truth).abs()
+                sums[n] += float(error[body].mean()) / 6
+                if tumour.any():
+                    sums[2 + n] += float(error[tumour].mean()) / 6
+        key = f"{'+'.join(inputs)}->{target}"
+        for name, value in zip(("body", "copy body", "tumour", "copy tumour"), sums, strict=True):
+            figures[f"{key} {name}"] = round(float(value), 4)
+    network.train()
+    return figures
+
+
+def cohort_paths(
+    config: dict[str, Any], output: Path, report: Callable[[str], None] = print
+) -> tuple[list[Path], list[Path]]:
+    """Make (or find) the training and validation anatomies of a configuration."""
+
+    def plan(procedural: int, per_map: int) -> CohortPlan:
+        return CohortPlan(
+            procedural=procedural,
+            label_maps=Path(config["label_maps"]) if config["label_maps"] else None,
+            mapping=Path(config["mapping"]) if config["mapping"] else None,
+            per_label_map=per_map,
+            held_out_maps=tuple(config["held_out_maps"]),
+        )
+
+    folder = Path(config["cohort"]) if config["cohort"] else output / "cohort"
+
+    def told(done: int, total: int) -> None:
+        if done % 10 == 0 or done == total:
+            report(f"anatomies: {done} of {total}")
+
+    per_map = int(config["per_label_map"])
+    training = prepare_cohort(
+        plan(int(config["procedural"]), per_map), folder / "training", False, told
+    )
+    validation = prepare_cohort(
+        plan(int(config["validation_procedural"]), max(per_map // 2, 1)),
+        folder / "validation",
+        True,
+        told,
+    )
+    return training, validation
+
+
+def train_synthesis(
+    config_path: Path,
+    output: Path,
+    resume: bool = False,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Train as ``config_path`` (YAML over :data:`DEFAULTS`) says; returns the run's folder.
+
+    The folder holds ``checkpoint.pt`` (resumes exactly), ``log.jsonl`` and TensorBoard
+    files. :func:`MRISynthLib.training.export.export_synthesis` turns it into a bundle.
+    """
+    config = read_config(config_path, DEFAULTS)
+    output = Path(output)
+    device = pick_device(config)
+    training, validation = cohort_paths(config, output, report)
+    slices = SimulatedSlices(
+        training,
+        tuple(config["size"]),
+        float(config["pixel_mm"]),
+        int(config["cases"]),
+        int(config["slices"]),
+        device=str(device),
+    )
+    held_out = SimulatedSlices(
+        validation, (160, 160), 1.0, cases=2, slices=4, focus=1.0, device=str(device)
+    )
+    network = AnyToAllNet(tuple(config["widths"]), int(config["condition"]))
+    state = RunState.new(network, config, device)
+    if resume and state.load(output):
+        report(f"resumed at step {state.step}")
+
+    def loss_of_step() -> torch.Tensor:
+        inputs, targets = draw_task(state.rng, config)
+        wanted = [*inputs, *targets]
+        batch = slices.draw(state.rng, state.torch_rng, wanted, clean=tuple(targets))
+        with torch.autocast(device.type, torch.bfloat16, enabled=config["precision"] == "bf16"):
+            return _step_loss(network, batch, inputs, targets, config, device)
+
+    run(
+        state,
+        config,
+        output,
+        loss_of_step,
+        lambda: validate(network, held_out, device),
+        report,
+    )
+    return output

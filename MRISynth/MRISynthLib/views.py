@@ -1,0 +1,99 @@
+"""What views show and say, without Slicer: arrangements, marks, sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .provenance import SYNTHETIC_MARK, Provenance
+
+
+@dataclass(frozen=True)
+class SliceLayout:
+    """A view arrangement: its id in Slicer's layout node and the slice views in reading order.
+
+    ``description`` is the XML of a layout of our own, None for one that Slicer brings along.
+    """
+
+    id: int
+    views: tuple[str, ...]
+    description: str | None = None
+
+
+def _view_xml(tag: str, label: str, colour: str) -> str:
+    return (
+        f'<item><view class="vtkMRMLSliceNode" singletontag="{tag}">'
+        '<property name="orientation" action="default">Axial</property>'
+        f'<property name="viewlabel" action="default">{label}</property>'
+        f'<property name="viewcolor" action="default">{colour}</property>'
+        "</view></item>"
+    )
+
+
+def _own_layout(count: int) -> SliceLayout:
+    colours = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7")
+    tags = tuple(f"MRISynth{index + 1}" for index in range(count))
+    cells = [_view_xml(tag, f"S{i + 1}", colours[i]) for i, tag in enumerate(tags)]
+    rows = [cells] if count < 4 else [cells[:2], cells[2:]]
+    lines = [f'<layout type="horizontal">{"".join(row)}</layout>' for row in rows]
+    if len(lines) > 1:
+        items = "".join(f"<item>{line}</item>" for line in lines)
+        lines = [f'<layout type="vertical">{items}</layout>']
+    return SliceLayout(51300 + count, tags, lines[0])
+
+
+SIDE_BY_SIDE: dict[int, SliceLayout] = {count: _own_layout(count) for count in (2, 3, 4)}
+"""'MRISynth side by side' for two, three and four images, in views of its own, so that the
+arrangement which the user had is found unchanged on going back."""
+
+BUILT_IN: tuple[SliceLayout, ...] = (
+    SliceLayout(6, ("Red",)),
+    SliceLayout(29, ("Red", "Yellow")),
+    SliceLayout(27, ("Red", "Slice4", "Green", "Yellow")),
+    SliceLayout(21, ("Red", "Green", "Yellow", "Red+", "Green+", "Yellow+")),
+    SliceLayout(33, ("Red", "Yellow", "Green", *(f"Slice{n}" for n in range(4, 10)))),
+)
+"""Slicer's own arrangements of slice views (one, side by side, two over two, three over
+three, three by three). Saved scenes use these: a scene stores an arrangement's number, not
+its description, and a Slicer without this extension shows nothing for an unknown number."""
+
+
+def built_in_layout(count: int) -> SliceLayout:
+    """The smallest of Slicer's own arrangements with at least ``count`` slice views (up to 9)."""
+    return next((layout for layout in BUILT_IN if len(layout.views) >= count), BUILT_IN[-1])
+
+
+def provenance_lines(provenance: Provenance | None, name: str = "") -> tuple[str, ...]:
+    """What a view that shows an image of this origin must say: nothing if it is real.
+
+    ``name`` stands in for a sequence that the provenance does not state.
+    """
+    if provenance is None or not provenance.synthetic:
+        return ()
+    what = provenance.sequence or name.removeprefix(SYNTHETIC_MARK).strip()
+    if provenance.kind != "image":
+        what = f"{what} {provenance.kind}"
+    lines = [f"{SYNTHETIC_MARK} {what}".strip()]
+    if provenance.inputs:
+        lines.append("from " + " + ".join(str(i.get("sequence", "?")) for i in provenance.inputs))
+    if provenance.bundle:
+        model = f"by {provenance.bundle} {provenance.bundle_version}".strip()
+        lines.append(f"{model} [{provenance.bundle_hash[:12]}]")
+    return (*lines, "Not for clinical decisions")
+
+
+def edge_letters(slice_to_ras: np.ndarray) -> tuple[str, str, str, str]:
+    """Patient directions at a view's (left, right, top, bottom) edge, one letter each.
+
+    ``slice_to_ras`` is a slice node's 4x4 matrix: its first column points to the right of
+    the screen, its second to the top, in RAS.
+    """
+    names = (("R", "L"), ("A", "P"), ("S", "I"))
+
+    def letter(direction: np.ndarray) -> str:
+        axis = int(np.argmax(np.abs(direction)))
+        return names[axis][0 if direction[axis] > 0 else 1]
+
+    right, top = np.asarray(slice_to_ras)[:3, 0], np.asarray(slice_to_ras)[:3, 1]
+    return letter(-right), letter(right), letter(top), letter(-top)

@@ -1,0 +1,321 @@
+"""What the words of a radiology department mean, whoever wrote them.
+
+File names, series descriptions and prompts are read by the same rules, so that "T1 post FS"
+means one thing everywhere. English, German and Chinese; no model, no heavy import.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_CHINESE = {
+    "不增强": "nocontrast",
+    "未增强": "nocontrast",
+    "非增强": "nocontrast",
+    "无增强": "nocontrast",
+    "增强前": "nocontrast",
+    "不打造影剂": "nocontrast",
+    "无造影剂": "nocontrast",
+    "不用造影剂": "nocontrast",
+    "无对比剂": "nocontrast",
+    "不用对比剂": "nocontrast",
+    "注射前": "nocontrast",
+    "平扫": "nocontrast",
+    "增强后": "contrastagent",
+    "对比增强": "contrastagent",
+    "增强": "contrastagent",
+    "强化": "contrastagent",
+    "造影剂": "contrastagent",
+    "对比剂": "contrastagent",
+    "钆剂": "contrastagent",
+    "钆": "contrastagent",
+    "不压脂": "nofatsat",
+    "非压脂": "nofatsat",
+    "未压脂": "nofatsat",
+    "无压脂": "nofatsat",
+    "不抑脂": "nofatsat",
+    "无脂肪抑制": "nofatsat",
+    "非脂肪抑制": "nofatsat",
+    "不做脂肪抑制": "nofatsat",
+    "压脂": "fatsat",
+    "抑脂": "fatsat",
+    "脂肪抑制": "fatsat",
+    "脂肪饱和": "fatsat",
+    "水相": "fatsat",
+    "表观扩散系数": "adc",
+    "表观弥散系数": "adc",
+    "弥散": "dwi",
+    "扩散": "dwi",
+    "加权成像": "",
+    "加权像": "",
+    "加权": "",
+    "短反转时间": "stir",
+    "短时反转恢复": "stir",
+    "液体衰减反转恢复": "flair",
+    "水抑制": "flair",
+    "黑水": "flair",
+    "质子密度": "pd",
+    "计算机断层": "ct",
+    "自旋回波": "spinecho",
+    "梯度回波": "gradientecho",
+    "横断位": "axial",
+    "横断面": "axial",
+    "横断": "axial",
+    "轴位": "axial",
+    "矢状位": "sagittal",
+    "矢状": "sagittal",
+    "冠状位": "coronal",
+    "冠状": "coronal",
+    "联影": "united imaging",
+    "西门子": "siemens",
+    "飞利浦": "philips",
+    "通用电气": "ge",
+    "图像": "",
+    "序列": "",
+    "扫描": "",
+    "鼻咽": "",
+    "磁共振": "",
+    "成像": "",
+    "请": "",
+    "生成": "",
+    "的": "",
+    "像": "",
+}
+_CHINESE_PATTERN = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# One token that holds a weighting and more, such as "CET1w", "3DT1FS" or "T1WI".
+_AFFIX = sorted(
+    _words(
+        "wi w weighted gewichtet ce gd fs fat sat fatsat nofs c pre post km tse fse se tfe ffe gre "
+        "ir spir spair stir tirm flair mprage vibe space star sag cor tra ax dixon map mapping 2d "
+        "3d contrast enhanced native nativ"
+    ),
+    key=len,
+    reverse=True,
+)
+_SUFFIX = re.compile("|".join(_AFFIX))
+_COMPOUND = re.compile(
+    r"((?:[23]d|vce|ce|gd|fs|pre|post|km|[se](?=t[12]w))*)(t[12]|pd)((?:" + "|".join(_AFFIX) + ")*)"
+)
+_PREFIX = re.compile(r"[23]d|vce|ce|gd|fs|pre|post|km")
+
+_FILLERS = (
+    r"(?:\s+(?:any|the|an|a|i|v|iv|intravenous|der|die|das|dem|den|use|using|giving|given|"
+    r"administration|injection|injecting|of|with|mit|by|added|adding|been|is))*"
+)
+_FILL = _FILLERS + r"\s+"
+_NOT = r"(?:without|no|not|non|un|ohne|kein\w*|nicht|before|prior\s+to|vor|pre|neither|weder)"
+_AFTER_CARE = r"(?!\s+(?:op|rt|chemo\w*|treat\w*|therap\w*|radi\w*|surg\w*|process\w*|scan\w*))"
+_CONTRAST = (
+    r"(?:(?:with|post|after|plus|mit|nach|iv|intravenous|\+)\s+)*"
+    r"(?:gd|gad(?:o\w*)?|dotarem|clariscan|magnevist|prohance|multihance|omniscan|"
+    r"contrast(?:\s+(?:agents?|medium|media|material|enhanced|enhancement|enhancing|dye))?|"
+    r"km(?:\s*gabe)?|kontrast\w*|v?ce(?:\s*mri?)?|cemri?|enhanc(?:ed|ing|ement)|"
+    r"post(?:contrast|gad\w*|gd|km)|contrastagent)\b"
+    r"(?!\s+(?:to\s+noise|ratio))(?:\s+(?:injection|administration|gabe|verst\w+))?"
+)
+_FAT = (
+    r"(?:fs|fsat|fatsat\w*|fat\s*(?:sat\w*|sup\w*|free|null\w*)|sup+res\w*\s+(?:the\s+)?fat|"
+    r"fat\s+signal\s+sup\w*|spair|spir|chess|proset|water\s*(?:only|images?|excitation|selective)|"
+    r"m?dixon(?:\s+\w+){0,4}?\s+w(?:ater|asser)?|wasserbild\w*|"
+    r"fett\s*(?:unterdr\w+|ges\w+|s(?:ä|ae)ttigung\w*|sup\w*|sat\w*))\b"
+)
+_NO_CONTRAST = (
+    r"\b(?:nocontrast|non?(?:contrast|enhanced|ce)|unenhanced|precontrast|prekm|pregad\w*|"
+    r"nativ(?:e|es|er)?|plain)\b"
+)
+_NO_FAT = r"\b(?:nofatsat|non?(?:fs|fatsat))\b"
+
+_FOREIGN = {
+    "T2*-weighted or susceptibility imaging": r"t2 star|t2star|swi|swan|susceptibility(?: \w+)?",
+    "a T1 or T2 map": r"t[12] (?:map\w*|relax\w*)",
+    "MR angiography": r"mra|tof|angio\w*",
+    "perfusion or dynamic imaging": r"dce|dsc|asl|perfusion|perf|dynamic|cbv|cbf",
+    "functional or spectroscopic MR": r"bold|fmri|mrs|spectro\w*",
+    "a fat-only or out-of-phase Dixon image": r"m?dixon(?: \w+){0,4}? (?:f|fat|fett|opp|out)",
+    "PET": r"pet|fdg",
+    "ultrasound": r"ultrasound|sonogra\w*",
+    "cone-beam CT": r"cbct|cone beam ct",
+    "an X-ray": r"x ray|xray|radiograph",
+}
+_FAMILIES = {
+    "ADC": r"adc|apparent diffusion coefficients?",
+    "DWI": r"dwi|diff|diffusion|diffusions\w+|ep2d diff\w*|resolve|trace|tracew|b ?\d{2,4}",
+    "FLAIR": r"flair|dark fluid|darkfluid|fluid attenuated(?: inversion recovery)?",
+    "STIR": r"stir|tirm|short (?:tau|ti)(?: inversion(?: recovery)?)?",
+    "T1": r"t1|mp ?rage|memprage|bravo|f?spgr|vibe|e?thrive|lava",
+    "T2": r"t2",
+    "PD": r"pd|proton density|protonendichte|protonen",
+    "CT": r"ct|pct|computed tomogra\w*|computertomogra\w*",
+}
+_TECHNIQUES = {
+    "spin echo": r"spinecho|(?:turbo|fast) spin echo|spin echo|tse(?:[23]d\w*)?|fse|se|space|cube",
+    "gradient echo": r"gradientecho|gradient echo|gre|ffe|tfe|flash|t?fl[23]d\w*|spoiled|spgr",
+    "echo planar": r"epi|ep2d|echo planar",
+    "inversion recovery": r"inversion recovery|ir",
+}
+_PLANES = {
+    "axial": r"axial|axiale?\w?|ax|transvers\w*|tra",
+    "sagittal": r"sagittal\w*|sag",
+    "coronal": r"coronal|koronar\w*|cor",
+}
+_VENDORS = {
+    "Siemens": r"siemens",
+    "Philips": r"philips|phillips",
+    "GE": r"ge|general electric",
+    "Canon": r"canon|toshiba",
+    "United Imaging": r"united imaging|uih",
+    "Hitachi": r"hitachi",
+}
+_GRADIENT_NAMES = re.compile(r"\b(?:mp ?rage|memprage|bravo|f?spgr|vibe|e?thrive|lava)\b")
+_STOP_WORDS = frozenset(
+    _words(
+        "a an and are as at be before but by can create die der das den dem ein eine einen einer "
+        "for from generate give gewichtet gewichtete gewichtetes gewichtung head i image images "
+        "imaging in is it kopf like look make me mit mr mri mrt my nach neck npc of on or please "
+        "bitte scan scans series sequence sequenz show so synthetic synthesise synthesize that the "
+        "this to und weighted wi w want wanted wip with would bild aufnahme ich hals nasopharynx "
+        "nasopharyngeal carcinoma patient 2d 3d dixon mdixon fat brain nii gz nrrd dcm img vol "
+        "volume plus one acquired using scanner at field strength protocol"
+    )
+)
+_MASKS = re.compile(r"\b(?:roi|mask|seg|segmentation|label|labels|contour|gtv\w?)\b")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a text says, None or empty where it says nothing.
+
+    ``families`` are the kinds of image named, of T1, T2, PD, FLAIR, STIR, DWI, ADC and CT, after
+    combinations such as "T2 FLAIR" are merged: more than one means that the text contradicts
+    itself. ``contrast`` and ``fat`` are sets that hold True and/or False for the contrast agent
+    and for fat suppression. ``foreign`` names kinds of image outside the vocabulary.
+    """
+
+    families: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    contrast: frozenset[bool] = frozenset()
+    fat: frozenset[bool] = frozenset()
+    technique: str | None = None
+    plane: str | None = None
+    vendor: str | None = None
+    foreign: str | None = None
+    mask: bool = False
+    dixon: bool = False
+    unknown: tuple[str, ...] = ()
+
+
+def plain(text: str) -> str:
+    """Lower case, one form per character (full-width digits become ASCII)."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def normalise(text: str) -> str:
+    """Words separated by single spaces, "|" where the text pauses."""
+    text = plain(text)
+    text = _CHINESE_PATTERN.sub(lambda match: f" {_CHINESE[match[0]]} ", text)
+    text = re.sub(r"\bw/o\b", " without ", text)
+    text = re.sub(r"\bc-(?=[\s_,;.)]|$)", " nocontrast ", text)
+    text = re.sub(r"\bt([12])(wi?)?\s*\*", r" t\1 star ", text)
+    text = re.sub(r"\s[,;.]|[,;.](?=\s|$)|[;!?。、]", " | ", text)
+    text = re.sub(r"(?<!\d)[.,]|[.,](?!\d)", " ", text)
+    text = text.replace("+", " + ")
+    text = re.sub(r"[^\w\s.,+|]|_", " ", text)
+    words: list[str] = []
+    for token in text.split():
+        words.extend(_split_compound(token))
+    text = " ".join(words)
+    text = re.sub(r"\b(t[12]|pd) (?:wi?|weighted|gewichtet\w*)\b", r"\1", text)
+    return re.sub(r"\b(t[12]) (?:\+ )?c\b|(?<!\S)\+ c\b|\bc \+(?!\S)", r"\1 contrastagent", text)
+
+
+def _split_compound(token: str) -> list[str]:
+    match = _COMPOUND.fullmatch(token)
+    if match is None:
+        return [token]
+    before, weighting, after = match.groups()
+    return [*_PREFIX.findall(before), weighting, *_SUFFIX.findall(after)]
+
+
+def read(text: str) -> Wording:
+    """What ``text`` says about an MR or CT image; never raises."""
+    rest = normalise(text)
+    mask = bool(_MASKS.search(rest))
+    dixon = bool(re.search(r"\bm?dixon\b", rest))
+
+    def take(pattern: str) -> bool:
+        nonlocal rest
+        rest, count = re.subn(pattern, " | ", rest)
+        rest = re.sub(r"\s+", " ", rest)
+        return count > 0
+
+    def first(table: dict[str, str]) -> str | None:
+        found = [name for name, pattern in table.items() if take(rf"\b(?:{pattern})\b")]
+        return found[0] if found else None
+
+    foreign = first(_FOREIGN)
+    both = rf"\b{_NOT}{_FILL}(?:{_CONTRAST}|{_FAT})\s+(?:or|nor|oder|noch){_FILL}"
+    neither = take(both + _FAT) or take(both + _CONTRAST)
+    contrast = {True: False, False: neither}
+    fat = {True: False, False: neither}
+    contrast[False] |= take(rf"\b{_NOT}{_FILL}{_CONTRAST}") or take(_NO_CONTRAST)
+    fat[False] |= take(rf"\b{_NOT}{_FILL}{_FAT}") or take(_NO_FAT)
+    fat[True] = take(rf"\b{_FAT}")
+    contrast[True] = take(rf"(?<!\w){_CONTRAST}") or take(rf"\bpost\b{_AFTER_CARE}")
+    contrast[False] |= take(rf"\bpre\b{_AFTER_CARE}")
+
+    refused = [
+        name
+        for name, pattern in _FAMILIES.items()
+        if take(rf"\b(?:not|no|nicht|kein\w*|instead of|rather than|statt){_FILL}(?:{pattern})\b")
+    ]
+    gradient = bool(_GRADIENT_NAMES.search(rest))
+    named = [name for name, pattern in _FAMILIES.items() if take(rf"\b(?:{pattern})\b")]
+    technique = first(_TECHNIQUES)
+    plane = first(_PLANES)
+    vendor = first(_VENDORS)
+    leftovers = (word for word in rest.split() if word not in _STOP_WORDS)
+    unknown = tuple(word for word in leftovers if re.search(r"[^\W_]", word))
+    return Wording(
+        families=_merge(named, "dark fluid" in normalise(text)),
+        refused=tuple(refused),
+        contrast=frozenset(value for value, said in contrast.items() if said),
+        fat=frozenset(value for value, said in fat.items() if said),
+        technique=technique or ("gradient echo" if gradient else None),
+        plane=plane,
+        vendor=vendor,
+        foreign=foreign,
+        mask=mask,
+        dixon=dixon,
+        unknown=unknown,
+    )
+
+
+def _merge(named: list[str], dark_fluid: bool) -> tuple[str, ...]:
+    """Merge names that belong together: "T2 FLAIR" is FLAIR, "T1 FLAIR" is T1-weighted."""
+    kinds = set(named)
+    if dark_fluid:
+        kinds.discard("STIR")  # Siemens calls FLAIR "tirm dark-fluid"
+    if "ADC" in kinds:
+        kinds -= {"DWI"}
+    if "T1" in kinds:
+        kinds -= {"FLAIR"}
+    if kinds & {"FLAIR", "STIR", "DWI"}:
+        kinds -= {"T2"}
+    return tuple(name for name in _FAMILIES if name in kinds)
+
+
+def compose(family: str, contrast: bool, fat: bool) -> str:
+    """Canonical sequence name of a family of images with or without agent and suppression."""
+    if family == "T1":
+        return ("CE-" if contrast else "") + "T1w" + ("-FS" if fat else "")
+    if family == "T2":
+        return "T2w-FS" if fat else "T2w"
+    return "PDw" if family == "PD" else family

@@ -1,0 +1,51 @@
+"""What a task module gives to the worker and gets from it.
+
+A task module has ``HANDLERS``, a dict of task name -> :data:`Handler`. It imports torch only
+inside its handlers. It may have ``warm_up()``, called once while the worker is idle after its
+start, to import what every request needs.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..progress import Callbacks
+from ..volume import Volume
+
+MODELS_KEPT = 4
+"""Loaded models that stay in memory; the one unused for longest goes first."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """Named volumes, and plain values that go through JSON."""
+
+    volumes: list[tuple[str, Volume]] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Volume:
+        return dict(self.volumes)[name]
+
+
+class ModelCache:
+    """Loaded models by bundle hash and device, so that a warm request reloads nothing."""
+
+    def __init__(self, device: str = "auto") -> None:
+        self.device = device
+        self._models: OrderedDict[tuple, Any] = OrderedDict()
+
+    def get(self, key: tuple, load: Callable[[], Any]) -> Any:
+        """The model under ``key``, made by ``load`` if it is not there."""
+        if key not in self._models:
+            self._models[key] = load()
+            while len(self._models) > MODELS_KEPT:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        return self._models[key]
+
+
+Handler = Callable[[dict[str, Any], list[Volume], Callbacks, ModelCache], TaskResult]
+"""``handler(parameters, volumes, callbacks, models)``; it must not keep the volumes."""

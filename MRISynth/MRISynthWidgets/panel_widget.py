@@ -1,0 +1,269 @@
+"""What the widgets of both modules have in common.
+
+A module's widget says what its .ui file shows (:meth:`PanelWidget.refresh`), what Apply asks
+of the worker (:meth:`PanelWidget.startWork`) and what becomes of the result
+(:meth:`PanelWidget.showResult`); parameter node, scene events, progress, cancelling and error
+display are here.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+
+import qt
+import slicer
+import vtk
+from MRISynthLib import packages
+from MRISynthLib.errors import Cancelled, MRISynthError
+from MRISynthLib.panel import ProgressText
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from .input_table import InputTable
+from .installer import SlicerInstaller
+from .synthetic_marks import mark_views
+from .worker_run import WorkerRun
+
+ERROR_STYLE = "color: #c62828;"
+
+
+class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Base of both widgets.
+
+    The .ui file of a module has ``inputTable``, ``inputHintLabel``, ``modelLabel``,
+    ``applyButton``, ``cancelButton``, ``progressBar``, ``progressLabel``, ``messageLabel``.
+    """
+
+    def __init__(self, parent=None) -> None:
+        """Called when the user opens the module for the first time."""
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    # ------------------------------------------------------------------ for the modules
+
+    def makeLogic(self):
+        """The module's logic, with ``inputs`` and ``getParameterNode``."""
+        raise NotImplementedError
+
+    def connectWidgets(self) -> None:
+        """Connect the module's own widgets."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Show the state of scene and parameter node; called after every change."""
+        raise NotImplementedError
+
+    def startWork(self) -> None:
+        """Hand the request to ``self.run``."""
+        raise NotImplementedError
+
+    def showResult(self, result) -> None:
+        """Put a ``TaskResult`` into the scene and show it."""
+        raise NotImplementedError
+
+    def showSlice(self, ready) -> None:
+        """Show a finished slice while the rest is computed."""
+
+    def discardPreview(self) -> None:
+        """Remove what :meth:`showSlice` added."""
+
+    # ------------------------------------------------------------------------ life cycle
+
+    def setup(self) -> None:
+        """Build the panel from the .ui file."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = self.makeLogic()
+        self._progressText = ProgressText()
+
+        # Scene events come in bursts, and a table must not be rebuilt within its own signal.
+        self._refreshTimer = qt.QTimer()
+        self._refreshTimer.setSingleShot(True)
+        self._refreshTimer.setInterval(0)
+        self._refreshTimer.connect("timeout()", self._refreshNow)
+
+        self.run = WorkerRun(
+            self._onProgress, self.showSlice, self._onDone, self._onCancelled, self._onFailed
+        )
+        self.inputTable = InputTable(
+            self.ui.inputTable, self.logic.inputs.sequences, self._onTick, self._onChoose
+        )
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self._onSceneChanged)
+        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
+        self.connectWidgets()
+        mark_views()
+        self.showIdle()
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Called when the application closes and the module widget is destroyed."""
+        self._refreshTimer.stop()
+        self.run.abandon()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        """Called each time the user opens a different module; a running job goes on."""
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed: the result would have no home."""
+        self.run.abandon()
+        self.discardPreview()
+        self.showIdle()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed."""
+        self.showMessage("")
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Make sure that the parameter node exists and is observed."""
+        self.setParameterNode(self.logic.getParameterNode())
+        self.scheduleRefresh()
+
+    def setParameterNode(self, inputParameterNode) -> None:
+        """Bind the widgets of the .ui file to a parameter node, or to none."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(
+                self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged
+            )
+        self._parameterNode = inputParameterNode
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(
+                self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged
+            )
+
+    # --------------------------------------------------------------------------- changes
+
+    def scheduleRefresh(self) -> None:
+        """Refresh once, after the events at hand."""
+        self._refreshTimer.start()
+
+    def _refreshNow(self) -> None:
+        if self._parameterNode is not None:
+            with self.showingErrors():
+                self.refresh()
+
+    def _onSceneChanged(self, caller, event) -> None:
+        self.scheduleRefresh()
+
+    def _onParametersChanged(self, caller, event) -> None:
+        self.scheduleRefresh()
+
+    def _onTick(self, key: str, ticked: bool) -> None:
+        self.logic.inputs.set_ticked(key, ticked)
+        self.scheduleRefresh()
+
+    def _onChoose(self, key: str, sequence: str | None) -> None:
+        self.logic.inputs.set_chosen(key, sequence)
+        self.scheduleRefresh()
+
+    # ------------------------------------------------------------------------------ work
+
+    def onApplyButton(self) -> None:
+        """Install what is missing, then start the work."""
+        with self.showingErrors():
+            packages.ensure(SlicerInstaller())
+            self.showMessage("")
+            self.startWork()
+            self.showBusy()
+
+    def onCancelButton(self) -> None:
+        """Stop the work."""
+        self.ui.cancelButton.enabled = False
+        self.ui.progressLabel.text = _("Stopping ...")
+        self.run.cancel()
+
+    def showBusy(self) -> None:
+        """The panel while the worker works."""
+        self.ui.cancelButton.enabled = True
+        self.ui.progressBar.setVisible(True)
+        self.ui.progressBar.setRange(0, 0)
+        self.ui.progressLabel.text = _("Starting the inference process ...")
+        self.scheduleRefresh()
+
+    def showIdle(self) -> None:
+        """The panel while nothing runs."""
+        self.ui.cancelButton.enabled = False
+        self.ui.progressBar.setRange(0, 100)
+        self.ui.progressBar.setVisible(False)
+        self.ui.progressLabel.text = ""
+        self.scheduleRefresh()
+
+    def setApplyState(self, reason: str) -> None:
+        """Enable Apply, or say in its tooltip and below it why it is disabled."""
+        reason = packages.version_problem(SlicerInstaller().slicer_version()) or reason
+        self.ui.applyButton.enabled = not reason
+        self.ui.applyButton.toolTip = reason or _("Start the computation.")
+        if not self.run.running:
+            self.ui.progressLabel.text = reason
+
+    def _onProgress(self, progress) -> None:
+        percent, text = self._progressText.update(progress.stage, progress.done, progress.total)
+        self.ui.progressBar.setRange(0, 100 if progress.total > 0 else 0)
+        self.ui.progressBar.setValue(percent)
+        self.ui.progressLabel.text = text
+
+    def _onDone(self, result) -> None:
+        self.discardPreview()
+        self.showIdle()
+        with self.showingErrors():
+            self.showResult(result)
+
+    def _onCancelled(self, error: Cancelled) -> None:
+        self.discardPreview()
+        self.showIdle()
+        self.showMessage(_("Cancelled; nothing was added to the scene."))
+
+    def _onFailed(self, error: MRISynthError) -> None:
+        self.discardPreview()
+        self.showIdle()
+        self.showError(str(error))
+
+    # -------------------------------------------------------------------------- messages
+
+    def showMessage(self, text: str, *, problem: bool = False) -> None:
+        """Show a text in the panel."""
+        self.ui.messageLabel.text = text
+        self.ui.messageLabel.setStyleSheet(ERROR_STYLE if problem else "")
+
+    def showError(self, text: str) -> None:
+        """Show one sentence in a box, and leave it in the panel."""
+        self.showMessage(text, problem=True)
+        slicer.util.errorDisplay(text, windowTitle=self.moduleName)
+
+    @contextmanager
+    def showingErrors(self):
+        """Show an error as its one sentence; an unforeseen one with its details."""
+        try:
+            yield
+        except Cancelled as error:
+            self.showMessage(str(error))
+        except MRISynthError as error:
+            self.showError(str(error))
+        except Exception:
+            logging.exception("%s failed", self.moduleName)
+            self.showMessage(_("Something failed; see the Python console."), problem=True)
+            with slicer.util.tryWithErrorDisplay(_("Something failed unexpectedly.")):
+                raise

@@ -1,0 +1,141 @@
+"""The scene's volumes as lines of the input table, with what the user set for each.
+
+Choices are kept as attributes of the volume nodes: they are saved with the scene, go away
+with the node, and the sequence that the user chose counts in both modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import slicer
+from MRISynthLib.errors import InputError
+from MRISynthLib.panel import InputRow, row_of
+from MRISynthLib.sequences import SEQUENCE_NAMES
+
+if TYPE_CHECKING:
+    from MRISynthLib.volume import Volume
+
+CHOSEN_ATTRIBUTE = "MRISynth.ChosenSequence"
+TICKED_ATTRIBUTE = "{module}.Input"
+
+DICOM_TAGS = {
+    "Modality": "0008,0060",
+    "Manufacturer": "0008,0070",
+    "SeriesDescription": "0008,103E",
+    "ContrastBolusAgent": "0018,0010",
+    "ScanningSequence": "0018,0020",
+    "SequenceVariant": "0018,0021",
+    "ScanOptions": "0018,0022",
+    "SequenceName": "0018,0024",
+    "ProtocolName": "0018,1030",
+}
+DICOM_NUMBERS = {
+    "RepetitionTime": "0018,0080",
+    "EchoTime": "0018,0081",
+    "InversionTime": "0018,0082",
+    "MagneticFieldStrength": "0018,0087",
+    "FlipAngle": "0018,1314",
+}
+"""What recognition looks at, by keyword, and where Slicer's DICOM database has it."""
+
+
+def dicom_acquisition(node) -> dict[str, str | float]:
+    """What the DICOM headers of a volume say, if Slicer's database has them."""
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not instances or database is None or not database.isOpen:
+        return {}
+    acquisition: dict[str, str | float] = {}
+    for keyword, tag in (DICOM_TAGS | DICOM_NUMBERS).items():
+        value = database.instanceValue(instances[0], tag).strip()
+        if keyword in DICOM_NUMBERS:
+            try:
+                acquisition[keyword] = float(value)
+            except ValueError:
+                continue
+        elif value:
+            acquisition[keyword] = value
+    return acquisition
+
+
+class SceneInputs:
+    """The volumes of the scene for one module."""
+
+    def __init__(self, module: str) -> None:
+        self.sequences: tuple[str, ...] = SEQUENCE_NAMES
+        self._ticked_attribute = TICKED_ATTRIBUTE.format(module=module)
+        self._cache: dict[str, tuple[int, InputRow]] = {}
+
+    def rows(self) -> tuple[InputRow, ...]:
+        """One line for each scalar volume that the user can see in the scene."""
+        rows = {}
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            # Label maps and colour images are scalar volumes too, by inheritance.
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors():
+                rows[node.GetID()] = self._row(node)
+        self._cache = {key: value for key, value in self._cache.items() if key in rows}
+        return tuple(row for row in rows.values() if row is not None)
+
+    def _row(self, node) -> InputRow | None:
+        key, changed = node.GetID(), node.GetMTime()
+        if key in self._cache and self._cache[key][0] == changed:
+            return self._cache[key][1]
+        row = self._read(node)
+        self._cache[key] = (changed, row)
+        return row
+
+    def _read(self, node) -> InputRow | None:
+        from MRISynthLib import mrml
+
+        ticked = node.GetAttribute(self._ticked_attribute)
+        choices = {
+            "chosen": node.GetAttribute(CHOSEN_ATTRIBUTE),
+            "ticked": None if ticked is None else ticked == "1",
+        }
+        try:
+            volume = mrml.volume_from_node(node)
+        except InputError as error:
+            return InputRow(node.GetID(), node.GetName(), problem=str(error), **choices)
+        if not volume.acquisition:
+            volume = volume.replace(acquisition=dicom_acquisition(node))
+        if volume.provenance is not None and volume.provenance.kind != "image":
+            return None  # an uncertainty map or an unfinished image
+        return row_of(volume, node.GetID(), **choices)
+
+    def set_ticked(self, key: str, ticked: bool) -> None:
+        """Remember that the user wants a volume as input, or does not."""
+        self._set(key, self._ticked_attribute, "1" if ticked else "0")
+
+    def set_chosen(self, key: str, sequence: str | None) -> None:
+        """Remember the sequence that the user chose; None goes back to recognition."""
+        self._set(key, CHOSEN_ATTRIBUTE, sequence)
+
+    @staticmethod
+    def _set(key: str, attribute: str, value: str | None) -> None:
+        node = slicer.mrmlScene.GetNodeByID(key)
+        if node is None:
+            return  # deleted between the click and now
+        if value is None:
+            node.RemoveAttribute(attribute)
+        else:
+            node.SetAttribute(attribute, value)
+
+    def volumes(self, used: Sequence[InputRow]) -> list[Volume]:
+        """The chosen inputs with their sequences, in the table's order.
+
+        Raises
+        ------
+        InputError
+            If a volume is gone or cannot be used.
+        """
+        from MRISynthLib import mrml
+
+        volumes = []
+        for row in used:
+            node = slicer.mrmlScene.GetNodeByID(row.key)
+            if node is None:
+                raise InputError(f"The volume '{row.name}' is not in the scene any more; load it.")
+            volumes.append(mrml.volume_from_node(node).replace(sequence=row.sequence))
+        return volumes

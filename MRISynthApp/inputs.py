@@ -1,0 +1,162 @@
+"""``--input``: which file is meant, and which sequence it is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MRISynthLib.errors import InputError
+from MRISynthLib.sequences import canonical_name, nearest_names, recognise
+from MRISynthLib.volume import Volume
+
+from .session import Session
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input as read; ``volume.sequence`` is set. ``confidence`` is 1 where the user said it."""
+
+    path: Path
+    volume: Volume
+    confidence: float
+    reason: str
+    named_by_user: bool
+
+    def record(self) -> dict[str, Any]:
+        """For ``--json`` and ``provenance.json``."""
+        return {
+            "path": str(self.path),
+            "name": self.volume.name,
+            "sequence": self.volume.sequence,
+            "confidence": self.confidence,
+            "reason": self.reason,
+            "named_by_user": self.named_by_user,
+        }
+
+
+def parse_input(text: str) -> tuple[str | None, Path]:
+    """(canonical name or None, path) of ``NAME=PATH`` or ``PATH``.
+
+    An ``=`` may be part of the path, and so may a drive letter.
+
+    Raises
+    ------
+    InputError
+        If the name is none of a sequence, or there is no such file.
+    """
+    name, equals, rest = text.partition("=")
+    whole = Path(text).expanduser()
+    is_path = re.search(r"[/\\:]", name) is not None
+    if whole.exists() and not Path(rest).expanduser().exists():
+        is_path = True
+    sequence = canonical_name(name) if equals and not is_path else None
+    if equals and sequence is None and not is_path and not whole.exists():
+        near = ", ".join(nearest_names(name))
+        raise InputError(f"'{name}' in --input {text} names no sequence; the nearest are {near}.")
+    path = Path(rest).expanduser() if sequence else whole
+    if not str(path).strip() or (sequence and not rest.strip()):
+        raise InputError(f"--input {text} names no file; write NAME=FILE_OR_FOLDER or the file.")
+    if not path.exists():
+        raise InputError(f"There is no file or folder {path}; check the path after --input.")
+    return sequence, path
+
+
+def parse_inputs(texts: Sequence[str]) -> list[tuple[str | None, Path]]:
+    """All ``--input`` options, checked as far as that needs no reading.
+
+    Raises
+    ------
+    InputError
+        As :func:`parse_input`, and for a file or a sequence that is given twice.
+    """
+    if not texts:
+        raise InputError("There is no input; give at least one with --input NAME=FILE_OR_FOLDER.")
+    parsed = [parse_input(text) for text in texts]
+    for number, (_, path) in enumerate(parsed):
+        if any(os.path.samefile(path, other) for _, other in parsed[:number]):
+            raise InputError(f"The input {path} is given twice; give each image once.")
+    _refuse_repeated([(name, path) for name, path in parsed if name])
+    return parsed
+
+
+def read_inputs(parsed: Sequence[tuple[str | None, Path]], session: Session) -> list[Input]:
+    """Read and recognise; what was understood is said on standard error.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or it is not certain which sequence it is.
+    """
+    inputs: list[Input] = []
+    for name, path in parsed:
+        inputs += _read(name, path, session)
+    _refuse_repeated([(item.volume.sequence, item.path) for item in inputs])
+    for item in inputs:
+        how = "as you said" if item.named_by_user else f"{item.confidence:.0%}: {item.reason}"
+        session.say(f"{item.path.name or item.path} is {item.volume.sequence} ({how})")
+        session.warn(*item.volume.warnings)
+    session.record["inputs"] = [item.record() for item in inputs]
+    return inputs
+
+
+def _read(name: str | None, path: Path, session: Session) -> list[Input]:
+    from MRISynthLib import io
+
+    volumes = io.load(path)
+    if name is not None and len(volumes) == 1:
+        return [Input(path, volumes[0].replace(sequence=name), 1.0, "named by the user", True)]
+    found = [(volume, recognise(volume)) for volume in volumes]
+    if name is not None:
+        matching = [volume for volume, seen in found if seen.sequence == name]
+        if len(matching) != 1:
+            series = ", ".join(volume.name for volume in volumes)
+            raise InputError(
+                f"The folder {path} has {len(volumes)} series ({series}) and "
+                f"{len(matching) or 'none'} of them is recognised as {name}; give the folder or "
+                "file of one series."
+            )
+        return [Input(path, matching[0].replace(sequence=name), 1.0, "named by the user", True)]
+    sure = [(volume, seen) for volume, seen in found if seen.confident]
+    if not sure or (len(found) == 1 and not found[0][1].confident):
+        raise InputError(_question(path, found[0][1]))
+    for volume, seen in found:
+        if not seen.confident:
+            session.warn(f"The series {volume.name} of {path} was left out: {seen.reason}")
+    return [
+        Input(path, volume.replace(sequence=seen.sequence), seen.confidence, seen.reason, False)
+        for volume, seen in sure
+    ]
+
+
+def _question(path: Path, seen: Any) -> str:
+    """Say what is thought, and ask."""
+    if seen.sequence is None:
+        return (
+            f"It is not clear which sequence {path} is: {_clause(seen.reason)}; "
+            f"name it, as in --input T1w={path}"
+        )
+    others = f", or perhaps {' or '.join(seen.alternatives[:2])}" if seen.alternatives else ""
+    return (
+        f"{path} seems to be {seen.sequence} ({seen.confidence:.0%}{others}): "
+        f"{_clause(seen.reason)}; if so write --input {seen.sequence}={path}"
+    )
+
+
+def _clause(sentence: str) -> str:
+    text = sentence.strip().rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _refuse_repeated(named: Sequence[tuple[str | None, Path]]) -> None:
+    first: dict[str | None, Path] = {}
+    for sequence, path in named:
+        if sequence in first:
+            where = f"{first[sequence]} and {path}" if first[sequence] != path else f"{path}"
+            raise InputError(
+                f"There are two inputs of the sequence {sequence} ({where}); give one of them."
+            )
+        first[sequence] = path

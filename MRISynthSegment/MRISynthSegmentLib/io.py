@@ -1,0 +1,454 @@
+"""Segmentations as files: Slicer's ``.seg.nrrd``, and NIfTI for programs that know no other.
+
+``.seg.nrrd`` keeps everything in one file: names, colours, coded meanings, provenance, and
+structures that overlap (in layers). NIfTI has no place for names and one label a voxel, so the
+label map is written together with one mask per structure and a JSON file that names them.
+Both keep the geometry of the reference image, in LPS for NRRD and RAS for NIfTI, as the
+formats demand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from MRISynthLib.errors import InputError
+from MRISynthLib.io.output import staged_file, staged_folder
+from MRISynthLib.provenance import DISCLAIMER, SYNTHETIC_MARK, Provenance
+from MRISynthLib.volume import Volume
+
+from .segmentation import Segmentation
+from .structures import STRUCTURES
+from .terminology import TAG, terminology_tag
+
+PROVENANCE_KEY = "MRISynth_provenance"
+"""NRRD header key that holds :meth:`Provenance.to_dict` as JSON."""
+
+WARNINGS_KEY = "MRISynth_warnings"
+NOTE_KEY = "MRISynth_note"
+
+INPUTS_TAG = "MRISynth.Inputs"
+"""Segment tag that names the inputs; unlike header keys it survives saving again in Slicer."""
+
+PRIORITY = (
+    "Where structures overlap, a tumour volume wins over an organ, and the smaller structure "
+    "over the larger; the masks of the single structures are complete."
+)
+"""What the NIfTI label map shows where structures overlap."""
+
+UNKNOWN_COLOUR = (0.6, 0.6, 0.6)
+GRID_TOLERANCE_MM = 0.01
+"""How far a corner may lie from the reference's grid, for other programs' rounding."""
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def save_segmentation(segmentation: Segmentation, path: str | Path) -> tuple[Path, ...]:
+    """Write a segmentation; the suffix, ``.seg.nrrd`` or ``.nii.gz``, decides on the format.
+
+    Returns the files written: one for ``.seg.nrrd``; for ``.nii.gz`` see
+    :func:`save_segmentation_nifti`. A file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one or there is no structure to write.
+    OutputError
+        If the file cannot be written; its folder must exist.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith(".nii.gz"):
+        return save_segmentation_nifti(segmentation, path.parent, path.name[: -len(".nii.gz")])
+    if not name.endswith(".seg.nrrd"):
+        raise InputError(
+            f"{path.name} is not a name for a segmentation; end it in .seg.nrrd or .nii.gz."
+        )
+    _check_not_empty(segmentation)
+    with staged_file(path) as beside:
+        _write_nrrd(segmentation, beside)
+    return (path,)
+
+
+def save_segmentation_nifti(
+    segmentation: Segmentation, folder: str | Path, name: str = "segmentation"
+) -> tuple[Path, ...]:
+    """Write ``<name>.nii.gz`` (label map), ``<name>.json`` and a mask per structure.
+
+    The label map holds 0 for background and 1, 2, ... in the order of the segmentation, with
+    overlaps resolved as :data:`PRIORITY` says. Each ``<structure>.nii.gz`` is the complete
+    mask of one structure (0 and 1), so that no overlap is lost. The JSON file gives for each
+    label its structure, colour, SNOMED CT code, volume in millilitres and file, and how many
+    of its voxels other structures hide in the label map.
+
+    Raises
+    ------
+    InputError
+        If there is no structure to write.
+    OutputError
+        If the folder cannot be written; nothing is left behind.
+    """
+    _check_not_empty(segmentation)
+    folder = Path(folder)
+    label_map = resolved_label_map(segmentation)
+    files = _file_names(segmentation.masks, reserved=name)
+    entries = []
+    with staged_folder(folder) as staging:
+        _write_nifti(label_map, segmentation, staging / f"{name}.nii.gz")
+        for label, (structure, mask) in enumerate(segmentation.masks.items(), start=1):
+            _write_nifti(mask.astype(np.uint8), segmentation, staging / files[structure])
+            hidden = int(np.count_nonzero(mask & (label_map != label)))
+            entries.append(
+                {
+                    "label": label,
+                    **_described(structure),
+                    "volume_ml": round(segmentation.volume_ml(structure), 4),
+                    "file": files[structure],
+                    "voxels_hidden_in_label_map": hidden,
+                }
+            )
+        content = {
+            "label_map": f"{name}.nii.gz",
+            "overlaps": PRIORITY,
+            "note": _note(segmentation),
+            "structures": entries,
+            "warnings": list(segmentation.warnings),
+            "provenance": _provenance(segmentation),
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (staging / f"{name}.json").write_text(text, encoding="utf-8")
+    return tuple(folder / file for file in (f"{name}.nii.gz", f"{name}.json", *files.values()))
+
+
+def resolved_label_map(segmentation: Segmentation) -> np.ndarray:
+    """Label map (slices, rows, columns), uint8 or uint16, label n for the n-th structure.
+
+    Overlaps are resolved as :data:`PRIORITY` says.
+    """
+    names = list(segmentation.masks)
+
+    def painted_later(name: str) -> tuple[bool, int]:
+        is_target = name in STRUCTURES and STRUCTURES[name].is_target
+        return (is_target, -int(np.count_nonzero(segmentation.masks[name])))
+
+    dtype = np.uint8 if len(names) < 256 else np.uint16
+    label_map = np.zeros(segmentation.reference.shape, dtype)
+    for name in sorted(names, key=painted_later):
+        label_map[segmentation.masks[name]] = names.index(name) + 1
+    return label_map
+
+
+def load_segmentation(path: str | Path, reference: Volume) -> Segmentation:
+    """Read a segmentation that was drawn on ``reference``'s grid or on a part of it.
+
+    Takes ``.seg.nrrd`` (also one that Slicer saved, cropped to its structures) and ``.nii.gz``
+    label maps, with the names and complete masks of the JSON file beside it where there is one.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no segmentation, or lies on another grid.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no segmentation file {path}; check the path.")
+    name = path.name.lower()
+    if name.endswith(".nrrd"):
+        return _read_nrrd(path, reference)
+    if name.endswith((".nii.gz", ".nii")):
+        return _read_nifti(path, reference)
+    raise InputError(f"{path.name} is not a segmentation; give a .seg.nrrd or .nii.gz file.")
+
+
+# --- NRRD ---------------------------------------------------------------------------------
+
+
+def _write_nrrd(segmentation: Segmentation, path: Path) -> None:
+    import slicerio
+
+    reference = segmentation.reference
+    columns, rows, slices = reference.shape[::-1]
+    voxels, places = _in_layers(segmentation)
+    segments = []
+    for name, (layer, label) in zip(segmentation.masks, places, strict=True):
+        structure = STRUCTURES.get(name)
+        tags = {} if structure is None else {TAG: terminology_tag(structure)}
+        if segmentation.provenance is not None:
+            tags[INPUTS_TAG] = _inputs(segmentation).replace("|", "/")
+        colour = UNKNOWN_COLOUR if structure is None else structure.colour
+        segments.append(
+            {
+                "id": name,
+                "name": name,
+                "color": [round(channel, 6) for channel in colour],
+                "labelValue": label,
+                "layer": layer,
+                # The whole grid: some versions of Slicer crop a layer to its first structure.
+                "extent": [0, columns - 1, 0, rows - 1, 0, slices - 1],
+                "tags": tags,
+            }
+        )
+    content: dict[str, Any] = {
+        "voxels": voxels,
+        "ijkToLPS": reference.index_to_world,
+        "segments": segments,
+        "containedRepresentationNames": ["Binary labelmap"],
+        # Written as it is: slicerio leaves out the final "&" and Slicer then skips the value.
+        "Segmentation_ConversionParameters": (
+            f"Reference image geometry|{_slicer_geometry(reference)}|Grid of the image drawn on.&"
+        ),
+        NOTE_KEY: _note(segmentation),
+        WARNINGS_KEY: json.dumps(list(segmentation.warnings)),
+    }
+    if segmentation.provenance is not None:
+        content[PROVENANCE_KEY] = json.dumps(_provenance(segmentation))
+    slicerio.write_segmentation(str(path), content, compression_level=3)
+
+
+def _in_layers(segmentation: Segmentation) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Label maps without overlaps, and (layer, label) of each structure.
+
+    The array is (columns, rows, slices) for one layer and (layers, columns, rows, slices) for
+    several, in the memory order of the file, where the layer changes fastest.
+    """
+    layers: list[np.ndarray] = []
+    used: list[int] = []
+    places = []
+    for mask in segmentation.masks.values():
+        for layer, occupied in enumerate(layers):
+            if used[layer] < 255 and not occupied[mask].any():
+                break
+        else:
+            layer = len(layers)
+            layers.append(np.zeros(segmentation.reference.shape, np.uint8))
+            used.append(0)
+        used[layer] += 1
+        layers[layer][mask] = used[layer]
+        places.append((layer, used[layer]))
+    return (layers[0].T if len(layers) == 1 else np.stack(layers, axis=-1).T), places
+
+
+def _slicer_geometry(volume: Volume) -> str:
+    """A grid as Slicer's vtkSegmentationConverter::SerializeImageGeometry writes it:
+    the index-to-RAS matrix row by row, then the extent, each number followed by ``;``."""
+    numbers = [repr(float(x)) for x in (_LPS_TO_RAS @ volume.index_to_world).ravel()]
+    for count in volume.shape[::-1]:
+        numbers += ["0", str(count - 1)]
+    return "".join(f"{number};" for number in numbers)
+
+
+def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
+    import nrrd
+    import slicerio
+
+    try:
+        content = slicerio.read_segmentation(str(path))
+        kind = content.get("masterRepresentation", "Binary labelmap")
+        masks = {}
+        if kind == "Binary labelmap" and np.issubdtype(content["voxels"].dtype, np.integer):
+            for segment in content["segments"]:
+                if segment["name"] in masks:
+                    raise InputError(
+                        f"{path.name} has two structures called {segment['name']}; rename one."
+                    )
+                mask = slicerio.segment_mask(content, segment).transpose(2, 1, 0)
+                masks[segment["name"]] = mask
+        provenance = content.get(PROVENANCE_KEY)
+        warnings = json.loads(content.get(WARNINGS_KEY, "[]"))
+        loaded = Provenance.from_dict(json.loads(provenance)) if provenance else None
+    # pynrrd meets an empty file with StopIteration.
+    except (
+        nrrd.NRRDError,
+        zlib.error,
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+        StopIteration,
+    ) as error:
+        raise InputError(
+            f"{path.name} is damaged or not a segmentation file of Slicer; export it again."
+        ) from error
+    if not masks:
+        raise InputError(
+            f"{path.name} holds no binary label map with named structures; "
+            "save it from Slicer as .seg.nrrd."
+        )
+    matrix = content["ijkToLPS"]
+    return Segmentation(
+        {name: _on_grid(mask, matrix, reference, path) for name, mask in masks.items()},
+        reference,
+        loaded,
+        tuple(warnings),
+    )
+
+
+# --- NIfTI --------------------------------------------------------------------------------
+
+
+def _write_nifti(labels: np.ndarray, segmentation: Segmentation, path: Path) -> None:
+    import nibabel
+
+    affine = _LPS_TO_RAS @ segmentation.reference.index_to_world
+    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    image.header.set_intent("label")
+    image.header["descrip"] = "MRISynth segmentation: research only"
+    text = json.dumps({"note": _note(segmentation), "provenance": _provenance(segmentation)})
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", text.encode()))
+    nibabel.save(image, path)
+
+
+def _read_nifti(path: Path, reference: Volume) -> Segmentation:
+    stem = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    sidecar = path.with_name(f"{stem}.json")
+    labels, matrix = _nifti_labels(path)
+    if sidecar.is_file():
+        entries, loaded, warnings = _named_labels(sidecar)
+    else:
+        values = np.unique(labels[labels != 0])
+        entries, loaded, warnings = [(f"Segment_{v}", v, None) for v in values], None, ()
+    if not entries:
+        raise InputError(f"{path.name} holds no labels; give a label map with structures.")
+    masks = {}
+    for name, label, file in entries:
+        complete = path.parent / file if file else None
+        if complete is not None and complete.is_file():
+            own, own_matrix = _nifti_labels(complete)
+            masks[name] = _on_grid(own != 0, own_matrix, reference, complete)
+        else:
+            masks[name] = _on_grid(labels == label, matrix, reference, path)
+    return Segmentation(masks, reference, loaded, warnings)
+
+
+def _named_labels(
+    sidecar: Path,
+) -> tuple[list[tuple[str, int, str | None]], Provenance | None, tuple[str, ...]]:
+    """(structure, label, name of its mask file) of a label map; provenance; warnings."""
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        entries = []
+        for entry in content["structures"]:
+            file = entry.get("file")
+            entries.append((entry["name"], int(entry["label"]), Path(file).name if file else None))
+        provenance = content.get("provenance")
+        loaded = Provenance.from_dict(provenance) if provenance else None
+        return entries, loaded, tuple(content.get("warnings", ()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{sidecar.name} does not name the labels of the label map beside it; "
+            "restore the file that was written with it."
+        ) from error
+
+
+def _nifti_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Integer labels (slices, rows, columns) and their index-to-world matrix in LPS."""
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        values = np.asanyarray(image.dataobj)
+    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as e:
+        raise InputError(f"{path.name} is damaged or not a NIfTI file; export it again.") from e
+    if values.ndim != 3 or not np.array_equal(values, np.rint(values)):
+        raise InputError(
+            f"{path.name} is no label map (three dimensions, whole numbers); give a label map."
+        )
+    return values.astype(np.int32).transpose(2, 1, 0), _LPS_TO_RAS @ image.affine
+
+
+# --- common -------------------------------------------------------------------------------
+
+
+def _on_grid(mask: np.ndarray, matrix: np.ndarray, reference: Volume, path: Path) -> np.ndarray:
+    """The mask on the reference's grid; its own must be the same one, or a part of it."""
+    own = Volume(mask, matrix, name=path.name)
+    offset = np.rint((np.linalg.inv(reference.index_to_world) @ [*own.origin, 1.0])[:3])
+    shift = np.eye(4)
+    shift[:3, 3] = offset
+    expected = own.replace(index_to_world=reference.index_to_world @ shift)
+    if not own.same_geometry(expected, GRID_TOLERANCE_MM):
+        raise InputError(
+            f"{path.name} was drawn on another grid than {reference.name or 'the image'}; "
+            "give the image on which it was drawn, or resample it in Slicer."
+        )
+    placed = np.zeros(reference.shape, bool)
+    start = offset[::-1].astype(int)
+    low = np.maximum(start, 0)
+    high = np.minimum(start + mask.shape, reference.shape)
+    if np.all(low < high):
+        target = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        source = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+        placed[target] = mask[source]
+    if np.count_nonzero(placed) != np.count_nonzero(mask):
+        raise InputError(
+            f"{path.name} has structures outside {reference.name or 'the image'}; "
+            "give the image on which it was drawn."
+        )
+    placed.flags.writeable = False
+    return placed
+
+
+def _check_not_empty(segmentation: Segmentation) -> None:
+    if not segmentation.masks:
+        raise InputError("The segmentation has no structures; ask for at least one.")
+
+
+def _provenance(segmentation: Segmentation) -> Mapping[str, Any] | None:
+    return None if segmentation.provenance is None else segmentation.provenance.to_dict()
+
+
+def _inputs(segmentation: Segmentation) -> str:
+    """The sequences it was drawn on, synthetic ones marked."""
+    words = []
+    for item in segmentation.provenance.inputs if segmentation.provenance else ():
+        mark = f"{SYNTHETIC_MARK} " if item.get("synthetic") else ""
+        words.append(mark + str(item.get("sequence") or item.get("name") or "?"))
+    return ", ".join(words) or "not recorded"
+
+
+def _note(segmentation: Segmentation) -> str:
+    provenance = segmentation.provenance
+    if provenance is None:
+        return "Origin not recorded."
+    model = f"{provenance.bundle} {provenance.bundle_version} [{provenance.bundle_hash[:12]}]"
+    return f"Drawn on {_inputs(segmentation)} by {model}. {DISCLAIMER}".replace("\n", " ")
+
+
+def _described(name: str) -> dict[str, Any]:
+    structure = STRUCTURES.get(name)
+    if structure is None:
+        return {"name": name, "colour": list(UNKNOWN_COLOUR)}
+    codes = {"category": structure.category, "type": structure.type, "side": structure.modifier}
+    return {
+        "name": name,
+        "description": structure.label,
+        "colour": [round(c, 4) for c in structure.colour],
+        "codes": {
+            key: dict(zip(("scheme", "value", "meaning"), code, strict=True))
+            for key, code in codes.items()
+            if code is not None
+        },
+    }
+
+
+def _file_names(names: Iterable[str], reserved: str) -> dict[str, str]:
+    """Structure -> file name; characters that a file system may refuse become ``_``."""
+    taken = {reserved.lower()}
+    files = {}
+    for name in names:
+        stem = unique = re.sub(r"[^\w.+-]", "_", name).strip(".") or "_"
+        number = 2
+        while unique.lower() in taken:
+            unique = f"{stem}_{number}"
+            number += 1
+        taken.add(unique.lower())
+        files[name] = f"{unique}.nii.gz"
+    return files

@@ -1,0 +1,127 @@
+"""What the MRISynthSegment panel decides, apart from any window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from MRISynthLib.panel import InputRow, input_problem
+
+from .structures import STRUCTURES, Structure
+
+if TYPE_CHECKING:
+    from .segmentation import Segmentation
+
+SEGMENTATION_TASK = "segmentation"
+"""The worker's name for what :func:`segmentation_parameters` asks for."""
+
+TARGET_GROUP = "Targets"
+"""Heading of tumour volumes; organs stand under their region."""
+
+PRESETS: tuple[str, ...] = ("All", "Targets", "Organs at risk", "None")
+"""What the preset buttons tick."""
+
+
+class Model(Protocol):
+    """What the panel needs to know of a model; :class:`MRISynthLib.bundles.Bundle` has it."""
+
+    name: str
+    sequences_in: tuple[str, ...]
+    structures: tuple[str, ...]
+
+
+def groups(model: Model | None) -> tuple[tuple[str, tuple[Structure, ...]], ...]:
+    """(heading, structures) that the model can delineate, targets first."""
+    found: dict[str, list[Structure]] = {TARGET_GROUP: []}
+    for name, structure in STRUCTURES.items():
+        if model is not None and name in model.structures:
+            heading = TARGET_GROUP if structure.is_target else structure.region
+            found.setdefault(heading, []).append(structure)
+    return tuple((heading, tuple(members)) for heading, members in found.items() if members)
+
+
+def preset(name: str, model: Model | None) -> tuple[str, ...]:
+    """Names of the structures that a preset ticks.
+
+    Raises
+    ------
+    ValueError
+        If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r}; there are {PRESETS}")
+    structures = [structure for _, members in groups(model) for structure in members]
+    wanted = {
+        "All": structures,
+        "Targets": [structure for structure in structures if structure.is_target],
+        "Organs at risk": [structure for structure in structures if not structure.is_target],
+        "None": [],
+    }[name]
+    return tuple(structure.name for structure in wanted)
+
+
+def ticked_structures(ticked: Iterable[str] | None, model: Model | None) -> tuple[str, ...]:
+    """The structures to look for, in display order; all until the user has touched the list."""
+    everything = preset("All", model)
+    if ticked is None:
+        return everything
+    wanted = set(ticked)
+    return tuple(name for name in everything if name in wanted)
+
+
+def why_disabled(
+    rows: Sequence[InputRow],
+    used: Sequence[InputRow],
+    structures: Sequence[str],
+    model: Model | None,
+    *,
+    running: bool = False,
+) -> str:
+    """Why Apply cannot be pressed, for its tooltip; empty if it can."""
+    if running:
+        return "A computation is running; wait for it or press Cancel."
+    return input_problem(rows, used, model) or (
+        "" if structures else "Tick at least one structure to look for."
+    )
+
+
+def segmentation_parameters(
+    structures: Sequence[str],
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    register: bool = True,
+) -> dict[str, Any]:
+    """The parameters of the worker's task :data:`SEGMENTATION_TASK`."""
+    return {
+        "structures": list(structures),
+        "bundle": model,
+        "device": device,
+        "register": bool(register),
+    }
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One line of the table of results; ``millilitres`` is None for "not found"."""
+
+    name: str
+    label: str
+    millilitres: float | None
+
+    def volume_text(self) -> str:
+        """Text of the volume's cell."""
+        return "not found" if self.millilitres is None else f"{self.millilitres:.1f} ml"
+
+
+def result_rows(segmentation: Segmentation) -> tuple[ResultRow, ...]:
+    """The table of volumes, in display order; structures drawn by hand come last."""
+    known = [name for name in STRUCTURES if name in segmentation.masks]
+    others = [name for name in segmentation.masks if name not in STRUCTURES]
+    rows = []
+    for name in (*known, *others):
+        label = STRUCTURES[name].label if name in STRUCTURES else name
+        found = bool(segmentation.masks[name].any())
+        rows.append(ResultRow(name, label, segmentation.volume_ml(name) if found else None))
+    return tuple(rows)

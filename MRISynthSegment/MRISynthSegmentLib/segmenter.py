@@ -1,0 +1,174 @@
+"""The one class that callers use to delineate structures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from MRISynthLib import __version__
+from MRISynthLib.bundles import Bundle
+from MRISynthLib.devices import choose_dtype, dtype_name, resolve
+from MRISynthLib.errors import InputError
+from MRISynthLib.preprocessing import Prepared, check_inputs, prepare
+from MRISynthLib.progress import SILENT, Callbacks
+from MRISynthLib.provenance import Provenance
+from MRISynthLib.volume import Volume
+from scipy import ndimage
+from torch.nn import functional
+
+from .segmentation import Segmentation
+from .structures import STRUCTURES
+
+SMALLEST_ML = 0.05
+"""Parts below this volume are dropped."""
+
+SLICES_AT_ONCE = 4
+
+
+@dataclass
+class SegmentationResult:
+    """Structures on the grid of the first input, with what a clinician needs to know."""
+
+    segmentation: Segmentation
+    warnings: tuple[str, ...]
+    timings: dict[str, float]
+    device: str
+    dtype: str
+    registrations: list[dict] = field(default_factory=list)
+
+
+class Segmenter:
+    """Delineates structures on any subset of real and synthetic sequences.
+
+    Parameters
+    ----------
+    bundle:
+        A verified segmentation bundle.
+    device:
+        "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        self.bundle = bundle
+        self.device = resolve(device)
+        self.dtype = choose_dtype(self.device)
+        self.network = bundle.network().eval()
+        self.network.to(self.device, memory_format=torch.channels_last)
+        self.pixel_mm = float(bundle.inference.get("pixel_mm", 1.0))
+
+    def segment(
+        self,
+        inputs: list[Volume],
+        structures: list[str] | None = None,
+        *,
+        register: bool = True,
+        callbacks: Callbacks = SILENT,
+    ) -> SegmentationResult:
+        """Delineate ``structures`` (None: all that the model knows).
+
+        Raises
+        ------
+        InputError
+            If an input or a structure cannot be used; says which and why.
+        Cancelled
+            If the callbacks say so.
+        """
+        names = self._check(inputs, structures)
+        warnings = list(check_inputs(inputs))
+        prepared = prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
+        warnings += [w for w in prepared.warnings if w not in warnings]
+        begun = time.perf_counter()
+        probability = self._run(prepared, inputs, names, callbacks)
+        masks = {}
+        voxel_ml = abs(float(np.linalg.det(inputs[0].index_to_world[:3, :3]))) / 1000.0
+        for number, name in enumerate(names):
+            callbacks.check()
+            mask = prepared.grid.from_grid_mask(probability[number])
+            masks[name] = clean(mask, voxel_ml, keep_parts=STRUCTURES[name].is_target)
+        missing = [name for name in names if not masks[name].any()]
+        if missing:
+            warnings.append(
+                f"Not found in these images: {', '.join(missing)}; check whether they are in the "
+                "field of view."
+            )
+        sources = tuple(
+            {"sequence": v.sequence, "name": v.name, "synthetic": v.is_synthetic} for v in inputs
+        )
+        provenance = Provenance(
+            synthetic=any(v.is_synthetic for v in inputs),
+            kind="segmentation",
+            inputs=sources,
+            bundle=self.bundle.name,
+            bundle_version=self.bundle.version,
+            bundle_hash=self.bundle.hash,
+            device=str(self.device),
+            dtype=dtype_name(self.dtype),
+            software=f"MRISynth {__version__}",
+            warnings=tuple(warnings),
+        )
+        segmentation = Segmentation(masks, inputs[0], provenance, tuple(warnings))
+        timings = {**prepared.timings, "segment": time.perf_counter() - begun}
+        return SegmentationResult(
+            segmentation, tuple(warnings), timings, str(self.device), dtype_name(self.dtype),
+            prepared.registrations,
+        )  # fmt: skip
+
+    def _check(self, inputs: list[Volume], structures: list[str] | None) -> list[str]:
+        if not inputs:
+            raise InputError("No input is given; choose at least one image.")
+        for volume in inputs:
+            if volume.sequence not in self.bundle.sequences_in:
+                raise InputError(
+                    f"{volume.name} is {volume.sequence or 'of unknown sequence'}, which the model "
+                    f"{self.bundle.name} does not take; it takes "
+                    f"{', '.join(self.bundle.sequences_in)}."
+                )
+        known = list(self.bundle.structures)
+        for name in structures or ():
+            if name not in known:
+                raise InputError(
+                    f"The model {self.bundle.name} does not know the structure {name}; it knows "
+                    f"{', '.join(known)}."
+                )
+        return [name for name in known if structures is None or name in structures]
+
+    @torch.inference_mode()
+    def _run(self, prepared: Prepared, inputs, names, callbacks) -> np.ndarray:
+        """Probabilities (structures, slices, rows, columns) on the working grid."""
+        shape, stride = prepared.grid.shape, self.network.stride
+        rows, columns = shape[1:]
+        pad = (0, -columns % stride, 0, -rows % stride)
+        channels = [self.bundle.structures.index(name) for name in names]
+        probability = np.zeros((len(names), *shape), np.float32)
+        callbacks.progress("segment", 0, shape[0])
+        for start in range(0, shape[0], SLICES_AT_ONCE):
+            stop = min(start + SLICES_AT_ONCE, shape[0])
+            images = {}
+            for volume in inputs:
+                part = np.ascontiguousarray(prepared.stack[volume.sequence][start:stop])
+                images[volume.sequence] = functional.pad(
+                    torch.from_numpy(part).to(self.device), pad
+                )
+            with torch.autocast(
+                self.device.type, self.dtype, enabled=self.dtype is not torch.float32
+            ):
+                logits = self.network(images)
+            found = torch.sigmoid(logits[:, channels, :rows, :columns].float())
+            probability[:, start:stop] = found.transpose(0, 1).cpu().numpy()
+            callbacks.progress("segment", stop, shape[0])
+        return probability
+
+
+def clean(mask: np.ndarray, voxel_ml: float, keep_parts: bool) -> np.ndarray:
+    """Without specks: the largest part of an organ, all parts of a target that are not tiny."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask
+    volumes = np.bincount(labels.ravel())[1:] * voxel_ml
+    if keep_parts:
+        kept = np.flatnonzero(volumes >= max(SMALLEST_ML, 0.1 * volumes.max())) + 1
+    else:
+        kept = np.array([volumes.argmax() + 1]) if volumes.max() >= SMALLEST_ML else np.array([])
+    return np.isin(labels, kept)

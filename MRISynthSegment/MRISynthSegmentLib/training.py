@@ -1,0 +1,141 @@
+"""`mrisynth train segmentation`: trains the segmentation network on the virtual cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.losses import DiceLoss
+from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
+from MRISynthLib.training.batches import SimulatedSlices, SliceBatch
+from MRISynthLib.training.runs import COMMON_DEFAULTS, RunState, pick_device, read_config, run
+from MRISynthLib.training.synthesis import cohort_paths
+from torch.nn import functional
+
+from .network import AnySequenceUNet
+from .structures import STRUCTURES
+
+DEFAULTS: dict[str, Any] = {
+    **COMMON_DEFAULTS,
+    "features": [32, 64, 96, 128, 160, 32],
+    "steps": 3000,
+    "learning_rate": 2e-3,
+    "size": [192, 192],
+    "pixel_mm": 1.0,
+    "cases": 2,
+    "slices": 3,
+    "ema": 0.995,
+    "seed": 2,
+    "input_weights": {
+        "T1w": 0.8, "T2w": 0.8, "CE-T1w": 0.6, "STIR": 0.3, "T1w-FS": 0.08, "CE-T1w-FS": 0.15,
+        "T2w-FS": 0.1, "FLAIR": 0.15, "PDw": 0.05, "DWI": 0.05, "ADC": 0.05, "CT": 0.08,
+    },
+}  # fmt: skip
+
+MIRROR = [LABELLED_STRUCTURES.index(STRUCTURES[name].mirror) for name in LABELLED_STRUCTURES]
+"""Channel of the same structure on the other side."""
+
+
+def _augment(batch: SliceBatch, inputs: list[str], rng: np.random.Generator) -> SliceBatch:
+    """Mirror (left and right names change places), bend the grey scale, blur at times.
+
+    The blur stands for synthetic images, which are smoother than real ones.
+    """
+    images = {}
+    for name in inputs:
+        image = batch.images[name].clamp_min(0) ** float(rng.uniform(0.8, 1.25))
+        if rng.random() < 0.25:
+            image = functional.avg_pool2d(image[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+        images[name] = image
+    structures, known = batch.structures, batch.known
+    if rng.random() < 0.5:
+        images = {name: image.flip(-1) for name, image in images.items()}
+        structures, known = structures.flip(-1)[:, MIRROR], known[:, MIRROR]
+    return SliceBatch(images, batch.mentions, batch.tissue, structures, known)
+
+
+def _loss(logits: torch.Tensor, batch: SliceBatch, dice: DiceLoss) -> torch.Tensor:
+    """Soft Dice over the batch and cross-entropy, only where the labels are known."""
+    known = batch.known.float()[:, :, None, None]
+    truth = batch.structures.float()
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits, truth, reduction="none", pos_weight=torch.tensor(3.0, device=logits.device)
+    )
+    entropy = (entropy * known).sum() / (known.sum() * logits.shape[2] * logits.shape[3] + 1e-6)
+    probability = torch.sigmoid(logits) * known
+    # one Dice a structure over the whole batch: most slices hold only a few structures
+    overlap = dice(
+        probability.transpose(0, 1).flatten(1)[None],
+        (truth * known).transpose(0, 1).flatten(1)[None],
+    ).flatten()
+    present = ((truth * known).sum((0, 2, 3)) > 0).float()
+    return 4 * entropy + (overlap * present).sum() / present.sum().clamp_min(1)
+
+
+@torch.no_grad()
+def validate(
+    network: AnySequenceUNet, slices: SimulatedSlices, device: torch.device
+) -> dict[str, float]:
+    """Dice per structure over fixed simulated slices, for three sets of inputs."""
+    network.eval()
+    figures: dict[str, float] = {}
+    for inputs in (("T1w", "T2w", "CE-T1w"), ("T1w", "T2w"), ("T1w",)):
+        rng, torch_rng = np.random.default_rng(78), torch.Generator(device).manual_seed(78)
+        sums = np.zeros((2, len(LABELLED_STRUCTURES)))
+        for _ in range(8):
+            batch = slices.draw(rng, torch_rng, list(inputs))
+            found = torch.sigmoid(network({n: batch.images[n] for n in inputs})) > 0.5
+            known = batch.known[:, :, None, None]
+            found, truth = found & known, batch.structures & known
+            sums[0] += 2 * (found & truth).sum((0, 2, 3)).cpu().numpy()
+            sums[1] += (found.sum((0, 2, 3)) + truth.sum((0, 2, 3))).cpu().numpy()
+        score = sums[0] / np.maximum(sums[1], 1)
+        for name, value in zip(LABELLED_STRUCTURES, score, strict=True):
+            figures[f"{'+'.join(inputs)} {name}"] = round(float(value), 3)
+    network.train()
+    return figures
+
+
+def train_segmentation(
+    config_path: Path,
+    output: Path,
+    resume: bool = False,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Train as ``config_path`` (YAML over :data:`DEFAULTS`) says; returns the run's folder."""
+    config = read_config(config_path, DEFAULTS)
+    output = Path(output)
+    device = pick_device(config)
+    training, validation = cohort_paths(config, output, report)
+    size, pixel = tuple(config["size"]), float(config["pixel_mm"])
+    cases, count = int(config["cases"]), int(config["slices"])
+    slices = SimulatedSlices(training, size, pixel, cases, count, flip=False, device=str(device))
+    held_out = SimulatedSlices(
+        validation, size, pixel, cases=2, slices=5, focus=0.4, flip=False, device=str(device)
+    )
+    network = AnySequenceUNet(len(LABELLED_STRUCTURES), tuple(config["features"]))
+    state = RunState.new(network, config, device)
+    if resume and state.load(output):
+        report(f"resumed at step {state.step}")
+    dice = DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0)
+    shares = config["input_weights"]
+
+    def loss_of_step() -> torch.Tensor:
+        inputs = [name for name in shares if state.rng.random() < shares[name]][:4] or ["T1w"]
+        batch = _augment(slices.draw(state.rng, state.torch_rng, inputs), inputs, state.rng)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config["precision"] == "bf16"):
+            logits = network(batch.images)
+        return _loss(logits, batch, dice)
+
+    run(
+        state,
+        config,
+        output,
+        loss_of_step,
+        lambda: validate(network, held_out, device),
+        report,
+    )
+    return output

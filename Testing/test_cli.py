@@ -1,0 +1,346 @@
+"""The command line, with a faked worker where the real one would need a trained model."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fakes
+import MRISynthLib.worker
+import numpy as np
+import psutil
+import pytest
+from MRISynthLib import __version__, io
+
+from MRISynthApp.__main__ import main
+
+FOLDER = Path(__file__).parent
+TIMINGS = {"load", "register", "synthesize", "first_slice", "segment", "write"}
+SCRIPT = f"""
+import functools, sys
+sys.path.insert(0, {str(FOLDER)!r})
+import MRISynthLib.worker
+MRISynthLib.worker.WorkerClient = functools.partial(
+    MRISynthLib.worker.WorkerClient, tasks=("fakes",)
+)
+from MRISynthApp.__main__ import main
+sys.exit(main())
+"""
+"""``mrisynth`` with the faked tasks, for a process of its own."""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory) -> Path:
+    """Real-looking files and a bundle for each task."""
+    folder = tmp_path_factory.mktemp("scans")
+    io.save(fakes.volume(1, sequence="T1w"), folder / "patient T1w.nii.gz")
+    io.save(fakes.volume(2, sequence="T2w"), folder / "patient T2w.nii.gz")
+    io.save(fakes.volume(3, sequence=None, name=""), folder / "scan7.nii.gz")
+    fakes.write_test_bundle(folder / "bundles" / "Synthesis")
+    fakes.write_test_bundle(folder / "bundles" / "Segmentation", "segmentation")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def fake_worker(scans, monkeypatch) -> None:
+    client = functools.partial(MRISynthLib.worker.WorkerClient, tasks=("fakes",))
+    monkeypatch.setattr(MRISynthLib.worker, "WorkerClient", client)
+    monkeypatch.setenv("MRISYNTH_BUNDLES", str(scans / "bundles"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def request_for(scans, tmp_path):
+    """Arguments of a good request, with others added."""
+
+    def arguments(*more: str, command: str = "synthesize") -> list[str]:
+        inputs = ["--input", f"T1w={scans / 'patient T1w.nii.gz'}"]
+        inputs += ["--input", str(scans / "patient T2w.nii.gz")]
+        output = ["--output", str(tmp_path / "results"), "--device", "cpu"]
+        return [command, *inputs, *output, *more]
+
+    return arguments
+
+
+def answer(capfd, arguments) -> tuple[int, dict, str]:
+    """Exit code, the one JSON object, standard error."""
+    code = main([*arguments, "--json"])
+    captured = capfd.readouterr()
+    return code, json.loads(captured.out), captured.err
+
+
+def refused(capfd, arguments, output: Path | None = None) -> str:
+    """The sentence with which a request is refused, having written nothing."""
+    code, said, error = answer(capfd, arguments)
+    assert code == 2
+    assert said["exit_code"] == 2
+    assert said["error"] in error.replace("\n", " ")
+    assert "Traceback" not in error
+    if output is not None:
+        assert not output.exists()
+    return said["error"]
+
+
+def test_synthesize_writes_images_uncertainty_and_provenance(capfd, request_for, tmp_path) -> None:
+    code, said, _error = answer(capfd, request_for("--target", "t1+c", "--target", "STIR"))
+    assert code == 0 and said["exit_code"] == 0
+    results = tmp_path / "results"
+    names = {"CE-T1w", "CE-T1w_uncertainty", "STIR", "STIR_uncertainty"}
+    assert {path.name for path in results.iterdir()} == {
+        *(f"{name}.nii.gz" for name in names),
+        "provenance.json",
+    }
+    assert said["outputs"].keys() == {*names, "provenance"}
+    assert all(Path(file).is_file() for file in said["outputs"].values())
+    image = io.load_one(said["outputs"]["CE-T1w"])
+    assert image.is_synthetic and image.same_geometry(fakes.volume(1))
+    provenance = json.loads((results / "provenance.json").read_text(encoding="utf-8"))
+    assert provenance["images"]["STIR"]["sequence"] == "STIR"
+    assert [item["sequence"] for item in provenance["inputs"]] == ["T1w", "T2w"]
+    assert provenance["warnings"] == ["This is a fake."]
+
+
+def test_json_says_all_that_was_promised(capfd, request_for) -> None:
+    _, said, _ = answer(capfd, request_for("--target", "CE-T1w"))
+    assert said["timings"].keys() >= TIMINGS
+    assert said["timings"]["first_slice"] == pytest.approx(0.05)
+    assert said["timings"]["segment"] is None
+    assert (said["device"], said["dtype"]) == ("cpu", "float32")
+    assert said["peak_memory_mb"] > 100
+    assert said["warnings"] == ["This is a fake."]
+    first, second = said["inputs"]
+    assert (first["sequence"], first["named_by_user"], first["confidence"]) == ("T1w", True, 1.0)
+    assert (second["sequence"], second["named_by_user"]) == ("T2w", False)
+    assert 0.8 <= second["confidence"] <= 1.0 and second["reason"]
+
+
+def test_what_is_understood_and_how_far_it_is_are_said(capfd, request_for) -> None:
+    code = main(request_for("--target", "CE-T1w", "--prompt", "3T, TR 620 TE 10"))
+    captured = capfd.readouterr()
+    assert code == 0
+    assert "Understood as CE-T1w" in captured.err and "TR 620 ms" in captured.err
+    assert "of 6" in captured.err
+    assert "Warning: This is a fake." in captured.err
+    assert "CE-T1w.nii.gz" in captured.out and "synthetic CE-T1w" in captured.out
+    assert "a library says hello" not in captured.out
+
+
+def test_a_prompt_alone_says_what_to_make(capfd, request_for) -> None:
+    _, said, _ = answer(capfd, request_for("--prompt", "post-gadolinium T1"))
+    assert "CE-T1w" in said["outputs"]
+
+
+def test_nrrd_is_written_where_asked_for(capfd, request_for, tmp_path) -> None:
+    _, said, _ = answer(capfd, request_for("--target", "STIR", "--format", "nrrd"))
+    assert said["outputs"]["STIR"] == str(tmp_path / "results" / "STIR.nrrd")
+    assert io.load_one(said["outputs"]["STIR"]).is_synthetic
+
+
+def test_segment_writes_what_slicer_loads(capfd, request_for, tmp_path) -> None:
+    pytest.importorskip("slicerio")
+    from MRISynthSegmentLib.io import load_segmentation
+
+    arguments = request_for("--structures", "gtvp,Brainstem", command="segment")
+    code, said, _ = answer(capfd, arguments)
+    assert code == 0
+    assert said["outputs"] == {"segmentation": str(tmp_path / "results" / "segmentation.seg.nrrd")}
+    loaded = load_segmentation(said["outputs"]["segmentation"], fakes.volume(1))
+    assert loaded.volume_ml("GTVp") == pytest.approx(said["structures"]["GTVp"], abs=1e-3)
+    assert said["structures"]["GTVp"] > 0 and said["structures"]["Brainstem"] == 0
+    assert said["timings"]["segment"] == pytest.approx(0.4)
+
+
+def test_segment_as_nifti_lists_every_file(capfd, request_for) -> None:
+    _, said, _ = answer(capfd, request_for("--format", "nii.gz", command="segment"))
+    assert said["outputs"]["segmentation"].endswith("segmentation.nii.gz")
+    assert len(said["files"]) == 4
+    assert all(Path(file).is_file() for file in said["files"])
+
+
+def test_an_input_that_is_not_recognised_is_asked_for(capfd, scans, tmp_path) -> None:
+    arguments = ["synthesize", "--input", str(scans / "scan7.nii.gz"), "--target", "STIR"]
+    output = tmp_path / "results"
+    sentence = refused(capfd, [*arguments, "--output", str(output)], output)
+    assert "scan7.nii.gz" in sentence and "--input T1w=" in sentence
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--target", "T1w"], "T1w is both an input and a target"),
+        (["--target", "T2w"], "T2w is both an input and a target"),
+        (["--target", "CE-T1w-FS"], "cannot make CE-T1w-FS; it makes T1w, T2w, CE-T1w, STIR"),
+        (["--target", "STIRR"], "the nearest are STIR"),
+        (["--prompt", "a nice picture"], "a nice picture"),
+        ([], "--target NAME or --prompt"),
+        (["--target", "STIR", "--device", "gpu"], "auto, cpu, cuda, mps"),
+        (["--target", "STIR", "--model", "TestSynthesi"], "did you mean TestSynthesis"),
+        (["--target", "STIR", "--model", "TestSegmentation"], "is for segmentation"),
+        (["--target", "STIR", "--input", "FLAIR=nowhere.nii"], "no file or folder nowhere.nii"),
+        (["--target", "STIR", "--input", "T3w=nowhere.nii"], "'T3w' in --input"),
+        (["--target", "STIR", "--input", "T1c="], "names no file"),
+        (["--target", "STIR", "--format", "gif"], "gif"),
+        (["--target", "STIR", "--seed", "many"], "--seed"),
+        (["--target", "STIR", "--frobnicate"], "--frobnicate"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_one_sentence(
+    capfd, request_for, tmp_path, more, words
+) -> None:
+    assert words in refused(capfd, request_for(*more), tmp_path / "results")
+
+
+def test_the_same_file_twice_is_refused(capfd, request_for, scans, tmp_path) -> None:
+    again = str(scans / "." / "patient T1w.nii.gz")
+    sentence = refused(
+        capfd, request_for("--target", "STIR", "--input", f"PDw={again}"), tmp_path / "results"
+    )
+    assert "given twice" in sentence
+
+
+def test_two_inputs_of_one_sequence_are_refused(capfd, request_for, scans, tmp_path) -> None:
+    more = ["--target", "STIR", "--input", f"T2w={scans / 'scan7.nii.gz'}"]
+    assert "two inputs" in refused(capfd, request_for(*more), tmp_path / "results")
+
+
+def test_a_file_that_is_no_image_is_refused(capfd, tmp_path) -> None:
+    (tmp_path / "T1w.nii.gz").write_text("not an image")
+    arguments = ["synthesize", "--input", str(tmp_path / "T1w.nii.gz"), "--target", "STIR"]
+    output = tmp_path / "results"
+    assert "T1w.nii.gz" in refused(capfd, [*arguments, "--output", str(output)], output)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    capfd, request_for, tmp_path
+) -> None:
+    (tmp_path / "results").write_text("a file is in the way")
+    sentence = refused(capfd, request_for("--target", "STIR", "--seed", str(fakes.SLOW_SEED)))
+    assert "results" in sentence
+
+
+def test_a_result_never_takes_the_place_of_an_input(capfd, scans, tmp_path) -> None:
+    source = tmp_path / "STIR.nii.gz"
+    source.write_bytes((scans / "patient T1w.nii.gz").read_bytes())
+    before = source.read_bytes()
+    arguments = ["synthesize", "--input", f"T1w={source}", "--target", "STIR"]
+    assert "overwrite" in refused(capfd, [*arguments, "--output", str(tmp_path)])
+    assert source.read_bytes() == before
+
+
+def test_an_unknown_structure_is_refused(capfd, request_for, tmp_path) -> None:
+    arguments = request_for("--structures", "GTVp,Brainstam", command="segment")
+    assert "Brainstem" in refused(capfd, arguments, tmp_path / "results")
+
+
+def test_a_path_with_an_equals_sign_or_a_drive_is_a_path(tmp_path, monkeypatch) -> None:
+    from MRISynthApp.inputs import parse_input
+
+    odd = tmp_path / "T1w=second try.nii"
+    odd.write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert parse_input(str(odd)) == (None, odd)
+    assert parse_input("T1w=second try.nii") == (None, Path("T1w=second try.nii"))
+    assert parse_input(f"t2={odd}") == ("T2w", odd)
+    assert parse_input(f"CE-T1w={odd.name}") == ("CE-T1w", Path(odd.name))
+    with pytest.raises(MRISynthLib.errors.InputError, match="no file or folder"):
+        parse_input(r"C:\scans\a=b.nii")
+
+
+def test_bundle_list_show_and_verify(capfd, scans) -> None:
+    code, said, _ = answer(capfd, ["bundle", "list"])
+    assert code == 0
+    listed = {bundle["name"]: bundle for bundle in said["bundles"]}
+    assert listed["TestSynthesis"]["sequences_out"] == ["T1w", "T2w", "CE-T1w", "STIR"]
+    assert main(["bundle", "show", "TestSegmentation"]) == 0
+    assert "TestSegmentation 1.2.3" in capfd.readouterr().out
+    code, said, _ = answer(capfd, ["bundle", "verify", str(scans / "bundles" / "Synthesis")])
+    assert code == 0 and said["bundle"]["parameters"] > 0
+    assert "did you mean" in refused(capfd, ["bundle", "verify", "TestSegmentatio"])
+
+
+def test_a_changed_bundle_is_refused_before_anything_else(capfd, request_for, tmp_path) -> None:
+    folder = fakes.write_test_bundle(tmp_path / "Changed").folder
+    with (folder / "models" / "model.safetensors").open("ab") as stream:
+        stream.write(b"x")
+    more = ["--target", "STIR", "--model", str(folder)]
+    assert "model.safetensors" in refused(capfd, request_for(*more), tmp_path / "results")
+
+
+def test_version_and_help(capfd) -> None:
+    assert main(["--version"]) == 0
+    assert capfd.readouterr().out.strip() == f"mrisynth {__version__}"
+    assert main([]) == 0
+    listed = capfd.readouterr().out
+    commands = ("synthesize", "segment", "demo", "bundle", "train", "evaluate", "simulate")
+    assert all(command in listed for command in commands)
+    for command in commands:
+        assert main([command, "--help"]) == 0
+        assert "Usage" in capfd.readouterr().out
+
+
+def test_a_dead_worker_gives_exit_code_1(capfd, request_for, tmp_path, monkeypatch) -> None:
+    client = functools.partial(MRISynthLib.worker.WorkerClient, python="no-such-python")
+    monkeypatch.setattr(MRISynthLib.worker, "WorkerClient", client)
+    code, said, error = answer(capfd, request_for("--target", "STIR"))
+    assert code == 1 and said["exit_code"] == 1
+    assert "no-such-python" in said["error"] and "Traceback" not in error
+    assert not (tmp_path / "results").exists()
+
+
+def test_only_json_reaches_standard_output_of_the_process(request_for) -> None:
+    command = [sys.executable, "-c", SCRIPT, *request_for("--target", "STIR", "--json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["outputs"]
+    assert "of 6" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on POSIX")
+@pytest.mark.parametrize("presses", [1, 3])
+def test_ctrl_c_stops_the_worker_and_leaves_nothing(request_for, tmp_path, presses) -> None:
+    slow = request_for("--target", "STIR", "--seed", str(fakes.SLOW_SEED), "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *slow],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "of 6" in line:
+            break
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers and (tmp_path / "results").exists()
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    output, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert json.loads(output)["error"] == "Stopped; nothing was written."
+    assert "Traceback" not in error
+    assert not (tmp_path / "results").exists()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+
+
+def test_simulate_refuses_what_is_no_sequence(capfd, tmp_path) -> None:
+    assert "nearest" in refused(
+        capfd, ["simulate", "-o", str(tmp_path / "s"), "--sequences", "T1w,T5"], tmp_path / "s"
+    )
+
+
+def test_training_needs_its_settings(capfd, tmp_path) -> None:
+    pytest.importorskip("yaml")
+    assert main(["train", "synthesis", str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml" in capfd.readouterr().err
+
+
+def test_images_are_unchanged_by_all_this(scans) -> None:
+    np.testing.assert_array_equal(
+        io.load_one(scans / "patient T1w.nii.gz").voxels, fakes.volume(1).voxels
+    )

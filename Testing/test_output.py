@@ -1,0 +1,139 @@
+"""Results appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from MRISynthLib.errors import OutputError
+from MRISynthLib.io import save
+from MRISynthLib.io.output import staged_folder
+from MRISynthLib.volume import Volume
+
+
+def _everything(folder: Path) -> dict[str, str]:
+    return {str(f.relative_to(folder)): f.read_text() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_files_and_subfolders_arrive(tmp_path: Path) -> None:
+    output = tmp_path / "a" / "b"
+    with staged_folder(output) as stage:
+        (stage / "pictures").mkdir()
+        (stage / "pictures" / "one.txt").write_text("1")
+        (stage / "two.txt").write_text("2")
+        assert not (output / "two.txt").exists()
+    assert _everything(output) == {"pictures/one.txt".replace("/", os.sep): "1", "two.txt": "2"}
+
+
+def test_existing_files_are_replaced_and_others_left(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("old")
+    (tmp_path / "mine.txt").write_text("mine")
+    with staged_folder(tmp_path) as stage:
+        (stage / "old.txt").write_text("new")
+    assert _everything(tmp_path) == {"old.txt": "new", "mine.txt": "mine"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
+def test_nothing_is_left_after_a_failure(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), staged_folder(tmp_path / "new" / "deep") as stage:
+        (stage / "half.txt").write_text("half")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_an_existing_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("old")
+    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path) as stage:
+        (stage / "old.txt").write_text("new")
+        raise KeyboardInterrupt
+    assert _everything(tmp_path) == {"old.txt": "old"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_moving_is_undone_when_it_fails_half_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "a.txt").write_text("old")
+    real = os.replace
+
+    def failing(source: object, target: object) -> None:
+        if Path(str(target)) == output / "c" / "c.txt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(OutputError, match="disk is full"), staged_folder(output) as stage:
+        (stage / "c").mkdir()
+        for name in ("a.txt", "b.txt", "c/c.txt"):
+            (stage / name).write_text("new")
+    assert _everything(output) == {"a.txt": "old"}
+    assert len(list(output.iterdir())) == 1
+
+
+def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with pytest.raises(OutputError, match="disk is full") as caught, staged_folder(output):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(output) in str(caught.value)
+    assert not output.exists()
+
+
+def test_a_full_disk_while_saving_names_the_users_folder(
+    tmp_path: Path, small_volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nibabel.save", full)
+    with (
+        pytest.raises(OutputError, match="disk is full") as caught,
+        staged_folder(tmp_path / "out") as stage,
+    ):
+        save(small_volume, stage / "a.nii.gz")
+    assert str(caught.value).startswith(f"{tmp_path / 'out'} cannot")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_about_something_read_is_not_blamed_on_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), staged_folder(tmp_path / "out"):
+        (tmp_path / "elsewhere").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError), staged_folder(output):
+            pytest.fail("the body must not run")
+    assert _everything(tmp_path) == {"file": "mine"}
+
+
+def test_a_folder_in_a_files_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "name").mkdir()
+    with pytest.raises(OutputError, match="in the way"), staged_folder(tmp_path) as stage:
+        (stage / "name").write_text("file")
+    assert [item.name for item in tmp_path.iterdir()] == ["name"]
+
+
+def test_no_permission_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(OutputError, match="no permission"), staged_folder(tmp_path / "out"):
+        pytest.fail("the body must not run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user who can be refused")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="permission"), staged_folder(tmp_path / "out"):
+            pytest.fail("the body must not run")
+    finally:
+        tmp_path.chmod(0o700)

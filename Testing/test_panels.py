@@ -1,0 +1,318 @@
+"""What the panels decide, without Slicer or Qt."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from MRISynthLib import packages, panel
+from MRISynthLib.errors import Cancelled, InputError
+from MRISynthLib.panel import InputRow, ProgressText, Understanding
+from MRISynthLib.provenance import Provenance
+from MRISynthLib.volume import Volume
+from MRISynthSegmentLib import panel as segment_panel
+from MRISynthSegmentLib.segmentation import Segmentation
+from MRISynthSegmentLib.structures import STRUCTURES
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str = "model"
+    sequences_in: tuple[str, ...] = ("T1w", "T2w", "CE-T1w")
+    sequences_out: tuple[str, ...] = ("T1w", "CE-T1w", "STIR")
+    structures: tuple[str, ...] = ("GTVp", "Brainstem", "Eye_L", "Eye_R")
+
+
+T1W = InputRow("1", "t1 tse", "T1w", 0.95)
+T2W = InputRow("2", "t2 tse", "T2w", 0.9)
+SECOND_T1W = InputRow("3", "t1 again", "T1w", 0.9)
+UNSURE = InputRow("4", "series 7", "T1w", 0.4)
+FAKE_CE = InputRow("5", "SYNTHETIC CE-T1w", "CE-T1w", 1.0, synthetic=True)
+BROKEN = InputRow("6", "scout", problem="scout has no voxels; load it again.")
+
+
+def keys(rows):
+    return [row.key for row in rows]
+
+
+# ---------------------------------------------------------------------------- inputs
+
+
+def test_loading_a_study_is_enough():
+    rows = (T1W, T2W, SECOND_T1W, UNSURE, FAKE_CE, BROKEN)
+    assert keys(panel.selected(rows, Model())) == ["1", "2"]
+
+
+def test_the_users_ticks_win():
+    rows = (replace(T1W, ticked=False), T2W, replace(SECOND_T1W, ticked=True))
+    assert keys(panel.selected(rows, Model())) == ["2", "3"]
+    # A tick on one T1w keeps the other from being chosen unasked.
+    assert keys(panel.selected((T1W, replace(SECOND_T1W, ticked=True)), Model())) == ["3"]
+
+
+def test_synthetic_volumes_fill_gaps_only_where_asked():
+    assert keys(panel.selected((FAKE_CE, T1W), Model(), synthetic_too=True)) == ["5", "1"]
+    real_ce = InputRow("7", "t1 post gd", "CE-T1w", 0.95)
+    assert keys(panel.selected((FAKE_CE, real_ce), Model(), synthetic_too=True)) == ["7"]
+
+
+def test_a_sequence_that_the_model_does_not_take_is_not_chosen_unasked():
+    flair = InputRow("8", "flair", "FLAIR", 0.95)
+    assert keys(panel.selected((flair, T1W), Model())) == ["1"]
+    ticked = replace(flair, ticked=True)
+    reason = panel.input_problem((ticked,), panel.selected((ticked,), Model()), Model())
+    assert "does not take FLAIR" in reason and "T1w" in reason
+
+
+def test_the_users_word_overrules_recognition():
+    row = replace(UNSURE, chosen="T2w")
+    assert row.sure and row.sequence == "T2w"
+    assert UNSURE.sequence is None
+
+
+def test_recognition_comes_from_the_volume(small_volume):
+    volume = small_volume.replace(sequence=None, name="t2_tse_tra")
+    row = panel.row_of(volume, "9", chosen="no such sequence")
+    assert (row.recognised, row.chosen, row.synthetic) == ("T2w", None, False)
+    fake = volume.replace(provenance=Provenance(synthetic=True, sequence="STIR"))
+    assert panel.row_of(fake, "9").synthetic
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ((), "Load the patient's MR sequences"),
+        ((replace(T1W, ticked=False),), "Tick at least one volume"),
+        ((UNSURE,), "Choose the sequence of 'series 7'"),
+        ((replace(UNSURE, ticked=True),), "it looks like T1w"),
+        (
+            (replace(T1W, ticked=True), replace(SECOND_T1W, ticked=True)),
+            "'t1 tse' and 't1 again' are both T1w",
+        ),
+    ],
+)
+def test_each_input_problem_has_its_sentence(rows, words):
+    assert words in panel.input_problem(rows, panel.selected(rows, Model()), Model())
+
+
+def test_good_inputs_have_no_problem_but_a_missing_model_is_one():
+    assert panel.input_problem((T1W, T2W), (T1W, T2W), Model()) == ""
+    assert "No model is installed" in panel.input_problem((T1W,), (T1W,), None)
+
+
+# --------------------------------------------------------------------------- targets
+
+
+def ticked(rows):
+    return [row.sequence for row in rows if row.ticked]
+
+
+def test_contrast_enhanced_is_proposed_where_it_is_missing():
+    rows = (T1W, T2W)
+    assert ticked(panel.target_rows(rows, rows, None, Model())) == ["CE-T1w"]
+    with_ce = (T1W, T2W, InputRow("7", "t1 post gd", "CE-T1w", 0.95))
+    assert ticked(panel.target_rows(with_ce, with_ce, None, Model())) == ["STIR"]
+
+
+def test_a_synthetic_volume_does_not_count_as_present():
+    assert ticked(panel.target_rows((T1W, FAKE_CE), (T1W,), None, Model())) == ["CE-T1w"]
+
+
+def test_an_input_cannot_be_ticked_as_target():
+    rows = panel.target_rows((T1W,), (T1W,), ["T1w", "STIR"], Model())
+    assert ticked(rows) == ["STIR"]
+    assert next(row for row in rows if row.sequence == "T1w").problem
+
+
+def test_unticking_everything_stays():
+    assert ticked(panel.target_rows((T1W,), (T1W,), [], Model())) == []
+
+
+def test_prompt_refines_ticked_targets():
+    understood = panel.understand_targets(["CE-T1w"], "3T, TR 620 TE 10", ["T1w"], Model())
+    assert understood.targets == (("CE-T1w", "3T, TR 620 TE 10"),)
+    assert "620" in understood.text and not understood.problem
+
+
+def test_prompt_alone_names_the_target():
+    assert panel.understand_targets([], "STIR at 3T", ["T1w"], Model()).targets == (
+        ("STIR", "STIR at 3T"),
+    )
+
+
+def test_prompt_without_meaning_is_refused_with_the_nearest():
+    understood = panel.understand_targets([], "stirr please", ["T1w"], Model())
+    assert "STIR" in understood.problem and not understood.targets
+
+
+def test_prompt_for_what_is_given_or_cannot_be_made_is_refused():
+    assert "already among the inputs" in panel.understand_targets([], "T1", ["T1w"]).problem
+    refused = panel.understand_targets([], "FLAIR", ["T1w"], Model()).problem
+    assert "cannot make FLAIR" in refused and "STIR" in refused
+
+
+def test_apply_is_disabled_with_the_first_reason():
+    wish = Understanding(targets=(("STIR", ""),))
+    rows = (T1W,)
+    assert panel.why_disabled(rows, rows, wish, Model()) == ""
+    assert "running" in panel.why_disabled(rows, rows, wish, Model(), running=True)
+    assert "Tick a sequence" in panel.why_disabled(rows, rows, Understanding(), Model())
+    assert panel.why_disabled(rows, rows, Understanding(problem="Eh?"), Model()) == "Eh?"
+
+
+def test_request_is_what_the_worker_takes():
+    request = panel.synthesis_parameters(
+        Understanding(targets=(("STIR", "3T"),)), device="cpu", seed=7, visible_slice=4
+    )
+    assert request["targets"] == [{"sequence": "STIR", "prompt": "3T"}]
+    assert (request["device"], request["seed"], request["visible_slice"]) == ("cpu", 7, 4)
+
+
+def test_the_worker_knows_the_tasks():
+    from MRISynthLib.synthesis import task
+    from MRISynthSegmentLib import task as segment_task
+
+    assert panel.SYNTHESIS_TASK in task.HANDLERS
+    assert segment_panel.SEGMENTATION_TASK in segment_task.HANDLERS
+
+
+# -------------------------------------------------------------------------- progress
+
+
+def test_time_left_is_measured_within_a_stage():
+    seconds = iter([0.0, 100.0, 104.0])
+    text = ProgressText(clock=lambda: next(seconds))
+    assert text.update("register", 0, 2) == (0, "Aligning the inputs: 0 of 2")
+    assert text.update("synthesize", 0, 10) == (0, "Making slices: 0 of 10")
+    percent, words = text.update("synthesize", 2, 10)
+    assert percent == 20 and words.endswith("about 15 s left")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "about 1 s"), (9, "about 9 s"), (42, "about 40 s"), (170, "3 min")]
+)
+def test_time_is_said_no_more_exactly_than_it_is_known(seconds, words):
+    assert panel.seconds_in_words(seconds).endswith(words)
+
+
+def test_warnings_come_first_in_the_result():
+    info = {"warnings": ["A slice is missing."], "device": "cpu", "timings": {"a": 1.5, "b": 1}}
+    assert panel.result_sentences(info) == ("A slice is missing.", "Computed on cpu in 2.5 s.")
+
+
+# ---------------------------------------------------------------------- segmentation
+
+
+def test_structures_stand_under_targets_and_regions():
+    groups = segment_panel.groups(Model())
+    assert [heading for heading, _ in groups] == ["Targets", "Brain", "Orbit"]
+    assert segment_panel.groups(None) == ()
+
+
+def test_presets():
+    model = Model()
+    assert segment_panel.preset("Targets", model) == ("GTVp",)
+    assert segment_panel.preset("Organs at risk", model) == ("Brainstem", "Eye_L", "Eye_R")
+    assert set(segment_panel.preset("All", model)) == set(model.structures)
+    assert segment_panel.preset("None", model) == ()
+    with pytest.raises(ValueError, match="no preset"):
+        segment_panel.preset("Everything", model)
+
+
+def test_all_structures_until_the_user_chooses():
+    assert set(segment_panel.ticked_structures(None, Model())) == set(Model().structures)
+    assert segment_panel.ticked_structures(["Eye_R", "gone", "GTVp"], Model()) == ("GTVp", "Eye_R")
+    assert segment_panel.ticked_structures([], Model()) == ()
+
+
+def test_segmenting_needs_inputs_and_structures():
+    why = segment_panel.why_disabled
+    assert why((T1W,), (T1W,), ("GTVp",), Model()) == ""
+    assert "structure" in why((T1W,), (T1W,), (), Model())
+    assert "Load the patient" in why((), (), ("GTVp",), Model())
+
+
+def test_results_say_what_was_not_found():
+    reference = Volume(np.ones((4, 6, 6), np.float32), np.diag((2.0, 2.0, 5.0, 1.0)))
+    found = np.zeros(reference.shape, bool)
+    found[1:3, 1:4, 1:5] = True
+    masks = {"mine": found, "Eye_L": np.zeros(reference.shape, bool), "GTVp": found}
+    rows = segment_panel.result_rows(Segmentation(masks, reference))
+    assert [row.name for row in rows] == ["GTVp", "Eye_L", "mine"]
+    assert rows[0].label == STRUCTURES["GTVp"].label
+    assert rows[0].volume_text() == "0.5 ml"  # 24 voxels of 20 mm3
+    assert rows[1].volume_text() == "not found"
+
+
+# -------------------------------------------------------------------------- packages
+
+
+class FakeInstaller:
+    def __init__(self, installed=(), version=(5, 12), answer=True, pip_works=True):
+        self.installed, self.version, self.answer = set(installed), version, answer
+        self.pip_works = pip_works
+        self.said, self.done = [], []
+
+    def slicer_version(self):
+        return self.version
+
+    def satisfied(self, requirement):
+        return requirement in self.installed
+
+    def confirm(self, question, details):
+        self.said.append((question, details))
+        return self.answer
+
+    def install_torch(self, version):
+        self.install([f"torch{version}"])
+
+    def install(self, requirements):
+        self.done.append(list(requirements))
+        if self.pip_works:
+            self.installed.update(requirements)
+
+
+def test_everything_is_installed_after_one_question():
+    installer = FakeInstaller(installed=["monai>=1.4"])
+    packages.ensure(installer)
+    ((question, details),) = installer.said
+    assert "needs 6 Python packages" in question and "safetensors" in details
+    assert installer.done[0] == [f"torch{packages.TORCH}"]  # before anything that depends on it
+    assert "monai>=1.4" not in installer.done[1]
+    packages.ensure(installer)
+    assert len(installer.said) == 1
+
+
+def test_no_means_no():
+    installer = FakeInstaller(answer=False)
+    with pytest.raises(Cancelled, match="not installed"):
+        packages.ensure(installer)
+    assert installer.done == []
+
+
+def test_an_old_slicer_is_told_so_before_anything_is_asked():
+    installer = FakeInstaller(version=(5, 10))
+    with pytest.raises(InputError, match=r"needs 3D Slicer 5\.12 or later and this is 5\.10"):
+        packages.ensure(installer)
+    assert not installer.said
+    assert packages.version_problem((6, 0)) == ""
+
+
+def test_packages_that_did_not_arrive_are_named():
+    with pytest.raises(InputError, match="psutil"):
+        packages.ensure(FakeInstaller(pip_works=False))
+
+
+def test_package_lists_and_pyproject_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {Requirement(text).name: text for text in project["dependencies"]}
+    for text in (*packages.REQUIREMENTS, f"torch{packages.TORCH}"):
+        assert declared.pop(Requirement(text).name) == text
+    others = {*packages.SHIPPED_WITH_SLICER, *packages.NOT_USED_IN_SLICER}
+    assert set(declared) == others, "say in packages.py whether Slicer needs the new dependency"

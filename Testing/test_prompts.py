@@ -1,0 +1,175 @@
+"""What prompts mean, in three languages, and which are refused with advice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from MRISynthLib.errors import InputError
+from MRISynthLib.prompts import canonical_text, for_sequence, understand
+from MRISynthLib.sequences import SEQUENCE_NAMES, SEQUENCES
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("fat-suppressed post-gadolinium T1, 3T, TR 620 TE 10", "CE-T1w-FS"),
+        ("CE-T1w", "CE-T1w"),
+        ("T1w before contrast", "T1w"),
+        ("T1 prior to gadolinium injection", "T1w"),
+        ("T1 without gadolinium", "T1w"),
+        ("T1w without contrast or fat suppression", "T1w"),
+        ("neither fat suppression nor contrast, T1", "T1w"),
+        ("not fat-suppressed T1 with contrast agent", "CE-T1w"),
+        ("T1 without fat saturation but with gado", "CE-T1w"),
+        ("T1, no contrast, fat-suppressed", "T1w-FS"),
+        ("T1-weighted with fat supression", "T1w-FS"),
+        ("post contrast", "CE-T1w"),
+        ("non-enhanced T1", "T1w"),
+        ("T1w, not T2w", "T1w"),
+        ("T1w at 3T with contrast to noise ratio like ours", "T1w"),
+        ("T1 ohne Kontrastmittel", "T1w"),
+        ("T1 nach KM-Gabe, fettgesättigt", "CE-T1w-FS"),
+        ("T1 vor Kontrastmittelgabe", "T1w"),
+        ("fettunterdrückte T2", "T2w-FS"),
+        ("T1 nativ, koronar", "T1w"),
+        ("增强T1", "CE-T1w"),
+        ("不增强的T1", "T1w"),
+        ("T1平扫压脂", "T1w-FS"),
+        ("压脂T1增强扫描", "CE-T1w-FS"),
+        ("T2加权像 不压脂", "T2w"),
+        ("弥散加权成像", "DWI"),
+        ("STIR TI 220", "STIR"),
+        ("T2 FLAIR", "FLAIR"),
+        ("proton density", "PDw"),
+    ],
+)
+def test_what_is_meant(text: str, sequence: str) -> None:
+    wanted = understand(text)
+    assert wanted.sequence == sequence
+    assert wanted.contrast_agent == SEQUENCES[sequence].contrast_agent
+    assert wanted.fat_suppressed == SEQUENCES[sequence].fat_suppressed
+    assert wanted.weighting == SEQUENCES[sequence].weighting
+    assert wanted.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("T1 3T TR 620 TE 10", (3.0, 620.0, 10.0, None, None)),
+        ("T1 at 1.5 tesla, TR = 0.62 s, TE: 9,8 ms", (1.5, 620.0, 9.8, None, None)),
+        ("FLAIR TR/TE/TI 9000/90/2500 ms", (None, 9000.0, 90.0, 2500.0, None)),
+        ("T2 TR/TE = 4,000/90", (None, 4000.0, 90.0, None, None)),
+        ("mprage flip angle 12°, TR 4.8ms", (None, 4.8, None, None, 12.0)),
+        ("T1 3,0T Flipwinkel 70 Grad", (3.0, None, None, None, 70.0)),
+        ("增强T1 3.0T 重复时间620毫秒 回波时间10毫秒", (3.0, 620.0, 10.0, None, None)),
+        ("STIR TI 220", (None, None, None, 220.0, None)),
+        ("CE-T1w", (None,) * 5),
+    ],
+)
+def test_parameters_and_units(text: str, values: tuple) -> None:
+    wanted = understand(text)
+    found = (wanted.field_strength_t, wanted.tr_ms, wanted.te_ms, wanted.ti_ms)
+    assert (*found, wanted.flip_angle_deg) == pytest.approx(values)
+    assert wanted.not_understood == ()
+
+
+def test_plane_vendor_and_technique() -> None:
+    wanted = understand("axial T2 turbo spin echo as on our Siemens scanner")
+    assert (wanted.plane, wanted.vendor, wanted.technique) == ("axial", "Siemens", "spin echo")
+    wanted = understand("矢状位 T1 飞利浦")
+    assert (wanted.plane, wanted.vendor) == ("sagittal", "Philips")
+
+
+def test_description_is_one_readable_line() -> None:
+    wanted = understand("fat-suppressed post-gadolinium T1, 3T, TR 620 TE 10")
+    assert wanted.describe() == (
+        "CE-T1w-FS: T1-weighted spin echo look, with contrast agent, fat-suppressed, 3 T, "
+        "TR 620 ms, TE 10 ms"
+    )
+    assert "not understood: 'purple'" in understand("a purple T1").describe()
+
+
+def test_texts_that_mean_the_same_give_one_canonical_text() -> None:
+    same = ["T1 with Gd, fat sat, 3 T", "3T 增强T1压脂", "CE-T1w-FS at 3 tesla", "T1 KM FS 3,0 T"]
+    assert len({canonical_text(understand(text)) for text in same}) == 1
+    others = [canonical_text(for_sequence(name)) for name in SEQUENCE_NAMES]
+    assert len(set(others)) == len(SEQUENCE_NAMES)
+    assert canonical_text(understand("T1 3T")) != canonical_text(understand("T1 1.5T"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("fat-suppressed", "CE-T1w"),
+        ("without contrast", "CE-T1w"),
+        ("T2", "CE-T1w"),
+        ("before gadolinium", "CE-T1w-FS"),
+        ("with contrast agent", "T1w"),
+        ("not fat-suppressed", "T1w-FS"),
+        ("STIR", "T2w"),
+        ("not T1", "T1w"),
+        ("with gadolinium", "T2w"),
+        ("hello world", "T1w"),
+        ("3T", "no such thing"),
+    ],
+)
+def test_a_text_that_contradicts_the_target_is_refused(text: str, sequence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        understand(text, sequence)
+    assert sequence in str(caught.value) or text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence", "found"),
+    [
+        ("3T, TR 620", "CE-T1w", "CE-T1w"),
+        ("", "stir", "STIR"),
+        ("T1", "CE-T1w-FS", "CE-T1w-FS"),
+        ("with contrast", "t1c fs", "CE-T1w-FS"),
+        ("sagittal", "增强T1", "CE-T1w"),
+    ],
+)
+def test_a_text_may_add_to_the_target(text: str, sequence: str, found: str) -> None:
+    assert understand(text, sequence).sequence == found
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "empty"),
+        ("hello world", "nearest"),
+        ("T4", "nearest are T1w"),
+        ("flare", "nearest are FLAIR"),
+        ("PET", "cannot make"),
+        ("T2*", "cannot make"),
+        ("T1 map", "cannot make"),
+        ("fat-suppressed", "T1 or T2"),
+        ("T1 and T2", "at once"),
+        ("T1 pre and post contrast", "both with and without"),
+        ("T1 with and without fat suppression, fs", "both"),
+        ("contrast-enhanced T2", "CE-T1w"),
+        ("STIR without fat suppression", "always suppresses"),
+        ("T1 TR 90000", "between"),
+        ("T1 TE 0", "between"),
+        ("T1 TR 500 and TR 600", "two values"),
+        ("T1 at 40 T", "field strength"),
+    ],
+)
+def test_refusals_say_what_to_do(text: str, word: str) -> None:
+    with pytest.raises(InputError) as caught:
+        understand(text)
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=80), st.sampled_from((None, *SEQUENCE_NAMES)))
+def test_any_text_is_understood_or_refused_in_words(text: str, sequence: str | None) -> None:
+    try:
+        wanted = understand(text, sequence)
+    except InputError:
+        return
+    assert wanted.sequence in SEQUENCE_NAMES
+    assert sequence in (None, wanted.sequence)
+    assert wanted.describe() and canonical_text(wanted)

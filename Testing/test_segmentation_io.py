@@ -1,0 +1,301 @@
+"""Segmentation files and coded meanings, checked with Slicer's own libraries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from MRISynthLib.errors import InputError, OutputError
+from MRISynthLib.provenance import DISCLAIMER, Provenance
+from MRISynthLib.volume import Volume, matrix_from_parts
+from MRISynthSegmentLib.io import load_segmentation, save_segmentation, save_segmentation_nifti
+from MRISynthSegmentLib.segmentation import Segmentation
+from MRISynthSegmentLib.structures import STRUCTURES
+from MRISynthSegmentLib.terminology import (
+    CONTEXT_NAME,
+    TAG,
+    terminology_context,
+    terminology_json,
+    terminology_tag,
+)
+from scipy.spatial.transform import Rotation
+
+TERMINOLOGY_FILE = (
+    Path(__file__).resolve().parents[1] / "Resources" / "Terminology" / "MRISynth.term.json"
+)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Volume:
+    """Oblique in all axes, anisotropic and left-handed."""
+    axes = Rotation.from_euler("xyz", (10, -20, 33), degrees=True).as_matrix() @ np.diag((1, -1, 1))
+    matrix = matrix_from_parts((0.9, 0.8, 3.7), axes, (-10.123456, 22.5, -35.25))
+    return Volume(np.zeros((12, 40, 36), np.float32), matrix, "T1w", "T1w of the test")
+
+
+@pytest.fixture(scope="module")
+def segmentation(reference: Volume) -> Segmentation:
+    """Every structure; nested, overlapping, single-voxel and empty ones among them."""
+    masks = {name: np.zeros(reference.shape, bool) for name in STRUCTURES}
+    masks["Brain"][2:11, 4:30, 4:30] = True
+    masks["Brainstem"][2:6, 10:20, 12:20] = True  # inside the brain
+    masks["GTVp"][1:7, 8:24, 10:26] = True  # over both
+    masks["Lobe_Temporal_L"][3:5, 6:12, 22:29] = True
+    masks["Lobe_Temporal_R"][3:5, 6:12, 5:11] = True
+    masks["Eye_L"][0, 0, 0] = True
+    masks["Eye_R"][11, 39, 35] = True
+    masks["Parotid_L"][:, 35:, 3] = True
+    provenance = Provenance(
+        True,
+        "segmentation",
+        inputs=(
+            {"sequence": "T1w", "name": "a|b ~ c:d", "synthetic": False},
+            {"sequence": "CE-T1w", "name": "made", "synthetic": True},
+        ),
+        bundle="npc_segmentation",
+        bundle_version="1.0",
+        bundle_hash="0123456789abcdef0123",
+        warnings=('a slice is missing:\nindex "7"',),
+    )
+    return Segmentation(masks, reference, provenance, ("鼻咽 not covered",))
+
+
+@pytest.fixture(scope="module")
+def seg_nrrd(segmentation: Segmentation, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("segmentation") / "NPC.seg.nrrd"
+    assert save_segmentation(segmentation, path) == (path,)
+    return path
+
+
+class SlicerSegmentation:
+    """A segmentation node that Slicer's own storage node fills and saves."""
+
+    def __init__(self, path: Path) -> None:
+        self.slicer = pytest.importorskip("slicer")
+        self.scene = self.slicer.vtkMRMLScene()
+        self.logic = self.slicer.vtkSlicerSegmentationsModuleLogic()
+        self.logic.SetMRMLScene(self.scene)
+        self.node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        storage = self.scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+        storage.SetFileName(str(path))
+        assert storage.ReadData(self.node) == 1
+        self.segmentation = self.node.GetSegmentation()
+
+    def segment(self, name: str):
+        return self.segmentation.GetSegment(self.segmentation.GetSegmentIdBySegmentName(name))
+
+    def tag(self, name: str, key: str) -> str:
+        import vtk
+
+        value = vtk.mutable("")
+        assert self.segment(name).GetTag(key, value), f"{name} has no tag {key}"
+        return str(value)
+
+    def mask(self, name: str, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """The mask on a grid of ``shape`` and the index-to-world matrix in LPS."""
+        import vtk
+        from vtk.util.numpy_support import vtk_to_numpy
+
+        image = self.segment(name).GetRepresentation("Binary labelmap")
+        low_i, high_i, low_j, high_j, low_k, high_k = image.GetExtent()
+        stored = (high_k - low_k + 1, high_j - low_j + 1, high_i - low_i + 1)
+        labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(stored)
+        mask = np.zeros(shape, bool)
+        where = np.s_[low_k : high_k + 1, low_j : high_j + 1, low_i : high_i + 1]
+        mask[where] = labels == self.segment(name).GetLabelValue()
+        matrix = vtk.vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        ras = np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+        return mask, np.diag((-1, -1, 1, 1)) @ ras
+
+    def save_cropped(self, path: Path) -> None:
+        storage = self.scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+        storage.SetFileName(str(path))
+        storage.SetCropToMinimumExtent(True)
+        assert storage.WriteData(self.node) == 1
+
+
+def assert_same_masks(loaded: Segmentation, expected: Segmentation) -> None:
+    assert list(loaded.masks) == list(expected.masks)
+    for name, mask in expected.masks.items():
+        np.testing.assert_array_equal(loaded.masks[name], mask, err_msg=name)
+
+
+def test_slicer_reads_every_structure_where_it_was_drawn(seg_nrrd, segmentation, reference):
+    loaded = SlicerSegmentation(seg_nrrd)
+    assert loaded.segmentation.GetNumberOfSegments() == len(segmentation.masks)
+    for name, expected in segmentation.masks.items():
+        mask, matrix = loaded.mask(name, reference.shape)
+        np.testing.assert_array_equal(mask, expected, err_msg=name)
+        np.testing.assert_allclose(matrix, reference.index_to_world, atol=1e-9)
+        np.testing.assert_allclose(
+            loaded.segment(name).GetColor(), STRUCTURES[name].colour, atol=1e-5
+        )
+
+
+def test_slicer_knows_the_grid_of_the_reference_and_the_inputs(seg_nrrd, reference):
+    loaded = SlicerSegmentation(seg_nrrd)
+    grid = loaded.slicer.vtkOrientedImageData()
+    text = loaded.segmentation.GetConversionParameter("Reference image geometry")
+    assert loaded.slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, grid)
+    assert grid.GetDimensions() == reference.shape[::-1]
+    np.testing.assert_allclose(grid.GetSpacing(), reference.spacing, atol=1e-9)
+    assert loaded.tag("GTVp", "MRISynth.Inputs") == "T1w, SYNTHETIC CE-T1w"
+
+
+def test_slicer_understands_the_coded_meaning_in_the_file(seg_nrrd):
+    loaded = SlicerSegmentation(seg_nrrd)
+    logic = loaded.slicer.vtkSlicerTerminologiesModuleLogic()
+    assert logic.LoadTerminologyFromFile(str(TERMINOLOGY_FILE)) == CONTEXT_NAME
+    for name, structure in STRUCTURES.items():
+        entry = loaded.slicer.vtkSlicerTerminologyEntry()
+        tag = loaded.tag(name, TAG)
+        assert logic.DeserializeTerminologyEntry(tag, entry), name
+        # True only if the loaded list has this very category, type and modifier.
+        assert logic.UpdateEntryFromLoadedTerminologies(entry, [CONTEXT_NAME], []), name
+        assert logic.SerializeTerminologyEntry(entry) == tag
+        assert entry.GetCategoryObject().GetCodeValue() == structure.category[1]
+        assert entry.GetTypeObject().GetCodeValue() == structure.type[1]
+        modifier = entry.GetTypeModifierObject()
+        coloured = entry.GetTypeObject()
+        if structure.modifier is not None:
+            assert modifier.GetCodeMeaning() == structure.modifier[2]
+            coloured = modifier
+        else:
+            assert not modifier.GetCodeValue()
+        expected = np.multiply(structure.colour, 255)
+        np.testing.assert_allclose(coloured.GetRecommendedDisplayRGBValue(), expected, atol=0.51)
+
+
+def test_shipped_terminology_is_what_the_structures_say():
+    assert TERMINOLOGY_FILE.read_text(encoding="utf-8") == terminology_json(), (
+        "run: python -m MRISynthSegmentLib.terminology Resources/Terminology/MRISynth.term.json"
+    )
+
+
+def test_structures_that_slicer_could_not_tell_apart_are_refused():
+    eye = STRUCTURES["Eye_L"]
+    with pytest.raises(ValueError, match="same codes"):
+        terminology_context([eye, eye])
+
+
+def test_a_separator_in_a_code_is_refused():
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="separator"):
+        terminology_tag(replace(STRUCTURES["Brain"], type=("SCT", "1", "Brain^stem")))
+
+
+def test_seg_nrrd_comes_back_as_it_was(seg_nrrd, segmentation, reference):
+    loaded = load_segmentation(seg_nrrd, reference)
+    assert_same_masks(loaded, segmentation)
+    assert loaded.provenance == segmentation.provenance
+    assert loaded.warnings == segmentation.warnings
+    assert DISCLAIMER.encode() in seg_nrrd.read_bytes()
+
+
+def test_a_file_that_slicer_saved_cropped_comes_back_on_the_full_grid(
+    seg_nrrd, segmentation, reference, tmp_path
+):
+    saved = tmp_path / "edited.seg.nrrd"
+    slicer_side = SlicerSegmentation(seg_nrrd)
+    for name in ("Eye_L", "Eye_R", "Parotid_L"):  # they reach the corners of the grid
+        slicer_side.segmentation.RemoveSegment(name)
+    slicer_side.save_cropped(saved)
+    import nrrd
+
+    assert tuple(nrrd.read_header(str(saved))["sizes"][-3:]) != reference.shape[::-1]
+    loaded = load_segmentation(saved, reference)
+    kept = {n: m for n, m in segmentation.masks.items() if n in loaded.masks}
+    assert len(kept) == len(segmentation.masks) - 3
+    assert_same_masks(loaded, Segmentation(kept, reference))
+
+
+def test_nifti_keeps_overlaps_and_names_its_labels(segmentation, reference, tmp_path):
+    written = save_segmentation_nifti(segmentation, tmp_path / "out")
+    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert_same_masks(load_segmentation(written[0], reference), segmentation)
+
+    image = nibabel.load(written[0])
+    ras = np.diag((-1, -1, 1, 1)) @ reference.index_to_world
+    np.testing.assert_allclose(image.affine, ras, atol=1e-4)
+    labels = np.asarray(image.dataobj).transpose(2, 1, 0)
+    content = json.loads((tmp_path / "out" / "segmentation.json").read_text(encoding="utf-8"))
+    by_name = {entry["name"]: entry for entry in content["structures"]}
+    label = {name: entry["label"] for name, entry in by_name.items()}
+    masks = segmentation.masks
+    # A tumour over everything, and the smaller organ over the larger one.
+    assert np.all(labels[masks["GTVp"]] == label["GTVp"])
+    stem = masks["Brainstem"] & ~masks["GTVp"]
+    assert np.all(labels[stem] == label["Brainstem"])
+    hidden = np.count_nonzero(masks["Brain"] & (labels != label["Brain"]))
+    assert by_name["Brain"]["voxels_hidden_in_label_map"] == hidden > 0
+    assert by_name["Brain"]["volume_ml"] == pytest.approx(segmentation.volume_ml("Brain"), 1e-3)
+    assert by_name["OpticNrv_L"]["codes"]["side"]["value"] == "7771000"
+    assert content["provenance"]["inputs"][1]["synthetic"] is True
+    assert "SYNTHETIC CE-T1w" in content["note"]
+
+
+def test_the_suffix_decides_on_the_format(segmentation, reference, tmp_path):
+    written = save_segmentation(segmentation, tmp_path / "organs.nii.gz")
+    assert (tmp_path / "organs.json") in written
+    (tmp_path / "organs.json").unlink()
+    plain = load_segmentation(tmp_path / "organs.nii.gz", reference)
+    np.testing.assert_array_equal(plain.masks["Segment_1"], segmentation.masks["GTVp"])
+    with pytest.raises(InputError, match=r"\.seg\.nrrd or \.nii\.gz"):
+        save_segmentation(segmentation, tmp_path / "organs.mha")
+
+
+def test_names_that_no_file_may_have_are_kept_in_the_json(reference, tmp_path):
+    mask = np.zeros(reference.shape, bool)
+    mask[1, 2, 3] = True
+    drawn = Segmentation({"../GTV: x": mask, "segmentation": ~mask}, reference)
+    written = save_segmentation_nifti(drawn, tmp_path / "out")
+    assert {path.parent for path in written} == {tmp_path / "out"}
+    assert len(set(written)) == 4
+    assert_same_masks(load_segmentation(written[0], reference), drawn)
+
+
+def test_another_grid_is_refused(seg_nrrd, reference):
+    moved = reference.index_to_world.copy()
+    moved[0, 3] += 0.3
+    with pytest.raises(InputError, match="another grid"):
+        load_segmentation(seg_nrrd, reference.replace(index_to_world=moved))
+    half = Volume(reference.voxels[:4], reference.index_to_world, name="half")
+    with pytest.raises(InputError, match="outside half"):
+        load_segmentation(seg_nrrd, half)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "text", "suffix", "no names"])
+def test_a_file_that_is_no_segmentation_is_named(damage, seg_nrrd, reference, tmp_path):
+    path = tmp_path / ("x.vtm" if damage == "suffix" else "x.seg.nrrd")
+    content = seg_nrrd.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(content[:-40])
+    elif damage == "text":
+        path.write_text("no segmentation at all\n" * 20)
+    elif damage == "no names":
+        import nrrd
+
+        nrrd.write(str(path), np.zeros((4, 4, 4), np.uint8))
+    elif damage != "missing":
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=path.name):
+        load_segmentation(path, reference)
+
+
+def test_nothing_is_left_where_nothing_can_be_written(segmentation, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(OutputError):
+        save_segmentation(segmentation, blocked / "x.seg.nrrd")
+    taken = tmp_path / "taken.seg.nrrd"
+    taken.mkdir()
+    with pytest.raises(OutputError, match="taken"):
+        save_segmentation(segmentation, taken)
+    assert sorted(tmp_path.iterdir()) == [blocked, taken]
+    with pytest.raises(InputError, match="no structures"):
+        save_segmentation(Segmentation({}, segmentation.reference), tmp_path / "y.seg.nrrd")

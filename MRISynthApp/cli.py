@@ -13,7 +13,7 @@ from MRISynthLib import __version__
 from rich.console import Console
 from rich.markup import escape
 
-from . import cli_bundle, cli_data, cli_demo, cli_segment, cli_synthesize
+from . import cli_bundle, cli_demo, cli_evaluate, cli_segment, cli_synthesize, cli_train
 
 app = typer.Typer(
     name="mrisynth",
@@ -26,9 +26,9 @@ app.command("synthesize")(cli_synthesize.synthesize)
 app.command("segment")(cli_segment.segment)
 app.command("demo")(cli_demo.demo)
 app.add_typer(cli_bundle.app, name="bundle")
-app.add_typer(cli_data.train_app, name="train")
-app.add_typer(cli_data.evaluate_app, name="evaluate")
-app.command("simulate")(cli_data.simulate)
+app.add_typer(cli_train.app, name="train")
+app.add_typer(cli_evaluate.app, name="evaluate")
+app.command("simulate")(cli_train.simulate)
 
 
 def _show_version(wanted: bool) -> None:

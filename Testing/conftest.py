@@ -30,3 +30,11 @@ def small_volume() -> Volume:
     voxels = np.random.default_rng(0).uniform(0, 900, (6, 20, 24)).astype(np.float32)
     matrix = matrix_from_parts((0.9, 0.9, 4.0), rotation, (-10.0, 22.0, -35.0))
     return Volume(voxels, matrix, sequence="T1w", name="T1w test")
+
+
+@pytest.fixture(scope="session")
+def patient():
+    """The built-in simulated patient, made once."""
+    from MRISynthLib.simulation import demo_patient
+
+    return demo_patient()

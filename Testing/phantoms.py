@@ -49,15 +49,11 @@ def head(
     origin = np.asarray(centre, float) - axes @ (middle * np.asarray(spacing))
     matrix = matrix_from_parts(spacing, axes, origin)
     to_head = matrix if motion is None else np.linalg.inv(motion) @ matrix
-    slices, rows, columns = np.indices(shape, dtype=np.float32)
-    index = np.stack([columns, rows, slices], axis=-1)
-    points = index @ to_head[:3, :3].T.astype(np.float32) + to_head[:3, 3].astype(np.float32)
-
+    points = _positions(shape, to_head)
     column = ("T1w", "T2w", "CT").index(contrast) + 2
     voxels = np.full(shape, -1000.0 if contrast == "CT" else 0.0, np.float32)
     for part in _PARTS:
-        inside = (((points - np.array(part[0])) / np.array(part[1])) ** 2).sum(axis=-1) <= 1
-        voxels[inside] = part[column]
+        voxels[_inside(points, part)] = part[column]
     rng = np.random.default_rng(seed)
     if contrast == "CT":
         voxels += rng.normal(0, noise, shape)
@@ -70,9 +66,23 @@ def head_mask(volume: Volume, motion: np.ndarray | None = None) -> np.ndarray:
     """The true body of :func:`head` on the grid of ``volume``."""
     to_head = volume.index_to_world
     to_head = to_head if motion is None else np.linalg.inv(motion) @ to_head
-    slices, rows, columns = np.indices(volume.shape)
-    points = np.stack([columns, rows, slices], axis=-1) @ to_head[:3, :3].T + to_head[:3, 3]
-    return ((points / np.array(_PARTS[0][1])) ** 2).sum(axis=-1) <= 1
+    return _inside(_positions(volume.shape, to_head), _PARTS[0])
+
+
+def _positions(shape: tuple[int, int, int], matrix: np.ndarray) -> list[np.ndarray]:
+    """x, y and z (mm) of every voxel."""
+    slices, rows, columns = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    return [
+        (row[0] * columns + row[1] * rows + row[2] * slices + row[3]).astype(np.float32)
+        for row in matrix[:3]
+    ]
+
+
+def _inside(points: list[np.ndarray], part: tuple) -> np.ndarray:
+    distance = np.zeros_like(points[0])
+    for place, centre, radius in zip(points, part[0], part[1], strict=True):
+        distance += ((place - np.float32(centre)) / np.float32(radius)) ** 2
+    return distance <= 1
 
 
 def rigid(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import fakes
@@ -344,3 +345,63 @@ def test_images_are_unchanged_by_all_this(scans) -> None:
     np.testing.assert_array_equal(
         io.load_one(scans / "patient T1w.nii.gz").voxels, fakes.volume(1).voxels
     )
+
+
+@pytest.fixture
+def small_patient(monkeypatch):
+    """A patient that takes no time to simulate, in the place of the built-in one."""
+    from MRISynthLib import simulation
+    from MRISynthLib.simulation.cases import VirtualPatient
+
+    names = ("T1w", "T2w", "CE-T1w", "STIR")
+    shape = (8, 48, 40)
+    volumes = {
+        name: fakes.head(seed, shape, sequence=name, name=name) for seed, name in enumerate(names)
+    }
+    tumour = np.zeros(shape, bool)
+    tumour[2:4, 8:12, 10:14] = True
+    patient = VirtualPatient("virtual-2026", volumes, {"GTVp": tumour}, {}, {"stage": "T2"})
+    monkeypatch.setattr(simulation, "demo_patient", lambda *_: patient, raising=False)
+    return patient
+
+
+def test_the_demo_leaves_a_scene_a_report_and_every_file_it_names(
+    capfd, tmp_path, small_patient
+) -> None:
+    pytest.importorskip("slicer")
+    pytest.importorskip("jinja2")
+    output = tmp_path / "demo"
+    code, said, error = answer(capfd, ["demo", "--output", str(output), "--device", "cpu"])
+    assert code == 0, error
+    assert {path.name for path in output.iterdir()} == set(said["outputs"])
+    assert said["outputs"].keys() >= {
+        "T1w.nii.gz",
+        "CE-T1w.nii.gz",
+        "CE-T1w_uncertainty.nii.gz",
+        "truth_STIR.nii.gz",
+        "segmentation.seg.nrrd",
+        "scene.mrb",
+        "report.html",
+        "provenance.json",
+    }
+    report = (output / "report.html").read_text(encoding="utf-8")
+    assert "virtual-2026" in report and "This is a fake." in report and "GTVp" in report
+    assert report.count("data:image/png") >= 12
+    assert "http://" not in report.replace("http://www.w3.org", "")
+    with zipfile.ZipFile(output / "scene.mrb") as scene:
+        names = " ".join(scene.namelist())
+    assert ".mrml" in names and "SYNTHETIC" in names and ".seg.nrrd" in names
+
+
+def test_the_demo_on_own_images_leaves_them_alone(capfd, tmp_path) -> None:
+    pytest.importorskip("jinja2")
+    for name in ("T1w", "T2w"):
+        io.save(fakes.head(3, (8, 48, 40), sequence=name, name=name), tmp_path / f"{name}.nii.gz")
+    inputs = [f"--input={tmp_path / name}.nii.gz" for name in ("T1w", "T2w")]
+    code, said, error = answer(capfd, ["demo", *inputs, "--output", str(tmp_path / "demo")])
+    assert code == 0, error
+    assert not any(name.startswith(("truth_", "T1w")) for name in said["outputs"])
+    before = (tmp_path / "demo" / "STIR.nii.gz").read_bytes()
+    given = f"--input=T1w={tmp_path / 'demo' / 'STIR.nii.gz'}"
+    assert "overwrite" in refused(capfd, ["demo", given, "--output", str(tmp_path / "demo")])
+    assert (tmp_path / "demo" / "STIR.nii.gz").read_bytes() == before

@@ -304,7 +304,7 @@ def show_side_by_side(
         _show(view, nodes[index] if index < len(nodes) else None)
         place_view(view, nodes[0], focus_lps, orientation, like=views[0] if index else None)
     for view in views:
-        view.GetSliceCompositeNode().SetLinkedControl(True)
+        view.GetSliceCompositeNode().SetLinkedControl(False)
     return layout.views[: len(nodes)]
 
 

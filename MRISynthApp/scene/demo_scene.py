@@ -24,6 +24,7 @@ from MRISynthLib.views import SliceLayout, built_in_layout
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import segmentation_node_from
 from MRISynthSegmentLib.segmentation import Segmentation
+from MRISynthSegmentLib.structures import STRUCTURES
 from vtk.util.numpy_support import numpy_to_vtk
 
 from .headless import HeadlessScene, vtk_silent
@@ -185,8 +186,14 @@ def _node_of(volume: Volume, volumes: Sequence[Volume], nodes: Sequence):
 
 def _focus(image: Volume, segmentation: Segmentation | None) -> np.ndarray:
     """Centre of the tumour in LPS mm, of the image if there is none."""
-    tumour = None if segmentation is None else segmentation.masks.get("GTVp")
-    if tumour is None or not tumour.any():
+    masks = {} if segmentation is None else segmentation.masks
+    targets = (
+        mask
+        for name, mask in masks.items()
+        if name in STRUCTURES and STRUCTURES[name].is_target and mask.any()
+    )
+    tumour = next(targets, None)
+    if tumour is None:
         return image.corners().mean(axis=0)
     index = np.argwhere(tumour).mean(axis=0)[::-1]
     return (segmentation.reference.index_to_world @ np.append(index, 1.0))[:3]

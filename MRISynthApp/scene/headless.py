@@ -48,6 +48,7 @@ class HeadlessScene:
         self._closing: list = []
         self._before = (getattr(slicer, "mrmlScene", None), getattr(slicer, "modules", None))
         self.closed = False
+        self.picture_view = None
         slicer.mrmlScene = self.scene
         slicer.modules = SimpleNamespace()
         self._set_up()

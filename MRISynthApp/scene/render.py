@@ -294,7 +294,7 @@ def _zoom(node, width_mm: float, focus_lps: Sequence[float] | None) -> None:
 
 def _picture_view(headless: HeadlessScene, size: tuple[int, int]) -> SliceView:
     """The scene's one view for pictures: kept, because a window costs more than a picture."""
-    view = getattr(headless, "picture_view", None)
+    view = headless.picture_view
     if view is None:
         view = SliceView(headless, _PICTURE, size)
         view.logic.GetSliceNode().SetSaveWithScene(False)

@@ -46,6 +46,17 @@ GRID_TOLERANCE_MM = 0.01
 """How far a corner may lie from the reference's grid, for other programs' rounding."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    StopIteration,  # what pynrrd raises for an empty file
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+"""What the readers of files and JSON raise when the content is not what it should be."""
 
 
 def save_segmentation(segmentation: Segmentation, path: str | Path) -> tuple[Path, ...]:
@@ -261,16 +272,7 @@ def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
         provenance = content.get(PROVENANCE_KEY)
         warnings = json.loads(content.get(WARNINGS_KEY, "[]"))
         loaded = Provenance.from_dict(json.loads(provenance)) if provenance else None
-    # pynrrd meets an empty file with StopIteration.
-    except (
-        nrrd.NRRDError,
-        zlib.error,
-        OSError,
-        EOFError,
-        LookupError,
-        ValueError,
-        StopIteration,
-    ) as error:
+    except (nrrd.NRRDError, *_UNREADABLE) as error:
         raise InputError(
             f"{path.name} is damaged or not a segmentation file of Slicer; export it again."
         ) from error
@@ -341,7 +343,7 @@ def _named_labels(
         provenance = content.get("provenance")
         loaded = Provenance.from_dict(provenance) if provenance else None
         return entries, loaded, tuple(content.get("warnings", ()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"{sidecar.name} does not name the labels of the label map beside it; "
             "restore the file that was written with it."
@@ -355,7 +357,7 @@ def _nifti_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         image = nibabel.load(path)
         values = np.asanyarray(image.dataobj)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as e:
+    except (nibabel.filebasedimages.ImageFileError, *_UNREADABLE) as e:
         raise InputError(f"{path.name} is damaged or not a NIfTI file; export it again.") from e
     if values.ndim != 3 or not np.array_equal(values, np.rint(values)):
         raise InputError(

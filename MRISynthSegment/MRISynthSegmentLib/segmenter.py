@@ -11,7 +11,8 @@ from MRISynthLib import __version__
 from MRISynthLib.bundles import Bundle
 from MRISynthLib.devices import choose_dtype, dtype_name, resolve
 from MRISynthLib.errors import InputError
-from MRISynthLib.preprocessing import Prepared, check_inputs, prepare
+from MRISynthLib.preprocessing.checks import check_inputs
+from MRISynthLib.preprocessing.prepare import Prepared, prepare
 from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume

@@ -112,9 +112,27 @@ def train_segmentation(
     training, validation = cohort_paths(config, output, report)
     size, pixel = tuple(config["size"]), float(config["pixel_mm"])
     cases, count = int(config["cases"]), int(config["slices"])
-    slices = SimulatedSlices(training, size, pixel, cases, count, flip=False, device=str(device))
+    slices = SimulatedSlices(
+        training,
+        size,
+        pixel,
+        cases,
+        count,
+        focus=0.2,
+        by_structure=0.65,
+        flip=False,
+        device=str(device),
+    )
     held_out = SimulatedSlices(
-        validation, size, pixel, cases=2, slices=5, focus=0.4, flip=False, device=str(device)
+        validation,
+        size,
+        pixel,
+        cases=2,
+        slices=5,
+        focus=0.2,
+        by_structure=0.6,
+        flip=False,
+        device=str(device),
     )
     network = AnySequenceUNet(len(LABELLED_STRUCTURES), tuple(config["features"]))
     state = RunState.new(network, config, device)

@@ -12,7 +12,9 @@ import numpy as np
 from ..bundles import Bundle
 from ..errors import InputError
 from ..io.output import staged_folder
-from ..preprocessing import body_mask, normalise, prepare
+from ..preprocessing.background import body_mask
+from ..preprocessing.normalise import normalise
+from ..preprocessing.prepare import prepare
 from ..simulation import LabelMapSource, virtual_patient
 from ..synthesis.synthesizer import UNITS, Synthesizer, Target
 from ..volume import Volume

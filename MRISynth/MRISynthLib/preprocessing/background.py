@@ -9,6 +9,9 @@ _WORKING_SIZE = 128
 """The mask is found on at most this many voxels along an axis, which keeps it quick."""
 
 _OPENING_MM = 3.0
+_EDGE = 0.2
+"""The rim of the body is where this share of its median signal, over the background, is reached."""
+
 _ASSUMED_SPACING = (4.0, 1.0, 1.0)
 
 
@@ -68,7 +71,17 @@ def _mask_of_small(small: np.ndarray, millimetres: np.ndarray) -> np.ndarray:
         # The opening only decides what hangs together; its rounding of edges is undone.
         core = _largest(opened)
         mask &= ndimage.binary_dilation(core, _ball(2 * _OPENING_MM, millimetres))
-    return _fill(_largest(mask))
+    return _without_halo(_fill(_largest(mask)), small, sigma)
+
+
+def _without_halo(mask: np.ndarray, small: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Take away the rim that only the smoothing brought above a low threshold."""
+    reach = np.where(sigma < 0.4, 0, 2)
+    if mask.all() or not reach.any():
+        return mask
+    shell = mask & ~ndimage.binary_erosion(mask, np.ones(2 * reach + 1, bool), border_value=1)
+    background, inside = float(np.median(small[~mask])), float(np.median(small[mask]))
+    return mask & ~(shell & (small < background + _EDGE * (inside - background)))
 
 
 def _threshold(image: np.ndarray) -> float:

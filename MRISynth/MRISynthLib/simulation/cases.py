@@ -142,7 +142,7 @@ def _slabs(anatomy: Anatomy):
     yi = np.clip(np.rint(y), 0, rows - 1).astype(int)
     xi = np.clip(np.rint(x), 0, columns - 1).astype(int)
     slabs = anatomy.tissue[z[:, :, None, None], yi[None, None, :, None], xi[None, None, None, :]]
-    origin = np.array(anatomy.index_to_world[:3, 3]) + (x[0], y[0], centre_z[0])
+    origin = anatomy.index_to_world[:3, 3] + np.array((x[0], y[0], centre_z[0]))
     matrix = matrix_from_parts((PIXEL_MM, PIXEL_MM, SLICE_MM), None, origin)
     return slabs, matrix, np.ix_(z[:, 1], yi, xi)
 

@@ -315,11 +315,11 @@ def _paint_airway(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.paint(mucosal, "mucosa", over=soft)
     canvas.paint(canvas.superellipsoid(centre, radii, 2.6, 0.8), "air", over=("mucosa", *soft))
     roof = canvas.superellipsoid(
-        centre + (0, 6 + adenoid * 0.2, 4), (13, 5 + adenoid, 12), 2.6, 0.8
+        centre + np.array((0, 6 + adenoid * 0.2, 4)), (13, 5 + adenoid, 12), 2.6, 0.8
     )
     canvas.paint(roof, "lymphoid tissue", over=("air", "mucosa"))
     canvas.paint(
-        canvas.superellipsoid(centre + (0, -3, -1), (10, 7, 12), 2.6, 0.8),
+        canvas.superellipsoid(centre + np.array((0, -3, -1)), (10, 7, 12), 2.6, 0.8),
         "air",
         over=("lymphoid tissue",),
     )
@@ -364,7 +364,11 @@ def _paint_orbits(canvas: Canvas, rng: np.random.Generator) -> None:
             start = centre + np.array((dx, 6, dz))
             muscle = [start, (start + apex) / 2 + np.array((dx, 0, dz)) * 0.28, apex]
             canvas.paint(canvas.tube(muscle, (1.4, 2.4, 1.5), 0.2), "muscle", over=over)
-        nerve = [centre + (0, eye_radius, 0), apex + (-side, -4, 0), (side * 9, -10, 5)]
+        nerve = [
+            centre + np.array((0, eye_radius, 0)),
+            apex + np.array((-side, -4, 0)),
+            (side * 9, -10, 5),
+        ]
         canvas.paint(canvas.tube(nerve, 3.0, 0.1), "CSF", over=(*over, "cortical bone", "marrow"))
         width = rng.normal(2.0, 0.15)
         core = canvas.tube(nerve, width, 0.1)

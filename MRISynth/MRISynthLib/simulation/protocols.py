@@ -26,7 +26,7 @@ def draw_protocol(
     fat = float(fat)
     if sequence in ("T1w", "T1w-FS", "CE-T1w", "CE-T1w-FS"):
         dose = float(rng.uniform(0.8, 1.2)) if sequence.startswith("CE") else 0.0
-        kind = rng.choice(("SE", "GRE", "MPRAGE"), p=(0.6, 0.25, 0.15))
+        kind = rng.choice(("SE", "GRE", "MPRAGE"), p=(0.7, 0.18, 0.12))
         if kind == "SE":
             return Protocol(
                 sequence,

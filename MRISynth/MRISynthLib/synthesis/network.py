@@ -66,6 +66,31 @@ class ModulatedBlock(nn.Module):
         return x + self.second(hidden)
 
 
+class DetailPath(nn.Module):
+    """Full-resolution detail of the inputs, past the coarse features, for the decoder's end.
+
+    What a target shares with an input (most edges) need not be learned anew.
+    """
+
+    def __init__(self, condition: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(1, FINE, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * FINE)
+        self.blend = nn.Conv2d(3 * FINE, FINE, 3, padding=1)
+        self.select = nn.Linear(condition, 2 * FINE)
+        self.finish = nn.Conv2d(FINE, FINE, 3, padding=1)
+
+    def look_at(self, images: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(batch * inputs, 1, rows, columns) to features of the same size."""
+        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
+        return functional.silu(self.look(images) * (1 + scale) + shift)
+
+    def forward(self, x: torch.Tensor, detail: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        scale, shift = self.select(wanted)[:, :, None, None].chunk(2, 1)
+        hidden = self.blend(torch.cat((x, detail), 1))
+        return x + self.finish(functional.silu(hidden * (1 + scale) + shift))
+
+
 class AnyToAllNet(nn.Module):
     """Any subset of sequences in, any sequence out, with a scale of its own error.
 
@@ -100,6 +125,7 @@ class AnyToAllNet(nn.Module):
         )
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
         self.spread = nn.Conv2d(widths[0], 4 * FINE, 3, padding=1)
+        self.detail = DetailPath(condition)
         self.head = nn.Conv2d(FINE, 2, 3, padding=1)
 
     @property
@@ -123,13 +149,15 @@ class AnyToAllNet(nn.Module):
 
         Returns
         -------
-        One tensor (batch, width, rows / 2^(level + 1), columns / 2^(level + 1)) per level.
+        One tensor (batch, width, rows / 2^(level + 1), columns / 2^(level + 1)) per level, and
+        last the detail (batch, 2 * FINE, rows, columns).
         """
         batch, count, rows, columns = images.shape
         if described.dim() == 2:
             described = described.expand(batch, *described.shape)
         condition = described.reshape(batch * count, -1)
         x = images.reshape(batch * count, 1, rows, columns)
+        fine = self.detail.look_at(x.contiguous(memory_format=torch.channels_last), condition)
         x = functional.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)
         fused = []
@@ -137,10 +165,8 @@ class AnyToAllNet(nn.Module):
             if level > 0:
                 x = self.down[level - 1](x)
             x = block(x, condition)
-            grouped = x.unflatten(0, (batch, count))
-            both = torch.cat((grouped.mean(1), grouped.amax(1)), 1)
-            fused.append(self.fuse[level](both.contiguous(memory_format=torch.channels_last)))
-        return fused
+            fused.append(self.fuse[level](_mean_and_maximum(x, batch, count)))
+        return [*fused, _mean_and_maximum(fine, batch, count)]
 
     def decode(
         self, features: list[torch.Tensor], wanted: torch.Tensor
@@ -159,16 +185,25 @@ class AnyToAllNet(nn.Module):
         log_scale:
             The same shape: logarithm of the expected absolute error (Laplace scale).
         """
-        condition = wanted.expand(features[0].shape[0], -1)
+        *features, detail = features
+        condition = wanted.expand(detail.shape[0], -1)
         x = self.deep(self.decoder[-1](features[-1], condition), condition)
         for level in range(len(self.widths) - 2, -1, -1):
             x = self.up[level](functional.interpolate(x, scale_factor=2, mode="nearest"))
             x = self.join[level](torch.cat((x, features[level]), 1))
             x = self.decoder[level](x, condition)
         x = functional.pixel_shuffle(self.spread(functional.silu(x)), 2)
+        x = self.detail(x, detail, condition)
         image, log_scale = self.head(functional.silu(x)).float().unbind(1)
         return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
 
     def forward(self, images, described, wanted):
         """``decode(encode(images, described), wanted)``."""
         return self.decode(self.encode(images, described), wanted)
+
+
+def _mean_and_maximum(x: torch.Tensor, batch: int, count: int) -> torch.Tensor:
+    """Features of all inputs of each image, in whatever order they came."""
+    grouped = x.unflatten(0, (batch, count))
+    both = torch.cat((grouped.mean(1), grouped.amax(1)), 1)
+    return both.contiguous(memory_format=torch.channels_last)

@@ -13,7 +13,8 @@ from .. import __version__
 from ..bundles import Bundle
 from ..devices import choose_dtype, dtype_name, free_memory_mb, resolve
 from ..errors import InputError
-from ..preprocessing import Prepared, check_inputs, prepare
+from ..preprocessing.checks import check_inputs
+from ..preprocessing.prepare import Prepared, prepare
 from ..progress import SILENT, Callbacks
 from ..prompts import Contrast, understand
 from ..provenance import SYNTHETIC_MARK, Provenance
@@ -29,6 +30,9 @@ UNITS: dict[str, tuple[float, float, str]] = {
 arbitrary units in which 1000 is the bright end of the body."""
 
 ARBITRARY = (1000.0, 0.0, "arbitrary units")
+
+ENOUGH_COVER = 0.5
+"""Share of a slice's body that an input must cover to be used there."""
 
 MEMORY_PER_SLICE_MB = 60.0
 """What one slice of 256 x 224 takes at its peak, generously; measured with the benchmark."""
@@ -214,19 +218,26 @@ class Synthesizer:
     @torch.inference_mode()
     def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks):
         """Images and expected errors on the grid per target, and when the first slice came."""
-        names = [volume.sequence for volume in inputs]
-        described = self._embed([describe_input(volume) for volume in inputs])
+        described = dict(
+            zip(
+                (volume.sequence for volume in inputs),
+                self._embed([describe_input(volume) for volume in inputs]),
+                strict=True,
+            )
+        )
         prompts = self._embed([describe_target(contrast) for _, contrast in wanted])
         shape = prepared.grid.shape
         images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         order = self._order(prepared, visible_slice)
+        present = present_inputs(prepared)
         total, done, first = len(order) * len(wanted), 0, None
         batch_size, position = 1, 0
         limit = self._batch_limit(shape, len(inputs))
         callbacks.progress("synthesize", 0, total)
         while position < len(order):
-            slices = order[position : position + batch_size]
+            slices = _alike(order[position : position + batch_size], present)
+            names = present[slices[0]]
             try:
                 features = self._encode(prepared, names, slices, described)
                 for number, (target, _) in enumerate(wanted):
@@ -272,8 +283,9 @@ class Synthesizer:
         rows, columns = stack.shape[-2:]
         tensor = torch.from_numpy(np.ascontiguousarray(stack)).to(self.device)
         tensor = functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
+        embedded = torch.stack([described[name] for name in names])
         with self._autocast():
-            return self.network.encode(tensor, described)
+            return self.network.encode(tensor, embedded)
 
     def _decode(self, features, prompt, shape) -> tuple[np.ndarray, np.ndarray]:
         with self._autocast():
@@ -294,6 +306,34 @@ class Synthesizer:
                     index,
                     np.maximum(image, 0) * np.float32(scale) + np.float32(offset),
                 )
+
+
+def present_inputs(prepared: Prepared) -> list[tuple[str, ...]]:
+    """For each slice of the grid, the inputs that cover at least half of its body there.
+
+    A sequence that ends lower or higher than the reference must not be taken for air. Where
+    none covers a slice, all are used.
+    """
+    everything = tuple(prepared.stack)
+    found = []
+    for k in range(prepared.grid.shape[0]):
+        body = prepared.body[k]
+        names = []
+        for name in everything:
+            valid = prepared.valid[name]
+            inside = valid is None or not body.any() or valid[k][body].mean() >= ENOUGH_COVER
+            if inside:
+                names.append(name)
+        found.append(tuple(names) or everything)
+    return found
+
+
+def _alike(slices: list[int], present: list[tuple[str, ...]]) -> list[int]:
+    """The first of ``slices`` and those after it that have the same inputs."""
+    count = 1
+    while count < len(slices) and present[slices[count]] == present[slices[0]]:
+        count += 1
+    return slices[:count]
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -81,6 +81,8 @@ class SimulatedSlices:
         Patients in a batch and slices of each.
     focus:
         Share of slices that pass through the tumour or, without one, the nasopharynx.
+    by_structure:
+        Share of slices that pass through a structure drawn at random, however small it is.
     flip:
         Whether slices may be mirrored (not where left and right have names).
     """
@@ -93,6 +95,7 @@ class SimulatedSlices:
         cases: int,
         slices: int,
         focus: float = 0.5,
+        by_structure: float = 0.0,
         flip: bool = True,
         device: str = "cpu",
     ) -> None:
@@ -105,7 +108,11 @@ class SimulatedSlices:
         self.bodies = [np.flatnonzero(a.tissue[:, ::4, ::4].any((1, 2))) for a in self.anatomies]
         self.size, self.pixel_mm = size, pixel_mm
         self.cases, self.slices = cases, slices
-        self.focus, self.flip, self.device = focus, flip, device
+        self.focus, self.by_structure = focus, by_structure
+        self.flip, self.device = flip, device
+        self.structure_levels = (
+            [_structure_levels(a) for a in self.anatomies] if by_structure > 0 else []
+        )
 
     def draw(
         self,
@@ -174,7 +181,14 @@ class SimulatedSlices:
         flags = np.empty((self.slices, rows, columns), np.int32)
         slack = np.maximum(np.array((height, width)) - np.array((rows, columns)) * self.pixel_mm, 0)
         for n in range(self.slices):
-            level = rng.choice(levels) if rng.random() < self.focus else rng.choice(body)
+            share = rng.random()
+            if share < self.by_structure:
+                structures = self.structure_levels[number]
+                level = rng.choice(structures[int(rng.integers(len(structures)))])
+            elif share < self.by_structure + self.focus:
+                level = rng.choice(levels)
+            else:
+                level = rng.choice(body)
             z = np.clip(level + np.array(SUB_SLICES), 0, depth - 1)
             angle = np.deg2rad(rng.normal(0, 6))
             step = self.pixel_mm * rng.uniform(0.9, 1.1)
@@ -200,6 +214,12 @@ def _interesting_levels(anatomy: Anatomy) -> np.ndarray:
         return tumour
     level = -anatomy.index_to_world[2, 3]
     return np.arange(int(level) - 50, int(level) - 15).clip(0, anatomy.tissue.shape[0] - 1)
+
+
+def _structure_levels(anatomy: Anatomy) -> list[np.ndarray]:
+    """Slices through each known structure that is there, one array a structure."""
+    masks = (anatomy.mask(name).any((1, 2)) for name in anatomy.known)
+    return [np.flatnonzero(mask) for mask in masks if mask.any()]
 
 
 def loss_weights(tissue: torch.Tensor, tumour: float = 5.0, air: float = 0.2) -> torch.Tensor:

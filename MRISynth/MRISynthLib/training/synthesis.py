@@ -37,8 +37,8 @@ DEFAULTS: dict[str, Any] = {
         "CT": 0.1,
     },
     "target_weights": {
-        "CE-T1w": 6, "T1w": 2, "T2w": 2, "STIR": 2.5, "CE-T1w-FS": 2, "T1w-FS": 1,
-        "T2w-FS": 1, "FLAIR": 1.5, "PDw": 0.6, "DWI": 0.6, "ADC": 0.6, "CT": 0.8,
+        "CE-T1w": 8, "T1w": 2, "T2w": 2, "STIR": 2.5, "CE-T1w-FS": 2, "T1w-FS": 0.7,
+        "T2w-FS": 0.7, "FLAIR": 1.5, "PDw": 0.4, "DWI": 0.4, "ADC": 0.4, "CT": 0.6,
     },
 }  # fmt: skip
 

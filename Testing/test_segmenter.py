@@ -1,0 +1,44 @@
+"""The Segmenter and its cleaning-up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from models import segmentation_bundle
+from MRISynthLib.errors import Cancelled, InputError
+from MRISynthLib.progress import Callbacks
+from MRISynthSegmentLib.segmenter import Segmenter, clean
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory):
+    return Segmenter(segmentation_bundle(tmp_path_factory.mktemp("bundle") / "Tiny"), "cpu")
+
+
+def test_masks_lie_on_the_reference_and_only_those_asked_for(segmenter, patient):
+    reference = patient.volumes["T1w"]
+    result = segmenter.segment([reference], ["Brainstem", "GTVp"])
+    assert set(result.segmentation.masks) == {"Brainstem", "GTVp"}
+    assert result.segmentation.masks["GTVp"].shape == reference.shape
+    assert result.segmentation.provenance.bundle_hash == segmenter.bundle.hash
+
+
+def test_unknown_structure_is_refused_with_the_choices(segmenter, patient):
+    with pytest.raises(InputError, match=r"Elbow.*Brainstem"):
+        segmenter.segment([patient.volumes["T1w"]], ["Elbow"])
+
+
+def test_cancel_ends_the_work(segmenter, patient):
+    with pytest.raises(Cancelled):
+        segmenter.segment([patient.volumes["T1w"]], callbacks=Callbacks(cancelled=lambda: True))
+
+
+def test_cleaning_keeps_the_largest_part_of_an_organ_and_real_parts_of_a_target():
+    mask = np.zeros((10, 40, 40), bool)
+    mask[2:8, 5:20, 5:20] = True
+    mask[3:7, 28:38, 28:38] = True
+    mask[0, 0, 0] = True
+    organ, target = clean(mask, 0.01, keep_parts=False), clean(mask, 0.01, keep_parts=True)
+    assert organ.sum() == 6 * 15 * 15
+    assert target.sum() == 6 * 15 * 15 + 4 * 10 * 10
+    assert not clean(np.zeros_like(mask), 0.01, keep_parts=True).any()

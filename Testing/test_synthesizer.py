@@ -1,0 +1,173 @@
+"""The Synthesizer: what goes in, what comes out, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from models import synthesis_bundle
+from MRISynthLib.errors import Cancelled, InputError
+from MRISynthLib.progress import Callbacks
+from MRISynthLib.prompts import understand
+from MRISynthLib.synthesis.conditioning import contrast_vector, describe_target, tokens
+from MRISynthLib.synthesis.network import AnyToAllNet
+from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
+from MRISynthLib.volume import Volume, matrix_from_parts
+
+
+def _head(sequence: str, shape=(12, 90, 84), matrix=None, seed: int = 1) -> Volume:
+    """An ellipsoid with inner structure."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
+    inside = (grid**2).sum(0) < 0.8
+    image = inside * (300 + 200 * (grid[1] > 0) + 150 * (grid[2] > 0.2))
+    image = (image + rng.normal(0, 8, shape)).clip(0).astype(np.float32)
+    if matrix is None:
+        matrix = matrix_from_parts((1.7, 1.7, 4.0), origin=(-70.0, -75.0, -20.0))
+    return Volume(image, matrix, sequence, sequence)
+
+
+@pytest.fixture(scope="module")
+def synthesizer(tmp_path_factory):
+    return Synthesizer(synthesis_bundle(tmp_path_factory.mktemp("bundle") / "Tiny"), "cpu")
+
+
+def test_output_has_the_reference_geometry_and_says_that_it_is_synthetic(synthesizer):
+    angle = np.deg2rad(20)
+    tilt = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    matrix = matrix_from_parts((1.7, -1.7, 4.0), tilt, (-70.0, 60.0, 5.0))
+    reference = _head("T1w", matrix=matrix)
+    result = synthesizer.synthesize(
+        [reference, _head("T2w", matrix=matrix, seed=2)], [Target("CE-T1w", "3T"), Target("STIR")]
+    )
+    assert set(result.volumes) == {"CE-T1w", "STIR"}
+    for name, volume in result.volumes.items():
+        assert volume.same_geometry(reference)
+        assert volume.is_synthetic and volume.name.startswith("SYNTHETIC")
+        assert volume.provenance.bundle_hash == synthesizer.bundle.hash
+        doubt = result.uncertainty[name]
+        assert doubt.same_geometry(reference) and (doubt.voxels >= 0).all()
+    assert result.volumes["CE-T1w"].provenance.prompt == "3T"
+    assert "3 T" in result.volumes["CE-T1w"].provenance.understood
+
+
+def test_visible_slice_comes_first_and_equals_the_final_image(synthesizer):
+    seen = []
+    result = synthesizer.synthesize(
+        [_head("T1w")],
+        [Target("T2w")],
+        visible_slice=9,
+        callbacks=Callbacks(on_slice=seen.append),
+    )
+    assert seen[0].index == 9
+    assert sorted(item.index for item in seen) == list(range(12))
+    final = result.volumes["T2w"].voxels
+    for item in seen:
+        np.testing.assert_allclose(item.image, final[item.index], rtol=0.05, atol=8)
+
+
+def test_same_seed_gives_the_same_image(synthesizer):
+    first, second = (
+        synthesizer.synthesize([_head("T1w")], [Target("T2w")], seed=3).volumes["T2w"].voxels
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_progress_counts_every_slice_of_every_target(synthesizer):
+    steps = []
+    synthesizer.synthesize(
+        [_head("T1w")],
+        [Target("T2w"), Target("STIR")],
+        callbacks=Callbacks(on_progress=lambda p: steps.append((p.stage, p.done, p.total))),
+    )
+    done = [step for step in steps if step[0] == "synthesize"]
+    assert done[0] == ("synthesize", 0, 24) and done[-1] == ("synthesize", 24, 24)
+
+
+def test_cancel_ends_the_work(synthesizer):
+    seen = []
+    callbacks = Callbacks(on_slice=seen.append, cancelled=lambda: len(seen) >= 2)
+    with pytest.raises(Cancelled):
+        synthesizer.synthesize([_head("T1w")], [Target("T2w")], callbacks=callbacks)
+    assert len(seen) < 12
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(synthesizer, monkeypatch):
+    encode = AnyToAllNet.encode
+    sizes = []
+
+    def greedy(self, images, described):
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise RuntimeError("CUDA out of memory")
+        return encode(self, images, described)
+
+    monkeypatch.setattr(AnyToAllNet, "encode", greedy)
+    result = synthesizer.synthesize([_head("T1w")], [Target("T2w")])
+    assert max(sizes) > 1 and sizes[-1] == 1
+    assert result.volumes["T2w"].shape == (12, 90, 84)
+
+
+def test_an_input_that_ends_early_is_not_taken_for_air(synthesizer, monkeypatch):
+    counts = []
+    encode = AnyToAllNet.encode
+
+    def spy(self, images, described):
+        counts.append(images.shape[1])
+        return encode(self, images, described)
+
+    monkeypatch.setattr(AnyToAllNet, "encode", spy)
+    whole = _head("T1w")
+    upper = _head("T2w", seed=2)
+    matrix = whole.index_to_world @ np.array(
+        [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 6], [0, 0, 0, 1]], float
+    )
+    upper = Volume(upper.voxels[6:], matrix, "T2w", "T2w upper half")
+    synthesizer.synthesize([whole, upper], [Target("STIR")], register=False)
+    assert {1, 2} == set(counts)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "says"),
+    [
+        ([], [Target("T2w")], "No input"),
+        (["T1w"], [], "No target"),
+        ([None], [Target("T2w")], "unknown sequence"),
+        (["T1w"], [Target("T1w")], "T1w"),
+        (["T1w"], [Target("T2w"), Target("T2w")], "twice"),
+        (["T1w"], [Target("T2w", "with gadolinium")], "contrast agent"),
+        (["T1w", "T1w"], [Target("T2w")], "T1w"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused_in_words(synthesizer, inputs, targets, says):
+    volumes = [
+        _head("T1w", seed=n).replace(sequence=name, name=f"file {n}")
+        for n, name in enumerate(inputs)
+    ]
+    with pytest.raises(InputError, match=says):
+        synthesizer.synthesize(volumes, targets)
+
+
+def test_order_of_inputs_does_not_change_the_features():
+    torch.manual_seed(1)
+    network = AnyToAllNet((16, 16, 16), 16).eval()
+    images, described = torch.rand(1, 3, 32, 32), torch.randn(3, 16)
+    turned = [2, 0, 1]
+    with torch.inference_mode():
+        first = network.encode(images, described)
+        second = network.encode(images[:, turned], described[turned])
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_same_meaning_in_three_languages_is_the_same_condition():
+    texts = ("fat-suppressed T1 with gadolinium, 3T", "fettgesättigtes T1 mit Kontrastmittel, 3T")
+    described = [describe_target(understand(text)) for text in texts]
+    vectors = [contrast_vector(item) for item in described]
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert tokens(described[0].text) == tokens(described[1].text)
+    longer = contrast_vector(describe_target(understand("T2w TE 120")))
+    assert not np.array_equal(longer, contrast_vector(describe_target(understand("T2w TE 60"))))

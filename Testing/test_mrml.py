@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from MRISynthLib import mrml
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
-from MRISynthLib.views import SIDE_BY_SIDE, built_in_layout, edge_letters
+from MRISynthLib.views import SIDE_BY_SIDE, built_in_layout, edge_letters, wrapped
 from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib import mrml as segment_mrml
 from MRISynthSegmentLib.segmentation import Segmentation
@@ -226,6 +226,18 @@ def test_edge_letters_follow_radiological_convention():
     assert edge_letters(axial) == ("R", "L", "A", "P")
     sagittal = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])
     assert edge_letters(sagittal) == ("A", "P", "S", "I")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text("ab- ", max_size=30), max_size=4), st.integers(1, 12))
+def test_wrapping_fits_and_loses_nothing(lines, width):
+    broken = wrapped(lines, len, width)
+    assert all(len(line) <= width for line in broken)
+    assert "".join(broken).replace(" ", "") == "".join(lines).replace(" ", "")
+
+
+def test_wrapping_prefers_words_then_hyphens():
+    assert wrapped(["by a-long-name 1.0"], len, 8) == ["by", "a-long-", "name 1.0"]
 
 
 def test_layouts_are_as_slicer_has_them(headless):

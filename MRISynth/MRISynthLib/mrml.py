@@ -17,7 +17,14 @@ from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from .errors import InputError
 from .provenance import SYNTHETIC_MARK, Provenance
-from .views import SIDE_BY_SIDE, SliceLayout, edge_letters, provenance_lines
+from .views import (
+    SIDE_BY_SIDE,
+    SliceLayout,
+    edge_letters,
+    percentiles_inside,
+    provenance_lines,
+    wrapped,
+)
 from .volume import Volume
 
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
@@ -224,24 +231,14 @@ def set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     colours = GREY_COLOURS
     if provenance is not None and provenance.kind == "uncertainty":
         colours = UNCERTAINTY_COLOURS
-        low, high = 0.0, _percentiles(voxels, (99.5,))[0]
+        low, high = 0.0, percentiles_inside(voxels, (99.5,))[0]
     elif node.GetAttribute(SEQUENCE_ATTRIBUTE) == "CT":
         low, high = -160.0, 240.0
     else:
-        low, high = _percentiles(voxels, (0.5, 99.5))
+        low, high = percentiles_inside(voxels, (0.5, 99.5))
     display.SetAndObserveColorNodeID(colours)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(low, high if high > low else low + 1.0)
-
-
-def _percentiles(voxels: np.ndarray, wanted: tuple[float, ...]) -> list[float]:
-    # A hundred thousand voxels fix a percentile well enough; a whole CT takes a second.
-    sample = voxels[:: max(1, voxels.size // 100_000)].astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    inside = sample[sample > sample.min()] if sample.size else sample
-    if inside.size == 0:
-        return [float(sample[0]) if sample.size else 0.0] * len(wanted)
-    return [float(value) for value in np.percentile(inside, wanted)]
 
 
 # ---------------------------------------------------------------- layouts
@@ -304,7 +301,7 @@ def show_side_by_side(
         _show(view, nodes[index] if index < len(nodes) else None)
         place_view(view, nodes[0], focus_lps, orientation, like=views[0] if index else None)
     for view in views:
-        view.GetSliceCompositeNode().SetLinkedControl(False)
+        view.GetSliceCompositeNode().SetLinkedControl(True)
     return layout.views[: len(nodes)]
 
 
@@ -465,11 +462,14 @@ class ViewAnnotation:
             style.SetFontSize(max(10, int(size * scale)))
             style.SetColor(*colour)
             # Less than half of the view: corners are background, the middle is the patient.
-            text = "\n".join(_wrap(texts, style, 0.47 * width - margin))
+            lines_that_fit = wrapped(
+                texts, lambda t, style=style: _drawn_size(style, t)[0], 0.47 * width - margin
+            )
+            text = "\n".join(lines_that_fit)
             actor.SetInput(text)
             actor.SetVisibility(bool(text))
             actor.SetDisplayPosition(margin, int(top))
-            top -= _drawn_size(text, style)[1] + margin // 2
+            top -= _drawn_size(style, text)[1] + margin // 2
         places = ((margin, height // 2), (width - margin, height // 2))
         # The lowest letter stands above the place of the scale bar.
         places += ((width // 2, height - margin), (width // 2, margin + 2 * size))
@@ -501,34 +501,10 @@ def annotate_desktop_views() -> list[ViewAnnotation]:
     ]
 
 
-def _drawn_size(text: str, style: vtk.vtkTextProperty) -> tuple[int, int]:
+def _drawn_size(style: vtk.vtkTextProperty, text: str) -> tuple[int, int]:
     """(width, height) in pixels of a text, of one or more lines."""
     if not text:
         return 0, 0
     box = [0, 0, 0, 0]
     vtk.vtkTextRenderer.GetInstance().GetBoundingBox(style, text, box, 72)
     return box[1] - box[0] + 1, box[3] - box[2] + 1
-
-
-def _wrap(lines: Sequence[str], style: vtk.vtkTextProperty, width: float) -> list[str]:
-    """Break lines between words where they are drawn wider than ``width`` pixels."""
-
-    def drawn(text: str) -> int:
-        return _drawn_size(text, style)[0]
-
-    wrapped: list[str] = []
-    for line in lines:
-        current = ""
-        for word in line.split():
-            longer = f"{current} {word}".strip()
-            if current and drawn(longer) > width:
-                wrapped.append(current)
-                longer = word
-            while drawn(longer) > width and len(longer) > 1:  # a word wider than the view
-                cuts = range(len(longer) - 1, 0, -1)
-                fits = next((n for n in cuts if drawn(longer[:n]) <= width), 1)
-                wrapped.append(longer[:fits])
-                longer = longer[fits:]
-            current = longer
-        wrapped.append(current)
-    return wrapped

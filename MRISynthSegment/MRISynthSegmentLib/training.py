@@ -35,6 +35,9 @@ DEFAULTS: dict[str, Any] = {
     },
 }  # fmt: skip
 
+MOST_WEIGHT = 25.0
+"""Largest weight of a structure's pixels in the cross-entropy."""
+
 MIRROR = [LABELLED_STRUCTURES.index(STRUCTURES[name].mirror) for name in LABELLED_STRUCTURES]
 """Channel of the same structure on the other side."""
 
@@ -61,8 +64,11 @@ def _loss(logits: torch.Tensor, batch: SliceBatch, dice: DiceLoss) -> torch.Tens
     """Soft Dice over the batch and cross-entropy, only where the labels are known."""
     known = batch.known.float()[:, :, None, None]
     truth = batch.structures.float()
+    inside = (truth * known).sum((0, 2, 3))
+    # a nerve of a hundred pixels must weigh against a slice of tens of thousands
+    rarity = (truth[:, 0].numel() / inside.clamp_min(1)).sqrt().clamp(1, MOST_WEIGHT)
     entropy = functional.binary_cross_entropy_with_logits(
-        logits, truth, reduction="none", pos_weight=torch.tensor(3.0, device=logits.device)
+        logits, truth, reduction="none", pos_weight=rarity[:, None, None]
     )
     entropy = (entropy * known).sum() / (known.sum() * logits.shape[2] * logits.shape[3] + 1e-6)
     probability = torch.sigmoid(logits) * known
@@ -71,7 +77,7 @@ def _loss(logits: torch.Tensor, batch: SliceBatch, dice: DiceLoss) -> torch.Tens
         probability.transpose(0, 1).flatten(1)[None],
         (truth * known).transpose(0, 1).flatten(1)[None],
     ).flatten()
-    present = ((truth * known).sum((0, 2, 3)) > 0).float()
+    present = (inside > 0).float()
     return 4 * entropy + (overlap * present).sum() / present.sum().clamp_min(1)
 
 

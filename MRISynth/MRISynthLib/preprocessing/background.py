@@ -9,9 +9,6 @@ _WORKING_SIZE = 128
 """The mask is found on at most this many voxels along an axis, which keeps it quick."""
 
 _OPENING_MM = 3.0
-_EDGE = 0.2
-"""The rim of the body is where this share of its median signal, over the background, is reached."""
-
 _ASSUMED_SPACING = (4.0, 1.0, 1.0)
 
 
@@ -63,7 +60,8 @@ def _block_mean(voxels: np.ndarray, steps: np.ndarray) -> np.ndarray:
 def _mask_of_small(small: np.ndarray, millimetres: np.ndarray) -> np.ndarray:
     sigma = np.minimum(1.0, 1.5 / millimetres)
     smooth = ndimage.gaussian_filter(small, np.where(sigma < 0.4, 0, sigma))
-    mask = smooth > _threshold(smooth)
+    threshold = _threshold(smooth)
+    mask = smooth > threshold
     if not mask.any() or mask.all():
         return np.ones(small.shape, bool)
     opened = ndimage.binary_opening(mask, _ball(_OPENING_MM, millimetres))
@@ -71,17 +69,22 @@ def _mask_of_small(small: np.ndarray, millimetres: np.ndarray) -> np.ndarray:
         # The opening only decides what hangs together; its rounding of edges is undone.
         core = _largest(opened)
         mask &= ndimage.binary_dilation(core, _ball(2 * _OPENING_MM, millimetres))
-    return _without_halo(_fill(_largest(mask)), small, sigma)
+    return _without_halo(_fill(_largest(mask)), small, sigma, threshold)
 
 
-def _without_halo(mask: np.ndarray, small: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Take away the rim that only the smoothing brought above a low threshold."""
+def _without_halo(
+    mask: np.ndarray, small: np.ndarray, sigma: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Take away the rim that only the smoothing brought above the threshold."""
     reach = np.where(sigma < 0.4, 0, 2)
     if mask.all() or not reach.any():
         return mask
-    shell = mask & ~ndimage.binary_erosion(mask, np.ones(2 * reach + 1, bool), border_value=1)
-    background, inside = float(np.median(small[~mask])), float(np.median(small[mask]))
-    return mask & ~(shell & (small < background + _EDGE * (inside - background)))
+    outside = small[~mask]
+    background = float(np.median(outside))
+    spread = 1.48 * float(np.median(np.abs(outside - background)))
+    edge = max(threshold, background + 2 * spread)
+    eroded = ndimage.minimum_filter(mask.view(np.uint8), 2 * reach + 1, mode="nearest") > 0
+    return mask & (eroded | (small >= edge))
 
 
 def _threshold(image: np.ndarray) -> float:

@@ -29,7 +29,7 @@ IDENTITY_LOSS = 0.02
 on average, or matches better by less than ``IDENTITY_LOSS`` and moves it by less than 1 mm."""
 
 _ANGLES = np.deg2rad((-14.0, 0.0, 14.0))
-_LOCAL_STARTS = 6
+_LOCAL_STARTS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,8 +294,8 @@ def _polish(fixed: Level, moving: Level, pose: np.ndarray, centre: np.ndarray) -
 
     Gradient descent leaves about 1 mm here, for defaced, clipped or swollen outlines pull on it.
     """
-    inside = Similarity(fixed, moving, fixed.body & fixed.valid)
-    return _climb(_Score(inside, centre), pose, tolerance_mm=0.02, evaluations=250)[1]
+    inside = Similarity(fixed, moving, fixed.body & fixed.valid, most=45_000)
+    return _climb(_Score(inside, centre), pose, tolerance_mm=0.02, evaluations=220)[1]
 
 
 def _image(array: np.ndarray, level: Level):

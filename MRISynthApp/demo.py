@@ -124,7 +124,7 @@ def _simulated_case(run: Session, seed: int) -> DemoCase:
     with ProgressDisplay(run.console) as display:
         patient = demo_patient(seed, Callbacks(on_progress=display))
     inputs = [
-        Input(Path(f"{name}.{FORMAT}"), patient.volumes[name], 1.0, "simulated", True)
+        Input(Path(f"{name}.{FORMAT}"), patient.volumes[name], 1.0, "It was simulated so.", False)
         for name in INPUTS
     ]
     run.record["inputs"] = [item.record() for item in inputs]

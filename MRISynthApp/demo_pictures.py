@@ -63,8 +63,9 @@ def _slice(scene: DemoScene, node: Any, **options: Any) -> np.ndarray:
 
 
 def _side_by_side(case: DemoCase, scene: DemoScene) -> Figure:
+    origin = "simulated" if case.simulated else "as given"
     panels = [
-        Panel(_slice(scene, node), f"{volume.sequence}, as acquired")
+        Panel(_slice(scene, node), f"{volume.sequence}, {origin}", synthetic=volume.is_synthetic)
         for node, volume in zip(scene.real, case.given, strict=True)
     ]
     panels += [

@@ -158,3 +158,18 @@ def test_every_tissue_has_physical_parameters():
     for tissue in TISSUES:
         assert all(t1 >= t2 for t1, t2 in zip(tissue.t1_ms, tissue.t2_ms, strict=True))
         assert 0 <= tissue.fat_fraction <= 1 and 0 <= tissue.proton_density <= 1
+
+
+def test_a_protocol_put_into_the_prompt_is_understood():
+    from MRISynthLib.prompts import understand
+    from MRISynthLib.sequences import SEQUENCE_NAMES
+    from MRISynthLib.simulation.protocols import protocol_prompt
+
+    rng = np.random.default_rng(8)
+    for sequence in SEQUENCE_NAMES:
+        for _ in range(8):
+            protocol = draw_protocol(sequence, rng)
+            contrast = understand(protocol_prompt(protocol), sequence)
+            assert contrast.sequence == sequence and not contrast.not_understood
+            if protocol.technique not in ("CT", "ADC"):
+                assert contrast.te_ms == pytest.approx(protocol.te_ms, abs=0.06)

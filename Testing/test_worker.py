@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from fakes import volume
+from fakes import METADATA, head, volume
 from MRISynthLib.errors import BundleError, Cancelled, InputError, OutputError, WorkerError
 from MRISynthLib.progress import Progress, SliceReady
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.worker import Accepted, Done, Failed, WorkerClient, messages, shared
+from MRISynthSegmentLib.task import segmentation_from
 
 TASKS = ("fakes",)
 SHARED_MEMORY = Path("/dev/shm")
@@ -228,7 +229,7 @@ def test_no_shared_memory_is_left_however_a_job_ends() -> None:
 CLIENT_SCRIPT = """
 import sys, time
 sys.path.insert(0, {folder!r})
-from fakes import volume
+from fakes import METADATA, head, volume
 from MRISynthLib.progress import Progress
 from MRISynthLib.worker import WorkerClient
 
@@ -328,3 +329,61 @@ def test_messages_survive_the_pipe_and_its_sudden_end() -> None:
     np.testing.assert_array_equal(received[2][1].image, sent[2][1].image)
     assert received[3] is None
     assert messages.read(io.BytesIO(frames[:20])) is None
+
+
+NETWORKS = {
+    "synthesis": {
+        "_target_": "MRISynthLib.synthesis.network.AnyToAllNet",
+        "widths": [8, 8, 16],
+        "condition": 16,
+    },
+    "segmentation": {
+        "_target_": "MRISynthSegmentLib.network.AnySequenceUNet",
+        "structures": 2,
+        "features": [4, 8, 8, 8, 8, 4],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory) -> dict[str, str]:
+    """Bundles with the product's own networks, small and never trained."""
+    from MRISynthLib.bundle_network import build_network
+    from MRISynthLib.bundles import write_bundle
+
+    folders = {}
+    for task, definition in NETWORKS.items():
+        folder = tmp_path_factory.mktemp("bundles") / task
+        weights = build_network(definition, "here").state_dict()
+        write_bundle(folder, METADATA[task], {"network_def": definition}, weights)
+        folders[task] = str(folder)
+    return folders
+
+
+def test_the_products_own_tasks_run_in_the_worker(untrained) -> None:
+    given = [head(1, sequence="T1w", name="a"), head(2, sequence="T2w", name="b")]
+    wanted = {"targets": [{"sequence": "STIR", "prompt": "3T"}], "return_inputs": True}
+    with WorkerClient(device="cpu") as client:
+        parameters = {**wanted, "bundle": untrained["synthesis"]}
+        first = client.submit("synthesis", parameters, given).wait(120)
+        again = client.submit("synthesis", parameters, given).wait(120)
+        assert [name for name, _ in first.volumes] == [
+            "STIR",
+            "STIR_uncertainty",
+            "input_0",
+            "input_1",
+        ]
+        assert first["STIR"].is_synthetic and first["STIR"].same_geometry(given[0])
+        np.testing.assert_array_equal(first["STIR"].voxels, again["STIR"].voxels)
+        assert first.info["timings"].keys() >= {"model", "register", "synthesize", "first_slice"}
+        assert first.info["units"]["STIR"][0] == 1000
+        with pytest.raises(InputError, match="FLAIR"):
+            wrong = {**parameters, "targets": [{"sequence": "FLAIR"}]}
+            client.submit("synthesis", wrong, given).wait(120)
+
+        parameters = {"bundle": untrained["segmentation"], "structures": ["GTVp", "Brainstem"]}
+        result = client.submit("segmentation", parameters, [*given, first["STIR"]][:2]).wait(120)
+        segmentation = segmentation_from(result, given[0])
+        assert list(segmentation.masks) == ["GTVp", "Brainstem"]
+        assert segmentation.provenance is not None
+        assert result.info["timings"].keys() >= {"model", "segment"}

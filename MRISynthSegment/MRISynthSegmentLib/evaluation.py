@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from MRISynthLib.bundles import Bundle
 from MRISynthLib.evaluation.metrics import mean_of
+from MRISynthLib.evaluation.synthesis import held_out_source
 from MRISynthLib.io.output import staged_folder
-from MRISynthLib.simulation import LabelMapSource, virtual_patient
+from MRISynthLib.simulation import virtual_patient
 from MRISynthLib.volume import Volume
 
 from .segmenter import Segmenter
@@ -43,7 +44,7 @@ def evaluate_segmentation(
     GTVp counts only where there is a tumour, and "healthy without GTVp" is the share of healthy
     patients in whom none is found.
     """
-    source = LabelMapSource(label_maps, mapping) if label_maps is not None else None
+    source = held_out_source(bundle, label_maps, mapping)
     segmenter = Segmenter(bundle, device)
     rows: dict[str, list[dict[str, float]]] = {}
     for number in range(cases):

@@ -16,6 +16,7 @@ from ..preprocessing.background import body_mask
 from ..preprocessing.normalise import normalise
 from ..preprocessing.prepare import prepare
 from ..simulation import LabelMapSource, virtual_patient
+from ..simulation.protocols import protocol_prompt
 from ..synthesis.synthesizer import UNITS, Synthesizer, Target
 from ..volume import Volume
 from .metrics import compare, mean_of, sharpness_ratio
@@ -32,6 +33,16 @@ TRAINING_SEEDS = range(1000, 1004)
 """Patients on which the linear regression is fitted; none of them is evaluated."""
 
 FIRST_EVALUATION_SEED = 90_000
+
+
+def held_out_source(
+    bundle: Bundle, label_maps: Path | None, mapping: Path | None
+) -> LabelMapSource | None:
+    """The label maps that the model never saw, or None for procedural anatomy."""
+    if label_maps is None:
+        return None
+    kept = bundle.metadata.get("training", {}).get("held_out_maps", [])
+    return LabelMapSource(label_maps, mapping).only(kept)
 
 
 def _normalised(volume: Volume) -> np.ndarray:
@@ -71,7 +82,8 @@ def evaluate_synthesis(
     """Figures of a model on simulated patients that were not trained on.
 
     Beside the network stand copying the first input and a linear regression of the inputs
-    fitted on training patients. For each task: MAE, PSNR, SSIM over whole image, body and
+    fitted on training patients; the network is asked twice, by the sequence's name alone and
+    with the true protocol in the prompt. For each task: MAE, PSNR, SSIM over whole image, body and
     tumour, sharpness, and the tumour's brightness against the brain's.
 
     Parameters
@@ -79,14 +91,14 @@ def evaluate_synthesis(
     cases, seed:
         How many patients, and the seed of the first.
     label_maps, mapping:
-        A folder of label maps (held-out ones only) to draw the anatomy from, and its mapping;
-        None for procedural anatomy.
+        A folder of label maps to draw the anatomy from, and its mapping; only those that the
+        model was not trained on are used. None for procedural anatomy.
     output:
         Folder for ``synthesis.json``.
     """
     if seed in TRAINING_SEEDS:
         raise InputError(f"The seed {seed} belongs to training patients; choose another.")
-    source = LabelMapSource(label_maps, mapping) if label_maps is not None else None
+    source = held_out_source(bundle, label_maps, mapping)
     synthesizer = Synthesizer(bundle, device)
     sequences = tuple(dict.fromkeys(name for task in TASKS for name in (*task[0], task[1])))
     training = [virtual_patient(s, sequences).volumes for s in TRAINING_SEEDS]
@@ -107,9 +119,10 @@ def evaluate_synthesis(
 
 def _one(synthesizer, patient, inputs, target, weights) -> dict[str, Any]:
     volumes = patient.volumes
-    result = synthesizer.synthesize(
-        [volumes[name] for name in inputs], [Target(target)], register=False
-    )
+    images = [volumes[name] for name in inputs]
+    result = synthesizer.synthesize(images, [Target(target)], register=False)
+    prompt = protocol_prompt(patient.protocols[target])
+    told = synthesizer.synthesize(images, [Target(target, prompt)], register=False)
     truth = _normalised(volumes[target])
     given = [_normalised(volumes[name]) for name in inputs]
     body = body_mask(volumes[inputs[0]].voxels)
@@ -118,6 +131,7 @@ def _one(synthesizer, patient, inputs, target, weights) -> dict[str, Any]:
     regressed = sum(w * image for w, image in zip(weights, given, strict=False)) + weights[-1]
     guesses = {
         "network": network_scale(result.volumes[target]),
+        "network, protocol in the prompt": network_scale(told.volumes[target]),
         f"copy {inputs[0]}": given[0],
         "linear regression": regressed,
     }

@@ -8,7 +8,9 @@ appended for paired ones -> position of its centroid in head coordinates).
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,24 @@ class LabelMapSource:
             raise InputError(f"The mapping file {mapping} is missing; name one.") from None
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"The mapping file {mapping} is not usable: {error}.") from None
+
+    def only(self, names: Collection[str]) -> LabelMapSource:
+        """This source with the named files alone, so that patients can be split.
+
+        Raises
+        ------
+        InputError
+            If none of them is there.
+        """
+        files = [file for file in self.files if file.name in names]
+        if not files:
+            raise InputError(
+                f"{self.folder} holds none of the label maps that were kept from training "
+                f"({', '.join(sorted(names)) or 'none were kept'}); name their folder."
+            )
+        chosen = copy.copy(self)
+        chosen.files = files
+        return chosen
 
     def __len__(self) -> int:
         return len(self.files)

@@ -171,6 +171,25 @@ def mention(protocol: Protocol, rng: np.random.Generator, plain: float = 0.4) ->
     return Mention(", ".join(words), sequence, agent, suppressed, **said)
 
 
+def protocol_prompt(protocol: Protocol) -> str:
+    """All that a header would say of a protocol, as a prompt for its sequence."""
+    if protocol.technique in ("CT", "ADC"):
+        return ""
+    words = [
+        _TECHNIQUE_WORDS[protocol.technique][1],
+        f"{protocol.field_t:g} T",
+        f"TR {protocol.tr_ms:.0f} ms",
+        f"TE {protocol.te_ms:.1f} ms",
+    ]
+    if protocol.technique == "MPRAGE":
+        words[0] = "gradient echo"
+    if protocol.ti_ms:
+        words.append(f"TI {protocol.ti_ms:.0f} ms")
+    if protocol.technique == "GRE":
+        words.append(f"flip angle {protocol.flip_deg:.0f}")
+    return ", ".join(words)
+
+
 _TECHNIQUE_WORDS = {
     "SE": ("TSE", "spin echo"),
     "IR": ("inversion recovery", "IR-TSE"),

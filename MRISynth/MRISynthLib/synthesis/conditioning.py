@@ -104,15 +104,7 @@ def describe_input(volume: Volume) -> Description:
     return Description(info.name, info.name, info.contrast_agent, suppressed, **known)
 
 
-_TECHNIQUES = {
-    "spin echo": "spin echo",
-    "turbo spin echo": "TSE",
-    "gradient echo": "gradient echo",
-    "inversion-prepared gradient echo": "MPRAGE",
-    "MPRAGE": "MPRAGE",
-    "inversion recovery": "inversion recovery",
-    "echo planar": "echo planar",
-}
+_TECHNIQUES = ("spin echo", "gradient echo", "inversion recovery", "echo planar")
 
 
 def describe_target(contrast: Contrast) -> Description:
@@ -122,8 +114,11 @@ def describe_target(contrast: Contrast) -> Description:
     language gives the same image for the same meaning.
     """
     words = [contrast.sequence]
-    if contrast.technique in _TECHNIQUES:
-        words.append(_TECHNIQUES[contrast.technique])
+    prepared = contrast.technique == "gradient echo" and contrast.ti_ms is not None
+    if prepared:
+        words.append("MPRAGE")
+    elif contrast.technique in _TECHNIQUES:
+        words.append(contrast.technique)
     if contrast.vendor:
         words.append(contrast.vendor)
     suppressed = contrast.sequence.endswith("-FS") or contrast.sequence == "STIR"

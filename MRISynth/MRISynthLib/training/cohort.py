@@ -40,9 +40,13 @@ class CohortPlan:
         plan: list[tuple[LabelMapSource | None, int]] = [(None, self.procedural)]
         if self.label_maps is not None and self.per_label_map > 0:
             source = LabelMapSource(self.label_maps, self.mapping)
-            source.files = [f for f in source.files if (f.name in self.held_out_maps) == validation]
-            if source.files:
-                plan.append((source, self.per_label_map * len(source.files)))
+            names = {file.name for file in source.files}
+            wanted = (
+                names & set(self.held_out_maps) if validation else names - set(self.held_out_maps)
+            )
+            if wanted:
+                source = source.only(wanted)
+                plan.append((source, self.per_label_map * len(source)))
         return plan
 
 

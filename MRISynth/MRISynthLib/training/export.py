@@ -78,6 +78,7 @@ def export_run(
             "steps": int(saved["step"]),
             "hours": round(float(saved["seconds"]) / 3600, 2),
             "parameters": sum(v.numel() for v in weights.values()),
+            "held_out_maps": list(config["held_out_maps"]),
         },
         "quality": dict(figures) or "not evaluated",
         "licence": "Apache-2.0",

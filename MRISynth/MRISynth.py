@@ -9,9 +9,6 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from MRISynthLib import panel
-from MRISynthWidgets.panel_widget import ERROR_STYLE, PanelWidget
-from MRISynthWidgets.scene_inputs import SceneInputs
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -21,6 +18,10 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
 )
+
+from MRISynthLib import panel
+from MRISynthWidgets.panel_widget import ERROR_STYLE, PanelWidget
+from MRISynthWidgets.scene_inputs import SceneInputs
 
 
 class MRISynth(ScriptedLoadableModule):
@@ -259,6 +260,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
 
     def _addPreview(self, target: str):
         import numpy as np
+
         from MRISynthLib import mrml
         from MRISynthLib.provenance import Provenance
 

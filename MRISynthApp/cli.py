@@ -9,9 +9,10 @@ import json
 from typing import Annotated
 
 import typer
-from MRISynthLib import __version__
 from rich.console import Console
 from rich.markup import escape
+
+from MRISynthLib import __version__
 
 from . import cli_bundle, cli_demo, cli_evaluate, cli_segment, cli_synthesize, cli_train
 

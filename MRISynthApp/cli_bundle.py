@@ -20,9 +20,10 @@ BundleName = Annotated[
 def list_bundles(as_json: Json = False) -> None:
     """List the models that are installed."""
     with session("bundle list", as_json) as run:
+        from rich.table import Table
+
         from MRISynthLib.bundles import bundle_folders, read_bundle
         from MRISynthLib.errors import BundleError
-        from rich.table import Table
 
         table = Table(box=None)
         for title in ("name", "version", "task", "takes", "makes", "folder"):

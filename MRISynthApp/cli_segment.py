@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,8 +129,9 @@ def volumes_ml(segmentation: Segmentation) -> dict[str, float]:
 
 def structure_table(segmentation: Segmentation, title: str) -> Any:
     """The structures with their volumes, for the terminal."""
-    from MRISynthSegmentLib.structures import STRUCTURES
     from rich.table import Table
+
+    from MRISynthSegmentLib.structures import STRUCTURES
 
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("structure")
@@ -141,8 +141,3 @@ def structure_table(segmentation: Segmentation, title: str) -> Any:
         label = STRUCTURES[name].label if name in STRUCTURES else ""
         table.add_row(name, label, f"{millilitres:.1f}" if millilitres else "not found")
     return table
-
-
-def output_name(segmentation_format: str) -> Path:
-    """File name of a segmentation in a format."""
-    return Path(f"{NAME}.{segmentation_format}")

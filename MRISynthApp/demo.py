@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from MRISynthLib import io
 from MRISynthLib.bundles import load_bundle
 from MRISynthLib.errors import InputError

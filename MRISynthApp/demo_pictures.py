@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from MRISynthLib.mrml import node_from_volume
 
 from .demo_report import difference, network_scale

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from MRISynthLib import __version__
 from MRISynthLib.preprocessing import body_mask, normalise
 from MRISynthLib.volume import Volume

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from MRISynthLib.panel import STAGE_WORDS, ProgressText
-from MRISynthLib.progress import Progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+
+from MRISynthLib.panel import STAGE_WORDS, ProgressText
+from MRISynthLib.progress import Progress
 
 _STEP_PERCENT = 25
 

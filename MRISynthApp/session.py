@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from MRISynthLib.errors import Cancelled, InputError, MRISynthError
 from rich.console import Console
 from rich.markup import escape
+
+from MRISynthLib.errors import Cancelled, InputError, MRISynthError
 
 from .progress_display import ProgressDisplay
 

@@ -9,11 +9,6 @@ from typing import Annotated
 
 import qt
 import slicer
-from MRISynthLib.errors import OutputError
-from MRISynthLib.panel import first_model, result_sentences, selected
-from MRISynthSegmentLib import panel
-from MRISynthWidgets.panel_widget import PanelWidget
-from MRISynthWidgets.scene_inputs import SceneInputs
 from slicer import vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -23,6 +18,12 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
 )
+
+from MRISynthLib.errors import OutputError
+from MRISynthLib.panel import first_model, result_sentences, selected
+from MRISynthSegmentLib import panel
+from MRISynthWidgets.panel_widget import PanelWidget
+from MRISynthWidgets.scene_inputs import SceneInputs
 
 
 class MRISynthSegment(ScriptedLoadableModule):
@@ -323,6 +324,7 @@ class MRISynthSegmentTest(ScriptedLoadableModuleTest):
     def test_ResultIsAddedMeasuredAndShown(self):
         """A segmentation comes into the scene with names, colours and volumes."""
         import numpy as np
+
         from MRISynthLib import mrml
         from MRISynthLib.volume import Volume
         from MRISynthLib.worker import TaskResult

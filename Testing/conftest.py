@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from MRISynthLib.volume import Volume, matrix_from_parts
 
 

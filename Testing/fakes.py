@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from MRISynthLib.errors import BundleError
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.provenance import Provenance

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+
 from MRISynthLib.bundles import Bundle, write_bundle
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES

@@ -4,8 +4,9 @@ known transform of the grid is a known transform of the patient, without interpo
 from __future__ import annotations
 
 import numpy as np
-from MRISynthLib.volume import Volume, matrix_from_parts
 from scipy.spatial.transform import Rotation
+
+from MRISynthLib.volume import Volume, matrix_from_parts
 
 # centre (LPS mm), semi-axes (mm), T1w, T2w, CT (HU); later entries lie on top of earlier ones.
 _PARTS = (

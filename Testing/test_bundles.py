@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from fakes import METADATA, NETWORK, write_test_bundle
 from MRISynthLib import bundles
 from MRISynthLib.bundle_files import COMMON_FIELDS, TASKS

@@ -12,14 +12,14 @@ import time
 import zipfile
 from pathlib import Path
 
-import fakes
-import MRISynthLib.worker
 import numpy as np
 import psutil
 import pytest
-from MRISynthLib import __version__, io
 
+import fakes
+import MRISynthLib.worker
 from MRISynthApp.__main__ import main
+from MRISynthLib import __version__, io
 
 FOLDER = Path(__file__).parent
 TIMINGS = {"load", "register", "synthesize", "first_slice", "segment", "write"}

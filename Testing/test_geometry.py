@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.io import load_one, save
 from MRISynthLib.volume import GEOMETRY_TOLERANCE_MM, Volume, matrix_from_parts
-from scipy.spatial.transform import Rotation
 
 TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.int64, np.float32, np.float64)
 

@@ -12,6 +12,7 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+
 from MRISynthLib.errors import InputError, OutputError
 from MRISynthLib.io import load, load_one, save
 from MRISynthLib.provenance import Provenance

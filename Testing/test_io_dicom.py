@@ -10,13 +10,14 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, RLELossless, generate_uid
+from scipy.spatial.transform import Rotation
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.io import load, load_one
 from MRISynthLib.sequences import recognise
 from MRISynthLib.volume import Volume
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, RLELossless, generate_uid
-from scipy.spatial.transform import Rotation
 
 ROWS, COLUMNS, SPACING = 12, 10, 4.0
 PIXEL = (0.8, 0.9)  # mm between rows, mm between columns, as in DICOM

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
+
 from MRISynthLib.evaluation.metrics import compare, mean_of, sharpness_ratio
 from MRISynthSegmentLib.evaluation import dice
-from scipy import ndimage
 
 
 @pytest.fixture(scope="module")

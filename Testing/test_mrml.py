@@ -12,6 +12,9 @@ slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mr
 import vtk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from MRISynthApp.scene.headless import HeadlessScene
 from MRISynthLib import mrml
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
@@ -20,9 +23,6 @@ from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib import mrml as segment_mrml
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
-from scipy.spatial.transform import Rotation
-
-from MRISynthApp.scene.headless import HeadlessScene
 
 PROVENANCE = Provenance(
     synthetic=True,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from MRISynthLib.errors import OutputError
 from MRISynthLib.io import save
 from MRISynthLib.io.output import staged_folder

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+
 from MRISynthLib import packages, panel
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.panel import InputRow, ProgressText, Understanding
@@ -16,7 +18,6 @@ from MRISynthLib.volume import Volume
 from MRISynthSegmentLib import panel as segment_panel
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
-from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.io import load_one
 from MRISynthLib.preprocessing import (
@@ -28,7 +30,6 @@ from MRISynthLib.progress import Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
 from phantoms import head, head_mask, rigid
-from scipy.spatial.transform import Rotation
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.prompts import canonical_text, for_sequence, understand
 from MRISynthLib.sequences import SEQUENCE_NAMES, SEQUENCES

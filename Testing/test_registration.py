@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+
 from benchmarks.registration import (
     ACCEPTED_MM,
     MOST_DEG,
@@ -31,7 +32,7 @@ def openms(shared_data) -> list[Pair]:
     return list(openms_pairs(shared_data))
 
 
-@pytest.mark.parametrize(("contrast", "seed"), [("T2w", 1), ("T2w", 2), ("CT", 3)])
+@pytest.mark.parametrize(("contrast", "seed"), [("T2w", 1), ("CT", 3)])
 def test_a_simulated_head_is_found_again(contrast: str, seed: int) -> None:
     fixed = head("T1w")
     motion = rigid(np.random.default_rng(seed), (0, 0, 0), MOST_MM, MOST_DEG)

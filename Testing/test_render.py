@@ -10,16 +10,16 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
 
 import vtk
+
+from MRISynthApp.scene import render
+from MRISynthApp.scene.headless import HeadlessScene
+from MRISynthApp.scene.render import RenderingUnavailable, render_3d, render_slice, render_view
 from MRISynthLib.mrml import node_from_volume
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib.mrml import segmentation_node_from
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
-
-from MRISynthApp.scene import render
-from MRISynthApp.scene.headless import HeadlessScene
-from MRISynthApp.scene.render import RenderingUnavailable, render_3d, render_slice, render_view
 
 SIZE = (320, 280)
 HEAD, BALL, LEFT_SPOT = 400.0, 700.0, 1000.0

@@ -10,10 +10,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from MRISynthLib.errors import OutputError
-from MRISynthLib.provenance import DISCLAIMER, SYNTHETIC_MARK, Provenance
-from MRISynthLib.volume import Volume, matrix_from_parts
-from MRISynthSegmentLib.segmentation import Segmentation
 from PIL import Image
 
 from MRISynthApp.report import (
@@ -30,6 +26,10 @@ from MRISynthApp.report import (
 )
 from MRISynthApp.report.model import describe_geometry
 from MRISynthApp.report.page import render_report, shortfalls
+from MRISynthLib.errors import OutputError
+from MRISynthLib.provenance import DISCLAIMER, SYNTHETIC_MARK, Provenance
+from MRISynthLib.volume import Volume, matrix_from_parts
+from MRISynthSegmentLib.segmentation import Segmentation
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/x.png> & T1\n.nii"
 

@@ -13,6 +13,10 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
 
 import vtk
+
+from MRISynthApp.scene.demo_scene import build_scene, load_mrb, save_mrb
+from MRISynthApp.scene.headless import HeadlessScene
+from MRISynthApp.scene.render import RenderingUnavailable, render_view
 from MRISynthLib.errors import OutputError
 from MRISynthLib.mrml import node_from_volume, volume_from_node
 from MRISynthLib.provenance import Provenance
@@ -21,10 +25,6 @@ from MRISynthSegmentLib.mrml import segmentation_from_node
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
 from MRISynthSegmentLib.terminology import TAG, terminology_tag
-
-from MRISynthApp.scene.demo_scene import build_scene, load_mrb, save_mrb
-from MRISynthApp.scene.headless import HeadlessScene
-from MRISynthApp.scene.render import RenderingUnavailable, render_view
 
 PROVENANCE = Provenance(
     synthetic=True,

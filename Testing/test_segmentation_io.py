@@ -8,6 +8,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
 from MRISynthLib.errors import InputError, OutputError
 from MRISynthLib.provenance import DISCLAIMER, Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
@@ -21,7 +23,6 @@ from MRISynthSegmentLib.terminology import (
     terminology_json,
     terminology_tag,
 )
-from scipy.spatial.transform import Rotation
 
 TERMINOLOGY_FILE = (
     Path(__file__).resolve().parents[1] / "Resources" / "Terminology" / "MRISynth.term.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from models import segmentation_bundle
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.progress import Callbacks

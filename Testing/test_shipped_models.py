@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from MRISynthLib.bundles import load_bundle
 from MRISynthLib.evaluation.metrics import compare
 from MRISynthLib.evaluation.synthesis import network_scale

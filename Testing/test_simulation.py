@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.io import load_one
 from MRISynthLib.simulation import LabelMapSource, simulate, virtual_patient

@@ -217,7 +217,6 @@ def desk(monkeypatch):
     """Both modules on a real scene, with stand-ins for the rest of desktop Slicer."""
     slicer = pytest.importorskip("slicer", reason="needs slicer-core")
     import slicer_standins as standins
-
     from MRISynthApp.scene.headless import HeadlessScene
 
     before = set(sys.modules)

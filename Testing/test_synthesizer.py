@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from models import synthesis_bundle
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.progress import Callbacks

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+
 from MRISynthLib.bundles import verify
 from MRISynthLib.errors import InputError
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
@@ -171,16 +173,14 @@ def test_configurations_with_mistakes_are_refused_in_words(tmp_path, text, says)
 def test_evaluation_uses_no_label_map_that_was_trained_on(tmp_path):
     from MRISynthLib.evaluation.synthesis import held_out_source
 
-    class Trained:
-        metadata = {"training": {"held_out_maps": ["b.nii.gz"]}}
-
+    trained = SimpleNamespace(metadata={"training": {"held_out_maps": ["b.nii.gz"]}})
     for name in ("a.nii.gz", "b.nii.gz"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "mapping.json").write_text('{"tissues": {"fat": [1]}, "soft_tissue": [1]}')
-    source = held_out_source(Trained, tmp_path, None)
+    source = held_out_source(trained, tmp_path, None)
     assert [file.name for file in source.files] == ["b.nii.gz"]
     (tmp_path / "b.nii.gz").unlink()
     with pytest.raises(InputError, match="kept from training"):
-        held_out_source(Trained, tmp_path, None)
+        held_out_source(trained, tmp_path, None)
     training = cohort.CohortPlan(0, tmp_path, None, 2, ("b.nii.gz",)).sources(validation=False)
     assert [file.name for file in training[1][0].files] == ["a.nii.gz"]

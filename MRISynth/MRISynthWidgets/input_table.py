@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import qt
+from slicer.i18n import tr as _
+
 from MRISynthLib.panel import InputRow
 from MRISynthLib.provenance import SYNTHETIC_MARK
-from slicer.i18n import tr as _
 
 VOLUME, RECOGNISED, USED_AS = range(3)
 

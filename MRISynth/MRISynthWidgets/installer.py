@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 
 import slicer
-from MRISynthLib.errors import InputError
 from slicer.i18n import tr as _
+
+from MRISynthLib.errors import InputError
 
 REQUESTER = "MRISynth"
 

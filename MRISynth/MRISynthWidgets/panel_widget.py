@@ -14,12 +14,13 @@ from contextlib import contextmanager
 import qt
 import slicer
 import vtk
-from MRISynthLib import packages
-from MRISynthLib.errors import Cancelled, MRISynthError
-from MRISynthLib.panel import ProgressText
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
+
+from MRISynthLib import packages
+from MRISynthLib.errors import Cancelled, MRISynthError
+from MRISynthLib.panel import ProgressText
 
 from .input_table import InputTable
 from .installer import SlicerInstaller

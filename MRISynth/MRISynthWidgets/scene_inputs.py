@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import slicer
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.panel import InputRow, row_of
 from MRISynthLib.sequences import SEQUENCE_NAMES

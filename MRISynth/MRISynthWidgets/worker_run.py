@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
+
 from MRISynthLib.errors import Cancelled, MRISynthError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from MRISynthLib.provenance import SYNTHETIC_MARK
 from PIL import Image, ImageDraw, ImageFont
+
+from MRISynthLib.provenance import SYNTHETIC_MARK
 
 _BACKGROUND = (0, 0, 0)
 _TEXT = (235, 235, 235)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
 from MRISynthLib.errors import OutputError
 from MRISynthLib.mrml import (
     SEQUENCE_ATTRIBUTE,
@@ -25,7 +27,6 @@ from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import segmentation_node_from
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
-from vtk.util.numpy_support import numpy_to_vtk
 
 from .headless import HeadlessScene, vtk_silent
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import slicer
 import vtk
+
 from MRISynthLib.mrml import register_layouts, slice_logic
 from MRISynthSegmentLib.terminology import terminology_json
 

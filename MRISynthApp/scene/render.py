@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
 from MRISynthLib.errors import MRISynthError
 from MRISynthLib.mrml import ViewAnnotation, place_view
-from vtk.util.numpy_support import vtk_to_numpy
 
 from .headless import HeadlessScene, vtk_silent
 

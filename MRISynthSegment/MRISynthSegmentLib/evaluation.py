@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from MRISynthLib.bundles import Bundle
 from MRISynthLib.evaluation.metrics import mean_of
 from MRISynthLib.evaluation.synthesis import held_out_source

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.io.output import staged_file, staged_folder
 from MRISynthLib.provenance import DISCLAIMER, SYNTHETIC_MARK, Provenance

@@ -11,10 +11,11 @@ import json
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.mrml import LPS_TO_RAS, WARNINGS_ATTRIBUTE, provenance_of, set_provenance
 from MRISynthLib.volume import Volume
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from .segmentation import Segmentation
 from .structures import STRUCTURES

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from monai.networks.nets import BasicUNet
-from MRISynthLib.sequences import SEQUENCE_NAMES
 from torch import nn
 from torch.nn import functional
+
+from MRISynthLib.sequences import SEQUENCE_NAMES
 
 
 class AnySequenceUNet(nn.Module):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy import ndimage
+from torch.nn import functional
+
 from MRISynthLib import __version__
 from MRISynthLib.bundles import Bundle
 from MRISynthLib.devices import choose_dtype, dtype_name, resolve
@@ -16,8 +19,6 @@ from MRISynthLib.preprocessing.prepare import Prepared, prepare
 from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
-from scipy import ndimage
-from torch.nn import functional
 
 from .segmentation import Segmentation
 from .structures import STRUCTURES

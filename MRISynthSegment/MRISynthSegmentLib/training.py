@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from monai.losses import DiceLoss
+from torch.nn import functional
+
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
 from MRISynthLib.training.batches import SimulatedSlices, SliceBatch
 from MRISynthLib.training.runs import COMMON_DEFAULTS, RunState, pick_device, read_config, run
 from MRISynthLib.training.synthesis import cohort_paths
-from torch.nn import functional
 
 from .network import AnySequenceUNet
 from .structures import STRUCTURES

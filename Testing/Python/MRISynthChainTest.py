@@ -7,6 +7,7 @@ import unittest
 
 import numpy as np
 import slicer
+
 from MRISynthLib import packages, panel
 from MRISynthWidgets.installer import SlicerInstaller
 from MRISynthWidgets.worker_run import client_for, close_clients
@@ -35,11 +36,10 @@ class MRISynthChainTest(unittest.TestCase):
             slicer.util.addVolumeFromArray(voxels.astype(np.float32), spacing, name=name)
 
     def test_chain(self):
-        from MRISynthLib import mrml
-        from MRISynthSegmentLib import panel as segment_panel
-
         from MRISynth import MRISynthLogic
+        from MRISynthLib import mrml
         from MRISynthSegment import MRISynthSegmentLogic
+        from MRISynthSegmentLib import panel as segment_panel
 
         logic = MRISynthLogic()
         used = panel.selected(logic.inputs.rows(), logic.model())

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
 from MRISynthLib.io import load_one
 from MRISynthLib.preprocessing import body_mask, register
 from MRISynthLib.preprocessing.registration import Target, displacement
 from MRISynthLib.volume import Volume
-from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from phantoms import head, rigid

@@ -17,13 +17,14 @@ import sys
 import time
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from MRISynthLib.bundles import load_bundle
 from MRISynthLib.devices import peak_memory_mb
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.simulation import demo_patient
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthSegmentLib.segmenter import Segmenter
-from torch.utils.flop_counter import FlopCounterMode
 
 RUNS = 3
 

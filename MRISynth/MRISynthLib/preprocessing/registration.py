@@ -286,7 +286,8 @@ def _descend(
         return pose
     rotation = np.array(transform.GetMatrix()).reshape(3, 3)
     vector = Rotation.from_matrix(rotation).as_rotvec()
-    return np.concatenate([vector, transform.GetTranslation()])
+    # ITK's sums differ in their last bits from call to call; rounded, the result does not.
+    return np.round(np.concatenate([vector, transform.GetTranslation()]), 7)
 
 
 def _polish(fixed: Level, moving: Level, pose: np.ndarray, centre: np.ndarray) -> np.ndarray:
@@ -295,7 +296,8 @@ def _polish(fixed: Level, moving: Level, pose: np.ndarray, centre: np.ndarray) -
     Gradient descent leaves about 1 mm here, for defaced, clipped or swollen outlines pull on it.
     """
     inside = Similarity(fixed, moving, fixed.body & fixed.valid, most=45_000)
-    return _climb(_Score(inside, centre), pose, tolerance_mm=0.02, evaluations=220)[1]
+    best = _climb(_Score(inside, centre), pose, tolerance_mm=0.02, evaluations=220)[1]
+    return np.round(best, 7)
 
 
 def _image(array: np.ndarray, level: Level):

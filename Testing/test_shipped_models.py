@@ -10,7 +10,7 @@ from MRISynthLib.evaluation.metrics import compare
 from MRISynthLib.evaluation.synthesis import network_scale
 from MRISynthLib.io import load_one
 from MRISynthLib.preprocessing.background import body_mask
-from MRISynthLib.preprocessing.normalise import normalise
+from MRISynthLib.preprocessing.normalisation import normalise
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthSegmentLib.evaluation import dice
 from MRISynthSegmentLib.segmenter import Segmenter

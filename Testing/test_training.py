@@ -129,7 +129,7 @@ def test_batches_hold_what_they_say(anatomies):
 
 
 def test_expected_scale_is_what_normalisation_finds_in_the_whole_volume():
-    from MRISynthLib.preprocessing.normalise import find_normalisation
+    from MRISynthLib.preprocessing.normalisation import find_normalisation
     from MRISynthLib.simulation import cases
     from MRISynthLib.simulation.imaging import Acquisition, PatientTissues, acquire, tissue_maps
     from MRISynthLib.simulation.protocols import typical_protocol

@@ -14,8 +14,7 @@ from MRISynthLib import __version__
 from MRISynthLib.bundles import Bundle
 from MRISynthLib.devices import choose_dtype, dtype_name, resolve
 from MRISynthLib.errors import InputError
-from MRISynthLib.preprocessing.checks import check_inputs
-from MRISynthLib.preprocessing.prepare import Prepared, prepare
+from MRISynthLib.preprocessing.preparation import Prepared, prepare
 from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
@@ -27,6 +26,11 @@ SMALLEST_ML = 0.05
 """Parts below this volume are dropped."""
 
 SLICES_AT_ONCE = 4
+
+TUMOUR_ADVICE = (
+    "GTVp is a proposal: healthy mucosa, adenoids and fluid can be taken for tumour, also where "
+    "there is none; check every slice."
+)
 
 
 @dataclass
@@ -78,9 +82,8 @@ class Segmenter:
             If the callbacks say so.
         """
         names = self._check(inputs, structures)
-        warnings = list(check_inputs(inputs))
         prepared = prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
-        warnings += [w for w in prepared.warnings if w not in warnings]
+        warnings = list(prepared.warnings)
         begun = time.perf_counter()
         probability = self._run(prepared, inputs, names, callbacks)
         masks = {}
@@ -95,6 +98,8 @@ class Segmenter:
                 f"Not found in these images: {', '.join(missing)}; check whether they are in the "
                 "field of view."
             )
+        if masks.get("GTVp") is not None and masks["GTVp"].any():
+            warnings.append(TUMOUR_ADVICE)
         sources = tuple(
             {"sequence": v.sequence, "name": v.name, "synthetic": v.is_synthetic} for v in inputs
         )

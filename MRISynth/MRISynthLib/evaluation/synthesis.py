@@ -13,8 +13,8 @@ from ..bundles import Bundle
 from ..errors import InputError
 from ..io.output import staged_folder
 from ..preprocessing.background import body_mask
-from ..preprocessing.normalise import normalise
-from ..preprocessing.prepare import prepare
+from ..preprocessing.normalisation import normalise
+from ..preprocessing.preparation import prepare
 from ..simulation import LabelMapSource, virtual_patient
 from ..simulation.protocols import protocol_prompt
 from ..synthesis.synthesizer import UNITS, Synthesizer, Target

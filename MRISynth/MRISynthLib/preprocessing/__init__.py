@@ -6,9 +6,9 @@ Importing the package loads numpy and scipy only; SimpleITK and scikit-image com
 from .background import body_mask
 from .checks import check_inputs, check_volume
 from .grid import WorkingGrid
-from .normalise import Normalisation, normalise
+from .normalisation import Normalisation, normalise
 from .overlap import check_overlap, overlap_fraction
-from .prepare import Prepared, prepare
+from .preparation import Prepared, prepare
 from .registration import Registration, register
 from .resampling import resample_to
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..volume import Volume
-from .normalise import in_hounsfield
+from .normalisation import in_hounsfield
 from .overlap import label
 
 LEAST_SLICES = 3
@@ -80,12 +80,13 @@ def check_inputs(volumes: Sequence[Volume], targets: Iterable[object] = ()) -> t
                     f"{label(volume)} and {label(other)} are the same image; give each sequence "
                     "its own file."
                 )
-        if volume.is_synthetic:
-            warnings.append(
-                f"{label(volume)} is itself synthetic; what is made from it is less certain."
-            )
         given[volume.sequence] = volume
     _check_targets(given, targets)
+    synthetic = [name for name, volume in given.items() if volume.is_synthetic]
+    if synthetic:
+        verb = "are themselves" if len(synthetic) > 1 else "is itself"
+        result = f"what is made from {'them' if len(synthetic) > 1 else 'it'} is less certain"
+        warnings.append(f"{' and '.join(synthetic)} {verb} synthetic; {result}.")
     return tuple(dict.fromkeys(warnings))
 
 

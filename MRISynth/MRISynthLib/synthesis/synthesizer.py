@@ -13,8 +13,7 @@ from .. import __version__
 from ..bundles import Bundle
 from ..devices import choose_dtype, dtype_name, free_memory_mb, resolve
 from ..errors import InputError
-from ..preprocessing.checks import check_inputs
-from ..preprocessing.prepare import Prepared, prepare
+from ..preprocessing.preparation import Prepared, prepare
 from ..progress import SILENT, Callbacks
 from ..prompts import Contrast, understand
 from ..provenance import SYNTHETIC_MARK, Provenance
@@ -119,13 +118,18 @@ class Synthesizer:
         started = time.perf_counter()
         wanted = self._understand(inputs, targets)
         torch.manual_seed(seed)
-        warnings = list(check_inputs(inputs, tuple(target.sequence for target in targets)))
-        prepared = prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
-        warnings += [w for w in prepared.warnings if w not in warnings]
+        prepared = prepare(
+            inputs,
+            [target.sequence for target in targets],
+            register=register,
+            pixel_mm=self.pixel_mm,
+            callbacks=callbacks,
+        )
+        warnings = prepared.warnings
         begun = time.perf_counter()
         images, doubts, first = self._run(prepared, inputs, wanted, visible_slice, callbacks)
         result = SynthesisResult(
-            {}, {}, prepared.registered, tuple(warnings), {}, str(self.device),
+            {}, {}, prepared.registered, warnings, {}, str(self.device),
             dtype_name(self.dtype), prepared.registrations,
         )  # fmt: skip
         reference = inputs[0]
@@ -134,7 +138,7 @@ class Synthesizer:
             scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
             image = prepared.grid.from_grid(images[target.name], order=3)
             doubt = prepared.grid.from_grid(doubts[target.name], order=1)
-            provenance = self._provenance(inputs, target, contrast, seed, tuple(warnings))
+            provenance = self._provenance(inputs, target, contrast, seed, warnings)
             name = f"{SYNTHETIC_MARK} {target.sequence}"
             result.volumes[target.name] = Volume(
                 np.maximum(image, 0) * np.float32(scale) + np.float32(offset),
@@ -142,7 +146,7 @@ class Synthesizer:
                 target.sequence,
                 name,
                 provenance=provenance,
-                warnings=tuple(warnings),
+                warnings=warnings,
             )
             result.uncertainty[target.name] = Volume(
                 np.maximum(doubt, 0) * np.float32(scale),

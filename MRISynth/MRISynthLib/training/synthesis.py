@@ -27,7 +27,8 @@ DEFAULTS: dict[str, Any] = {
     "cases": 2,
     "slices": 4,
     "targets_per_step": 2,
-    "tumour_weight": 5.0,
+    "tumour_weight": 20.0,
+    "focus": 0.75,
     "gradient_weight": 0.5,
     "uncertainty_weight": 0.05,
     "ema": 0.998,
@@ -37,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
         "CT": 0.1,
     },
     "target_weights": {
-        "CE-T1w": 8, "T1w": 2, "T2w": 2, "STIR": 2.5, "CE-T1w-FS": 2, "T1w-FS": 0.7,
+        "CE-T1w": 16, "T1w": 2, "T2w": 2, "STIR": 2.5, "CE-T1w-FS": 2, "T1w-FS": 0.7,
         "T2w-FS": 0.7, "FLAIR": 1.5, "PDw": 0.4, "DWI": 0.4, "ADC": 0.4, "CT": 0.6,
     },
 }  # fmt: skip
@@ -186,6 +187,7 @@ def train_synthesis(
         float(config["pixel_mm"]),
         int(config["cases"]),
         int(config["slices"]),
+        focus=float(config["focus"]),
         device=str(device),
     )
     held_out = SimulatedSlices(

@@ -15,7 +15,7 @@ from . import registration
 from .background import body_mask
 from .checks import check_inputs
 from .grid import PIXEL_MM, WorkingGrid
-from .normalise import Normalisation, find_normalisation
+from .normalisation import Normalisation, find_normalisation
 from .overlap import check_overlap, label, share_inside
 from .registration import Registration, Target
 from .resampling import covered, resample_to
@@ -70,6 +70,7 @@ class Prepared:
 
 def prepare(
     inputs: Sequence[Volume],
+    targets: Sequence[str] = (),
     *,
     register: bool = True,
     pixel_mm: float = PIXEL_MM,
@@ -84,6 +85,8 @@ def prepare(
     ----------
     inputs:
         Each with its sequence; the first is the reference.
+    targets:
+        Canonical names that are to be made, none of which may be given.
     register:
         False trusts the headers.
 
@@ -96,7 +99,10 @@ def prepare(
         If the caller wants to stop.
     """
     started = time.perf_counter()
-    warnings = [*check_inputs(inputs), *(text for volume in inputs for text in volume.warnings)]
+    warnings = [
+        *check_inputs(inputs, targets),
+        *(text for volume in inputs for text in volume.warnings),
+    ]
     check_overlap(inputs)
     reference = inputs[0]
     reference_body = body_mask(reference.voxels, reference.spacing)

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 TUMOUR = "GTVp"
 SCORES_NOTE = (
-    "Both images on one scale on which the 0.5th to 99.5th percentile of the truth inside the "
-    "body is 0 to 1; PSNR for a range of 1; SSIM with a Gaussian window of 11 x 11."
+    "Each image is first brought to the truth's mean brightness in the body; then both are put on "
+    "one scale, on which the 0.5th to 99.5th percentile of the truth inside the body is 0 to 1. "
+    "PSNR for a range of 1; SSIM with a Gaussian window of 11 x 11."
 )
 UNCERTAINTY_NOTE = "Mean expected error in per cent of the grey scale."
 
@@ -77,9 +78,15 @@ def network_scale(
 
 
 def difference(case: DemoCase, target: str) -> Volume:
-    """Absolute difference of a synthetic image to the truth, in per cent of the grey scale."""
+    """Absolute difference of a synthetic image to the truth, in per cent of the grey scale.
+
+    As for the scores, the image is first brought to the truth's brightness in the body.
+    """
+    from MRISynthLib.evaluation.metrics import match_brightness
+
     truth = _normalised(case.truth[target])
     made = network_scale(case, target, case.synthetic[target].voxels)
+    made = match_brightness(made, truth, _body(case.given[0]))
     percent = 100 * np.abs(made - truth)
     return Volume(percent, case.given[0].index_to_world, name=f"Difference of {target}")
 

@@ -21,8 +21,14 @@ def test_a_perfect_image_and_a_known_error(truth):
     same = compare(truth, truth, body, {})["body"]
     assert same["MAE"] == 0 and same["SSIM"] == pytest.approx(1) and same["PSNR"] > 100
     low, high = np.percentile(truth, (0.5, 99.5))
-    off = compare(truth + 0.1 * (high - low), truth, body, {})["body"]
+    off = compare(truth + 0.1 * (high - low), truth, body, {}, match=False)["body"]
     assert off["MAE"] == pytest.approx(0.1) and off["PSNR"] == pytest.approx(20.0)
+
+
+def test_overall_brightness_does_not_count_but_contrast_does(truth):
+    body = np.ones(truth.shape, bool)
+    assert compare(1.7 * truth, truth, body, {})["body"]["MAE"] == pytest.approx(0, abs=1e-6)
+    assert compare(truth.max() - truth, truth, body, {})["body"]["MAE"] > 0.1
 
 
 def test_masks_are_reported_apart_and_empty_ones_left_out(truth):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,8 +232,10 @@ def test_a_scene_cannot_be_saved_into_a_file(tmp_path):
 def test_a_damaged_scene_is_refused(tmp_path):
     path = tmp_path / "scene.mrb"
     path.write_bytes(b"no zip")
+    before = Path.cwd()
     with HeadlessScene() as headless, pytest.raises(OutputError, match="cannot be read"):
         load_mrb(headless, path)
+    assert Path.cwd() == before
 
 
 @pytest.mark.parametrize(("count", "views"), [(1, 1), (2, 2), (3, 4), (5, 6), (8, 9)])

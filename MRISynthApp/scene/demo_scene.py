@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -162,8 +163,10 @@ def load_mrb(headless: HeadlessScene, path: Path) -> None:
         If it cannot be read back whole.
     """
     messages = slicer.vtkMRMLMessageCollection()
-    with vtk_silent():  # it complains that an oblique view's orientation is no preset
-        read = headless.scene.ReadFromMRB(str(path), False, messages)
+    # Unpacking changes the working directory, and a damaged file leaves it in a removed folder.
+    with contextlib.chdir(os.getcwd()), vtk_silent():
+        # vtk_silent: it complains that an oblique view's orientation is no preset
+        read = headless.scene.ReadFromMRB(str(Path(path).absolute()), False, messages)
     if not read:
         reason = " ".join(messages.GetAllMessagesAsString().split())
         raise OutputError(f"The scene {path} cannot be read: {reason or 'it is damaged'}.")

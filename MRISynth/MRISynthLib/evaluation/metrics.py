@@ -1,9 +1,11 @@
 """Image quality as the field reports it.
 
-Truth and prediction are brought to 0-1 by the SAME affine map, from the truth's 0.5 and 99.5
-percentiles inside the body; the data range is 1. SSIM is the mean of the SSIM map (Gaussian
-window, sigma 1.5, k 0.01 and 0.03; Wang et al., IEEE TIP 2004) over the pixels of a mask,
-slice by slice.
+The brightness of an MR image as a whole is arbitrary (gain, coil, prescan), so a prediction is
+first multiplied so that its mean in the body is the truth's; every method that is compared gets
+the same treatment. Truth and prediction are then brought to 0-1 by the SAME affine map, from the
+truth's 0.5 and 99.5 percentiles inside the body; the data range is 1. SSIM is the mean of the
+SSIM map (Gaussian window, sigma 1.5, k 0.01 and 0.03; Wang et al., IEEE TIP 2004) over the pixels
+of a mask, slice by slice.
 """
 
 from __future__ import annotations
@@ -18,14 +20,26 @@ def common_scale(truth: np.ndarray, body: np.ndarray) -> tuple[float, float]:
     return float(low), float(max(high - low, 1e-6))
 
 
+def match_brightness(prediction: np.ndarray, truth: np.ndarray, body: np.ndarray) -> np.ndarray:
+    """The prediction times one factor, so that its mean in the body is the truth's."""
+    mean = float(prediction[body].mean())
+    return prediction * (float(truth[body].mean()) / mean) if mean > 0 else prediction
+
+
 def compare(
-    prediction: np.ndarray, truth: np.ndarray, body: np.ndarray, masks: dict[str, np.ndarray]
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    body: np.ndarray,
+    masks: dict[str, np.ndarray],
+    match: bool = True,
 ) -> dict[str, dict[str, float]]:
     """MAE, PSNR (dB) and SSIM over the whole image, the body and every mask that is not empty.
 
-    All arrays have the shape (slices, rows, columns); ``prediction`` and ``truth`` are in the
-    same unit.
+    All arrays have the shape (slices, rows, columns). ``match`` False takes the prediction as it
+    is, for images with a unit (CT).
     """
+    if match:
+        prediction = match_brightness(prediction, truth, body)
     offset, scale = common_scale(truth, body)
     a = ((prediction - offset) / scale).astype(np.float64)
     b = ((truth - offset) / scale).astype(np.float64)

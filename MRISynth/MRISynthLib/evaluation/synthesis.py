@@ -19,7 +19,7 @@ from ..simulation import LabelMapSource, virtual_patient
 from ..simulation.protocols import protocol_prompt
 from ..synthesis.synthesizer import UNITS, Synthesizer, Target
 from ..volume import Volume
-from .metrics import compare, mean_of, sharpness_ratio
+from .metrics import compare, match_brightness, mean_of, sharpness_ratio
 
 TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("T1w", "T2w"), "CE-T1w"),
@@ -138,7 +138,8 @@ def _one(synthesizer, patient, inputs, target, weights) -> dict[str, Any]:
     row: dict[str, Any] = {
         name: compare(image, truth, body, masks) for name, image in guesses.items()
     }
-    row["sharpness of network"] = sharpness_ratio(guesses["network"], truth, body)
+    made = match_brightness(guesses["network"], truth, body)
+    row["sharpness of network"] = sharpness_ratio(made, truth, body)
     if tumour.any():
         brain = patient.segmentation_masks["Brain"]
         row["tumour over brain"] = {
@@ -146,7 +147,7 @@ def _one(synthesizer, patient, inputs, target, weights) -> dict[str, Any]:
             for name, image in {"truth": truth, **guesses}.items()
         }
     doubt = network_scale(result.uncertainty[target].replace(sequence=target))
-    error = np.abs(guesses["network"] - truth)[body]
+    error = np.abs(made - truth)[body]
     row["uncertainty correlates with error"] = float(np.corrcoef(doubt[body], error)[0, 1])
     return row
 
@@ -174,9 +175,11 @@ def evaluate_pair(
         "network": compare(network_scale(result.volumes[truth.sequence]), wanted, body, {}),
         f"copy {inputs[0].sequence}": compare(_normalised(inputs[0]), wanted, body, {}),
     }
-    figures["warnings"] = list(result.warnings)
     if output is not None:
-        _write(output, "pair.json", figures)
+        given = " + ".join(str(volume.sequence) for volume in inputs)
+        record = {"warnings": list(result.warnings)} if result.warnings else {}
+        record["figures"] = {f"{given} -> {truth.sequence}": figures}
+        _write(output, "pair.json", record)
     return figures
 
 

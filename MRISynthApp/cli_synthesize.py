@@ -54,7 +54,7 @@ def synthesize(
 ) -> None:
     """Make missing sequences from those at hand.
 
-    Writes DIR/<target>.<format>, DIR/<target>_uncertainty.<format> and DIR/provenance.json,
+    Writes DIR/TARGET.FORMAT, DIR/TARGET_uncertainty.FORMAT and DIR/provenance.json,
     or, if anything goes wrong, nothing.
 
     Example: mrisynth synthesize --input T1w=t1.nii.gz --input T2w=dicom/t2 --target CE-T1w

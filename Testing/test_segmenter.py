@@ -8,7 +8,7 @@ import pytest
 from models import segmentation_bundle
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.progress import Callbacks
-from MRISynthSegmentLib.segmenter import Segmenter, clean
+from MRISynthSegmentLib.segmenter import Segmenter, clean, sided
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,15 @@ def test_cleaning_keeps_the_largest_part_of_an_organ_and_real_parts_of_a_target(
     assert organ.sum() == 6 * 15 * 15
     assert target.sum() == 6 * 15 * 15 + 4 * 10 * 10
     assert not clean(np.zeros_like(mask), 0.01, keep_parts=True).any()
+
+
+def test_a_structure_gets_the_name_of_the_side_it_lies_on():
+    body = np.zeros((4, 20, 41), bool)
+    body[:, 2:18, 4:35] = True  # its midline is not the image's
+    left, right = np.zeros(body.shape, np.float32), np.zeros(body.shape, np.float32)
+    right[1, 5:8, 28:31] = 0.7  # on the patient's left, called right
+    left[1, 5:8, 8:11], right[1, 5:8, 8:11] = 0.3, 0.4  # on the right, doubtful
+    found = sided({"Eye_L": left, "Eye_R": right, "Brain": left}, body)
+    assert found["Eye_L"][1, 6, 29] == pytest.approx(0.7) and found["Eye_R"][1, 6, 29] == 0
+    assert found["Eye_R"][1, 6, 9] == pytest.approx(0.7) and found["Eye_L"][1, 6, 9] == 0
+    assert found["Brain"] is left

@@ -11,6 +11,7 @@ from MRISynthLib.evaluation.synthesis import network_scale
 from MRISynthLib.io import load_one
 from MRISynthLib.preprocessing.background import body_mask
 from MRISynthLib.preprocessing.normalisation import normalise
+from MRISynthLib.simulation import virtual_patient
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthSegmentLib.evaluation import dice
 from MRISynthSegmentLib.segmenter import Segmenter
@@ -27,8 +28,14 @@ def segmenter():
 
 
 @pytest.fixture(scope="module")
-def made(synthesizer, patient):
-    inputs = [patient.volumes["T1w"], patient.volumes["T2w"]]
+def stranger():
+    """A simulated patient with protocols of another hospital, never trained on."""
+    return virtual_patient(90_002, ("T1w", "T2w", "CE-T1w", "STIR"))
+
+
+@pytest.fixture(scope="module")
+def made(synthesizer, stranger):
+    inputs = [stranger.volumes["T1w"], stranger.volumes["T2w"]]
     return synthesizer.synthesize(inputs, [Target("CE-T1w"), Target("STIR")], register=False)
 
 
@@ -41,26 +48,26 @@ def test_bundles_verify_and_say_what_they_are_for():
 
 
 @pytest.mark.parametrize("target", ["CE-T1w", "STIR"])
-def test_better_than_copying_t1w_in_body_and_tumour(made, patient, target):
-    t1w, truth = patient.volumes["T1w"], patient.volumes[target]
+def test_better_than_copying_t1w_in_body_and_tumour(made, stranger, target):
+    t1w, truth = stranger.volumes["T1w"], stranger.volumes[target]
     body = body_mask(t1w.voxels)
-    tumour = {"tumour": patient.segmentation_masks["GTVp"]}
+    tumour = {"tumour": stranger.segmentation_masks["GTVp"]}
     wanted = normalise(truth.voxels)[0]
     network = compare(network_scale(made.volumes[target]), wanted, body, tumour)
     copied = compare(normalise(t1w.voxels)[0], wanted, body, tumour)
     assert network["body"]["SSIM"] > copied["body"]["SSIM"]
-    assert network["tumour"]["MAE"] < copied["tumour"]["MAE"]
+    assert network["tumour"]["MAE"] < 0.8 * copied["tumour"]["MAE"]
 
 
-def test_tumour_visibly_enhances_in_synthetic_contrast(made, patient):
-    tumour = patient.segmentation_masks["GTVp"]
-    brain = patient.segmentation_masks["Brain"] & ~tumour
+def test_tumour_enhances_in_synthetic_contrast(made, stranger):
+    tumour = stranger.segmentation_masks["GTVp"]
+    brain = stranger.segmentation_masks["Brain"] & ~tumour
 
     def against_brain(image) -> float:
         return image[tumour].mean() / image[brain].mean()
 
-    before = against_brain(patient.volumes["T1w"].voxels)
-    assert against_brain(made.volumes["CE-T1w"].voxels) > 1.15 * before
+    before = against_brain(stranger.volumes["T1w"].voxels)
+    assert against_brain(made.volumes["CE-T1w"].voxels) > 1.05 * before
 
 
 def test_the_prompt_changes_the_image(synthesizer, patient):

@@ -86,11 +86,12 @@ class Segmenter:
         warnings = list(prepared.warnings)
         begun = time.perf_counter()
         probability = self._run(prepared, inputs, names, callbacks)
+        probability = sided(probability, prepared.body)
         masks = {}
         voxel_ml = abs(float(np.linalg.det(inputs[0].index_to_world[:3, :3]))) / 1000.0
-        for number, name in enumerate(names):
+        for name in names:
             callbacks.check()
-            mask = prepared.grid.from_grid_mask(probability[number])
+            mask = prepared.grid.from_grid_mask(probability[name])
             masks[name] = clean(mask, voxel_ml, keep_parts=STRUCTURES[name].is_target)
         missing = [name for name in names if not masks[name].any()]
         if missing:
@@ -142,8 +143,14 @@ class Segmenter:
         return [name for name in known if structures is None or name in structures]
 
     @torch.inference_mode()
-    def _run(self, prepared: Prepared, inputs, names, callbacks) -> np.ndarray:
-        """Probabilities (structures, slices, rows, columns) on the working grid."""
+    def _run(self, prepared: Prepared, inputs, names, callbacks) -> dict[str, np.ndarray]:
+        """Structure -> probability (slices, rows, columns) on the working grid.
+
+        The other side of a paired structure comes along: see :func:`sided`.
+        """
+        known = self.bundle.structures
+        wanted = {name for name in known if name in names or STRUCTURES[name].mirror in names}
+        names = [name for name in known if name in wanted]
         shape, stride = prepared.grid.shape, self.network.stride
         rows, columns = shape[1:]
         pad = (0, -columns % stride, 0, -rows % stride)
@@ -165,7 +172,40 @@ class Segmenter:
             found = torch.sigmoid(logits[:, channels, :rows, :columns].float())
             probability[:, start:stop] = found.transpose(0, 1).cpu().numpy()
             callbacks.progress("segment", stop, shape[0])
-        return probability
+        return dict(zip(names, probability, strict=True))
+
+
+def sided(probability: dict[str, np.ndarray], body: np.ndarray) -> dict[str, np.ndarray]:
+    """Paired structures with each side's name on its own side of the head.
+
+    A network that sees one slice can doubt which side is which where it does not doubt the
+    structure; position decides that better. The midline is a straight line through the body's
+    centre of each slice; columns of the working grid run to the patient's left.
+
+    Parameters
+    ----------
+    probability:
+        Structure -> (slices, rows, columns) on the working grid.
+    body:
+        Boolean of the same shape.
+    """
+    columns = np.arange(body.shape[2])
+    area = body.sum((1, 2))
+    filled = np.flatnonzero(area > 0.2 * area.max()) if area.any() else np.array([], int)
+    centre = np.full(body.shape[0], (body.shape[2] - 1) / 2)
+    if filled.size > 1:
+        found = (body[filled].sum(1) * columns).sum(1) / area[filled]
+        slope, offset = np.polyfit(filled, found, 1)
+        centre = slope * np.arange(body.shape[0]) + offset
+    is_left = (columns[None, :] > centre[:, None])[:, None, :]
+    result = dict(probability)
+    for name in probability:
+        if name.endswith("_L"):
+            other = STRUCTURES[name].mirror
+            either = np.minimum(probability[name] + probability[other], 1)
+            result[name] = np.where(is_left, either, 0)
+            result[other] = np.where(is_left, 0, either)
+    return result
 
 
 def clean(mask: np.ndarray, voxel_ml: float, keep_parts: bool) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -31,3 +32,12 @@ def laplace_nll(
     """
     error = (prediction.detach() - truth).abs()
     return weighted_mean(error * torch.exp(-log_scale) + log_scale, weights)
+
+
+def tissue_entropy(logits: torch.Tensor, tissue: torch.Tensor, rare: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the tissue at half resolution.
+
+    logits: (batch, tissues, rows / 2, columns / 2); tissue: (batch, rows, columns) long;
+    rare: (tissues,) weight of each.
+    """
+    return functional.cross_entropy(logits.float(), tissue[:, ::2, ::2], weight=rare)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..simulation.tissues import TISSUES
 from .conditioning import BUCKETS, VECTOR_SIZE
 
 MIN_LOG_SCALE = -5.0
@@ -127,6 +128,7 @@ class AnyToAllNet(nn.Module):
         self.spread = nn.Conv2d(widths[0], 4 * FINE, 3, padding=1)
         self.detail = DetailPath(condition)
         self.head = nn.Conv2d(FINE, 2, 3, padding=1)
+        self.tissue = nn.Conv2d(widths[0], len(TISSUES), 1)
 
     @property
     def stride(self) -> int:
@@ -185,6 +187,15 @@ class AnyToAllNet(nn.Module):
         log_scale:
             The same shape: logarithm of the expected absolute error (Laplace scale).
         """
+        image, log_scale, _ = self.decode_with_tissue(features, wanted)
+        return image, log_scale
+
+    def decode_with_tissue(
+        self, features: list[torch.Tensor], wanted: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As :meth:`decode`, and the logits (batch, tissues, rows / 2, columns / 2) of what the
+        network takes each place for, which training asks for: to enhance a tumour, and nothing
+        that merely looks like it, the decoder must know what is where."""
         *features, detail = features
         condition = wanted.expand(detail.shape[0], -1)
         x = self.deep(self.decoder[-1](features[-1], condition), condition)
@@ -192,10 +203,11 @@ class AnyToAllNet(nn.Module):
             x = self.up[level](functional.interpolate(x, scale_factor=2, mode="nearest"))
             x = self.join[level](torch.cat((x, features[level]), 1))
             x = self.decoder[level](x, condition)
+        tissue = self.tissue(functional.silu(x))
         x = functional.pixel_shuffle(self.spread(functional.silu(x)), 2)
         x = self.detail(x, detail, condition)
         image, log_scale = self.head(functional.silu(x)).float().unbind(1)
-        return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
+        return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE), tissue
 
     def forward(self, images, described, wanted):
         """``decode(encode(images, described), wanted)``."""

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..simulation.tissues import TISSUE_INDEX, TISSUES
 from ..synthesis.conditioning import contrast_vector, token_batch
-from ..synthesis.losses import gradient_difference, laplace_nll, weighted_mean
+from ..synthesis.losses import gradient_difference, laplace_nll, tissue_entropy, weighted_mean
 from ..synthesis.network import AnyToAllNet
 from .batches import SimulatedSlices, loss_weights
 from .cohort import CohortPlan, prepare_cohort
@@ -27,7 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "cases": 2,
     "slices": 4,
     "targets_per_step": 2,
-    "tumour_weight": 20.0,
+    "tumour_weight": 10.0,
+    "tissue_weight": 0.15,
     "focus": 0.75,
     "gradient_weight": 0.5,
     "uncertainty_weight": 0.05,
@@ -42,6 +44,10 @@ DEFAULTS: dict[str, Any] = {
         "T2w-FS": 0.7, "FLAIR": 1.5, "PDw": 0.4, "DWI": 0.4, "ADC": 0.4, "CT": 0.6,
     },
 }  # fmt: skip
+
+LIKE_TUMOUR = ("tumour", "necrosis", "mucosa", "lymphoid tissue")
+RARE_WEIGHT = 4.0
+"""How much more the tissues that must not be mistaken for each other count."""
 
 VALIDATION_TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("T1w", "T2w"), "CE-T1w"),
@@ -90,11 +96,16 @@ def _features(network, batch, inputs, device):
 def _step_loss(network, batch, inputs, targets, config, device) -> torch.Tensor:
     features = _features(network, batch, inputs, device)
     weights = loss_weights(batch.tissue, config["tumour_weight"])
+    rare = torch.ones(len(TISSUES), device=device)
+    rare[[TISSUE_INDEX[name] for name in LIKE_TUMOUR]] = RARE_WEIGHT
+    rare[TISSUE_INDEX["air"]] = 0.2
     total = torch.zeros((), device=device)
     for target in targets:
         wanted = embed_mentions(network, batch.mentions[target], device)
-        image, log_scale = network.decode(features, wanted)
+        image, log_scale, tissue = network.decode_with_tissue(features, wanted)
         truth = batch.images[target]
+        entropy = tissue_entropy(tissue, batch.tissue, rare)
+        total = total + config["tissue_weight"] * entropy
         total = total + weighted_mean((image - truth).abs(), weights)
         total = total + config["gradient_weight"] * gradient_difference(image, truth, weights)
         doubt = laplace_nll(image, log_scale, truth, weights)

@@ -10,10 +10,9 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from MRISynthLib import __version__
-from MRISynthLib.bundles import Bundle
-from MRISynthLib.devices import choose_dtype, dtype_name, resolve
+from MRISynthLib.devices import dtype_name
 from MRISynthLib.errors import InputError
+from MRISynthLib.loaded_model import LoadedModel
 from MRISynthLib.preprocessing.preparation import Prepared, prepare
 from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
@@ -45,24 +44,8 @@ class SegmentationResult:
     registrations: list[dict] = field(default_factory=list)
 
 
-class Segmenter:
-    """Delineates structures on any subset of real and synthetic sequences.
-
-    Parameters
-    ----------
-    bundle:
-        A verified segmentation bundle.
-    device:
-        "auto", "cpu", "cuda" or "mps".
-    """
-
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
-        self.bundle = bundle
-        self.device = resolve(device)
-        self.dtype = choose_dtype(self.device)
-        self.network = bundle.network().eval()
-        self.network.to(self.device, memory_format=torch.channels_last)
-        self.pixel_mm = float(bundle.inference.get("pixel_mm", 1.0))
+class Segmenter(LoadedModel):
+    """Delineates structures on any subset of real and synthetic sequences."""
 
     def segment(
         self,
@@ -101,20 +84,11 @@ class Segmenter:
             )
         if masks.get("GTVp") is not None and masks["GTVp"].any():
             warnings.append(TUMOUR_ADVICE)
-        sources = tuple(
-            {"sequence": v.sequence, "name": v.name, "synthetic": v.is_synthetic} for v in inputs
-        )
         provenance = Provenance(
             synthetic=any(v.is_synthetic for v in inputs),
             kind="segmentation",
-            inputs=sources,
-            bundle=self.bundle.name,
-            bundle_version=self.bundle.version,
-            bundle_hash=self.bundle.hash,
-            device=str(self.device),
-            dtype=dtype_name(self.dtype),
-            software=f"MRISynth {__version__}",
             warnings=tuple(warnings),
+            **self.origin(inputs),
         )
         segmentation = Segmentation(masks, inputs[0], provenance, tuple(warnings))
         timings = {**prepared.timings, "segment": time.perf_counter() - begun}
@@ -124,15 +98,7 @@ class Segmenter:
         )  # fmt: skip
 
     def _check(self, inputs: list[Volume], structures: list[str] | None) -> list[str]:
-        if not inputs:
-            raise InputError("No input is given; choose at least one image.")
-        for volume in inputs:
-            if volume.sequence not in self.bundle.sequences_in:
-                raise InputError(
-                    f"{volume.name} is {volume.sequence or 'of unknown sequence'}, which the model "
-                    f"{self.bundle.name} does not take; it takes "
-                    f"{', '.join(self.bundle.sequences_in)}."
-                )
+        self.check_inputs(inputs)
         known = list(self.bundle.structures)
         for name in structures or ():
             if name not in known:
@@ -165,9 +131,7 @@ class Segmenter:
                 images[volume.sequence] = functional.pad(
                     torch.from_numpy(part).to(self.device), pad
                 )
-            with torch.autocast(
-                self.device.type, self.dtype, enabled=self.dtype is not torch.float32
-            ):
+            with self.autocast():
                 logits = self.network(images)
             found = torch.sigmoid(logits[:, channels, :rows, :columns].float())
             probability[:, start:stop] = found.transpose(0, 1).cpu().numpy()

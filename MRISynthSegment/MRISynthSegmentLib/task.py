@@ -13,15 +13,12 @@ Result: one boolean volume a structure on the first input's grid, and ``info``;
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from MRISynthLib.bundles import load_bundle
-from MRISynthLib.devices import peak_gpu_memory_mb, peak_memory_mb, resolve
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
-from MRISynthLib.worker.tasks import ModelCache, TaskResult
+from MRISynthLib.worker.tasks import ModelCache, TaskResult, common_info, load_model
 
 from .segmentation import Segmentation
 
@@ -34,14 +31,7 @@ def _segmentation(
 ) -> TaskResult:
     from .segmenter import Segmenter
 
-    started = time.perf_counter()
-    callbacks.progress("load", 0, 1)
-    device = parameters.get("device") or models.device
-    bundle = load_bundle(parameters.get("bundle"), "segmentation")
-    key = ("segmentation", bundle.hash, device)
-    segmenter = models.get(key, lambda: Segmenter(bundle, device))
-    loaded = time.perf_counter()
-    callbacks.progress("load", 1, 1)
+    segmenter, seconds = load_model("segmentation", Segmenter, parameters, callbacks, models)
     result = segmenter.segment(
         volumes,
         list(parameters.get("structures") or []) or None,
@@ -61,12 +51,7 @@ def _segmentation(
             "structures": list(segmentation.masks),
             "provenance": provenance.to_dict() if provenance else None,
             "warnings": list(dict.fromkeys([*result.warnings, *segmentation.warnings])),
-            "timings": {"model": loaded - started, **result.timings},
-            "device": result.device,
-            "dtype": result.dtype,
-            "bundle": {"name": bundle.name, "version": bundle.version, "hash": bundle.hash},
-            "peak_memory_mb": peak_memory_mb(),
-            "peak_gpu_memory_mb": peak_gpu_memory_mb(resolve(device)),
+            **common_info(segmenter, result, seconds),
         },
     )
 

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .. import __version__
-from ..bundles import Bundle
-from ..devices import choose_dtype, dtype_name, free_memory_mb, resolve
+from ..devices import dtype_name, free_memory_mb
 from ..errors import InputError
+from ..loaded_model import LoadedModel
 from ..preprocessing.preparation import Prepared, prepare
 from ..progress import SILENT, Callbacks
 from ..prompts import Contrast, understand
@@ -68,24 +67,8 @@ class SynthesisResult:
     registrations: list[dict] = field(default_factory=list)
 
 
-class Synthesizer:
-    """Any non-empty subset of sequences in, any set of targets out.
-
-    Parameters
-    ----------
-    bundle:
-        A verified synthesis bundle.
-    device:
-        "auto", "cpu", "cuda" or "mps".
-    """
-
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
-        self.bundle = bundle
-        self.device = resolve(device)
-        self.dtype = choose_dtype(self.device)
-        self.network = bundle.network().eval()
-        self.network.to(self.device, memory_format=torch.channels_last)
-        self.pixel_mm = float(bundle.inference.get("pixel_mm", 1.0))
+class Synthesizer(LoadedModel):
+    """Any non-empty subset of sequences in, any set of targets out."""
 
     def synthesize(
         self,
@@ -165,17 +148,9 @@ class Synthesizer:
     def _understand(
         self, inputs: list[Volume], targets: list[Target]
     ) -> list[tuple[Target, Contrast]]:
-        if not inputs:
-            raise InputError("No input is given; choose at least one image.")
+        self.check_inputs(inputs)
         if not targets:
             raise InputError("No target is given; choose at least one sequence to make.")
-        for volume in inputs:
-            if volume.sequence not in self.bundle.sequences_in:
-                raise InputError(
-                    f"{volume.name} is {volume.sequence or 'of unknown sequence'}, which the model "
-                    f"{self.bundle.name} does not take; it takes "
-                    f"{', '.join(self.bundle.sequences_in)}."
-                )
         wanted, seen = [], set()
         for target in targets:
             contrast = understand(target.prompt, target.sequence)
@@ -191,23 +166,14 @@ class Synthesizer:
         return wanted
 
     def _provenance(self, inputs, target, contrast, seed, warnings) -> Provenance:
-        sources = tuple(
-            {"sequence": v.sequence, "name": v.name, "synthetic": v.is_synthetic} for v in inputs
-        )
         return Provenance(
             synthetic=True,
             sequence=target.sequence,
-            inputs=sources,
             prompt=target.prompt,
             understood=contrast.describe(),
-            bundle=self.bundle.name,
-            bundle_version=self.bundle.version,
-            bundle_hash=self.bundle.hash,
             seed=seed,
-            device=str(self.device),
-            dtype=dtype_name(self.dtype),
-            software=f"MRISynth {__version__}",
             warnings=warnings,
+            **self.origin(inputs),
         )
 
     def _embed(self, items: list[Described]) -> torch.Tensor:
@@ -278,9 +244,6 @@ class Synthesizer:
         # beyond a few slices a CPU gains nothing, and cancelling gets slow
         return max(1, min(fits, 32 if self.device.type == "cuda" else 2))
 
-    def _autocast(self):
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
-
     def _encode(self, prepared: Prepared, names, slices, described):
         stride = self.network.stride
         stack = np.stack([prepared.stack[name][slices] for name in names], 1)
@@ -288,11 +251,11 @@ class Synthesizer:
         tensor = torch.from_numpy(np.ascontiguousarray(stack)).to(self.device)
         tensor = functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
         embedded = torch.stack([described[name] for name in names])
-        with self._autocast():
+        with self.autocast():
             return self.network.encode(tensor, embedded)
 
     def _decode(self, features, prompt, shape) -> tuple[np.ndarray, np.ndarray]:
-        with self._autocast():
+        with self.autocast():
             image, log_scale = self.network.decode(features, prompt)
         image = image[:, : shape[1], : shape[2]].float()
         scale = torch.exp(log_scale[:, : shape[1], : shape[2]].float())

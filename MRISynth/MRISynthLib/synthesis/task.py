@@ -17,14 +17,11 @@ network's 0-1 to the image.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from ..bundles import load_bundle
-from ..devices import peak_gpu_memory_mb, peak_memory_mb, resolve
 from ..progress import Callbacks
 from ..volume import Volume
-from ..worker.tasks import ModelCache, TaskResult
+from ..worker.tasks import ModelCache, TaskResult, common_info, load_model
 
 
 def _synthesis(
@@ -35,14 +32,7 @@ def _synthesis(
 ) -> TaskResult:
     from .synthesizer import ARBITRARY, UNITS, Synthesizer, Target
 
-    started = time.perf_counter()
-    callbacks.progress("load", 0, 1)
-    device = parameters.get("device") or models.device
-    bundle = load_bundle(parameters.get("bundle"), "synthesis")
-    key = ("synthesis", bundle.hash, device)
-    synthesizer = models.get(key, lambda: Synthesizer(bundle, device))
-    loaded = time.perf_counter()
-    callbacks.progress("load", 1, 1)
+    synthesizer, seconds = load_model("synthesis", Synthesizer, parameters, callbacks, models)
     result = synthesizer.synthesize(
         volumes,
         [Target(**target) for target in parameters["targets"]],
@@ -61,13 +51,7 @@ def _synthesis(
             "targets": list(result.volumes),
             "units": {name: UNITS.get(name, ARBITRARY) for name in result.volumes},
             "warnings": list(result.warnings),
-            "timings": {"model": loaded - started, **result.timings},
-            "registrations": list(result.registrations),
-            "device": result.device,
-            "dtype": result.dtype,
-            "bundle": {"name": bundle.name, "version": bundle.version, "hash": bundle.hash},
-            "peak_memory_mb": peak_memory_mb(),
-            "peak_gpu_memory_mb": peak_gpu_memory_mb(resolve(device)),
+            **common_info(synthesizer, result, seconds),
         },
     )
 

@@ -7,11 +7,14 @@ start, to import what every request needs.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..bundles import Bundle, load_bundle
+from ..devices import peak_gpu_memory_mb, peak_memory_mb
 from ..progress import Callbacks
 from ..volume import Volume
 
@@ -49,3 +52,37 @@ class ModelCache:
 
 Handler = Callable[[dict[str, Any], list[Volume], Callbacks, ModelCache], TaskResult]
 """``handler(parameters, volumes, callbacks, models)``; it must not keep the volumes."""
+
+
+def load_model(
+    task: str,
+    make: Callable[[Bundle, str], Any],
+    parameters: dict[str, Any],
+    callbacks: Callbacks,
+    models: ModelCache,
+) -> tuple[Any, float]:
+    """The loaded model that a request's ``bundle`` and ``device`` name, and the seconds it took.
+
+    ``make(bundle, device)`` is called where the cache does not have it.
+    """
+    started = time.perf_counter()
+    callbacks.progress("load", 0, 1)
+    device = parameters.get("device") or models.device
+    bundle = load_bundle(parameters.get("bundle"), task)
+    model = models.get((task, bundle.hash, device), lambda: make(bundle, device))
+    callbacks.progress("load", 1, 1)
+    return model, time.perf_counter() - started
+
+
+def common_info(model: Any, result: Any, load_seconds: float) -> dict[str, Any]:
+    """What every result's ``info`` says of model, time and memory."""
+    bundle = model.bundle
+    return {
+        "timings": {"model": load_seconds, **result.timings},
+        "registrations": list(result.registrations),
+        "device": result.device,
+        "dtype": result.dtype,
+        "bundle": {"name": bundle.name, "version": bundle.version, "hash": bundle.hash},
+        "peak_memory_mb": peak_memory_mb(),
+        "peak_gpu_memory_mb": peak_gpu_memory_mb(model.device),
+    }

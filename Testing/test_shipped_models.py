@@ -67,7 +67,28 @@ def test_tumour_enhances_in_synthetic_contrast(made, stranger):
         return image[tumour].mean() / image[brain].mean()
 
     before = against_brain(stranger.volumes["T1w"].voxels)
-    assert against_brain(made.volumes["CE-T1w"].voxels) > 1.05 * before
+    assert against_brain(made.volumes["CE-T1w"].voxels) > 1.25 * before
+
+
+def test_what_lies_around_a_place_decides_what_is_made_there(synthesizer, stranger):
+    tumour = stranger.segmentation_masks["GTVp"]
+    k = int(tumour.sum((1, 2)).argmax())
+    row, column = (int(np.median(where)) for where in np.nonzero(tumour[k]))
+    inputs = [stranger.volumes["T1w"], stranger.volumes["T2w"]]
+    elsewhere = np.ones(tumour.shape, bool)
+    elsewhere[:, row - 24 : row + 24, column - 24 : column + 24] = False
+    moved = [
+        v.replace(voxels=np.where(elsewhere, v.voxels[:, ::-1], v.voxels).copy()) for v in inputs
+    ]
+    centre = np.s_[k, row - 4 : row + 5, column - 4 : column + 5]
+    images = [
+        synthesizer.synthesize(given, [Target("CE-T1w")], register=False)
+        .volumes["CE-T1w"]
+        .voxels[centre]
+        for given in (inputs, moved)
+    ]
+    # a network that has lost all but its finest features looks no farther than a few pixels
+    assert np.abs(images[0] - images[1]).mean() > 0.02 * images[0].mean()
 
 
 def test_the_prompt_changes_the_image(synthesizer, patient):

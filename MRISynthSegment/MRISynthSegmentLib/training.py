@@ -36,8 +36,11 @@ DEFAULTS: dict[str, Any] = {
     },
 }  # fmt: skip
 
-MOST_WEIGHT = 25.0
-"""Largest weight of a structure's pixels in the cross-entropy."""
+MOST_WEIGHT = torch.tensor(
+    [4.0 if STRUCTURES[name].is_target else 25.0 for name in LABELLED_STRUCTURES]
+)
+"""Largest weight of each structure's pixels in the cross-entropy: less for a tumour, since what
+is weighted so is also found where it is not."""
 
 MIRROR = [LABELLED_STRUCTURES.index(STRUCTURES[name].mirror) for name in LABELLED_STRUCTURES]
 """Channel of the same structure on the other side."""
@@ -67,7 +70,8 @@ def _loss(logits: torch.Tensor, batch: SliceBatch, dice: DiceLoss) -> torch.Tens
     truth = batch.structures.float()
     inside = (truth * known).sum((0, 2, 3))
     # a nerve of a hundred pixels must weigh against a slice of tens of thousands
-    rarity = (truth[:, 0].numel() / inside.clamp_min(1)).sqrt().clamp(1, MOST_WEIGHT)
+    rarity = (truth[:, 0].numel() / inside.clamp_min(1)).sqrt().clamp_min(1)
+    rarity = torch.minimum(rarity, MOST_WEIGHT.to(rarity))
     entropy = functional.binary_cross_entropy_with_logits(
         logits, truth, reduction="none", pos_weight=rarity[:, None, None]
     )

@@ -45,14 +45,28 @@ class TextTower(nn.Module):
         return self.mix(torch.cat((self.words(tokens, offsets), vectors), 1))
 
 
+class PixelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each pixel (as in ConvNeXt, CVPR 2022).
+
+    Without normalisation the features grow until an activation is shut for good; over the
+    image (group, instance) it would depend on how much air is around the head, which differs
+    between a training slice and a whole one.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, channels, rows, columns), channels-last in memory, to the same."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class ModulatedBlock(nn.Module):
     """Residual block of two 3x3 convolutions, scaled and shifted by an embedding."""
 
-    def __init__(self, channels: int, condition: int, norm: bool) -> None:
+    def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
+        self.enter = PixelNorm(channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = PixelNorm(channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = nn.GroupNorm(8, channels) if norm else nn.Identity()
         self.film = nn.Linear(condition, 2 * channels)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
@@ -62,7 +76,7 @@ class ModulatedBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
-        hidden = self.norm(self.first(functional.silu(x)))
+        hidden = self.norm(self.first(functional.silu(self.enter(x))))
         hidden = functional.silu(hidden * (1 + scale) + shift)
         return x + self.second(hidden)
 
@@ -102,33 +116,37 @@ class AnyToAllNet(nn.Module):
         two, which loses nothing and spares the costly convolutions at full resolution.
     condition:
         Size of the text embedding.
+    tissues:
+        Number of tissues that the network learns to tell apart on the way.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (48, 96, 144), condition: int = 128) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (48, 96, 144),
+        condition: int = 128,
+        tissues: int = len(TISSUES),
+    ) -> None:
         super().__init__()
         widths = tuple(widths)
         self.widths = widths
         self.text = TextTower(condition)
         self.stem = nn.Conv2d(4, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(
-            ModulatedBlock(width, condition, level > 0) for level, width in enumerate(widths)
-        )
+        self.encoder = nn.ModuleList(ModulatedBlock(width, condition) for width in widths)
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths)
         )
         self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
-        self.decoder = nn.ModuleList(
-            ModulatedBlock(width, condition, level > 0) for level, width in enumerate(widths)
-        )
-        self.deep = ModulatedBlock(widths[-1], condition, True)
+        self.decoder = nn.ModuleList(ModulatedBlock(width, condition) for width in widths)
+        self.deep = nn.ModuleList(ModulatedBlock(widths[-1], condition) for _ in range(2))
         self.up = nn.ModuleList(
             nn.Conv2d(b, a, 3, padding=1) for a, b in itertools.pairwise(widths)
         )
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
+        self.finish = PixelNorm(widths[0])
         self.spread = nn.Conv2d(widths[0], 4 * FINE, 3, padding=1)
         self.detail = DetailPath(condition)
         self.head = nn.Conv2d(FINE, 2, 3, padding=1)
-        self.tissue = nn.Conv2d(widths[0], len(TISSUES), 1)
+        self.tissue = nn.Conv2d(widths[0], tissues, 1)
 
     @property
     def stride(self) -> int:
@@ -198,13 +216,16 @@ class AnyToAllNet(nn.Module):
         that merely looks like it, the decoder must know what is where."""
         *features, detail = features
         condition = wanted.expand(detail.shape[0], -1)
-        x = self.deep(self.decoder[-1](features[-1], condition), condition)
+        x = self.decoder[-1](features[-1], condition)
+        for block in self.deep:
+            x = block(x, condition)
         for level in range(len(self.widths) - 2, -1, -1):
             x = self.up[level](functional.interpolate(x, scale_factor=2, mode="nearest"))
             x = self.join[level](torch.cat((x, features[level]), 1))
             x = self.decoder[level](x, condition)
-        tissue = self.tissue(functional.silu(x))
-        x = functional.pixel_shuffle(self.spread(functional.silu(x)), 2)
+        x = functional.silu(self.finish(x))
+        tissue = self.tissue(x)
+        x = functional.pixel_shuffle(self.spread(x), 2)
         x = self.detail(x, detail, condition)
         image, log_scale = self.head(functional.silu(x)).float().unbind(1)
         return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE), tissue

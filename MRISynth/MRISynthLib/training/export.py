@@ -13,6 +13,7 @@ from ..bundles import Bundle, write_bundle
 from ..errors import InputError
 from ..provenance import DISCLAIMER
 from ..sequences import SEQUENCE_NAMES
+from ..simulation.tissues import TISSUES
 
 INTENDED_USE = (
     "Research and demonstration of missing-sequence synthesis and delineation for radiotherapy "
@@ -102,6 +103,7 @@ def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, A
         "_target_": "MRISynthLib.synthesis.network.AnyToAllNet",
         "widths": list(config["widths"]),
         "condition": int(config["condition"]),
+        "tissues": len(TISSUES),
     }
     return export_run(run, folder, metadata, network_def, float(config["pixel_mm"]), figures)
 

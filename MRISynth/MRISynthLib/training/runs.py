@@ -25,6 +25,7 @@ COMMON_DEFAULTS: dict[str, Any] = {
     "mapping": None,
     "per_label_map": 0,
     "held_out_maps": [],
+    "healthy": 0.3,
     "validation_procedural": 6,
     "cohort": None,
     "validate_every": 500,

@@ -8,7 +8,7 @@ import pytest
 from models import segmentation_bundle
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.progress import Callbacks
-from MRISynthSegmentLib.segmenter import Segmenter, clean, sided
+from MRISynthSegmentLib.segmenter import Segmenter, clean, sided, without_small_holes
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,16 @@ def test_cleaning_keeps_the_largest_part_of_an_organ_and_real_parts_of_a_target(
     assert organ.sum() == 6 * 15 * 15
     assert target.sum() == 6 * 15 * 15 + 4 * 10 * 10
     assert not clean(np.zeros_like(mask), 0.01, keep_parts=True).any()
+
+
+def test_specks_inside_an_outline_are_filled_and_real_openings_are_not():
+    mask = np.zeros((3, 40, 40), bool)
+    mask[1, 5:35, 5:35] = True
+    mask[1, 8:10, 8:10] = False
+    mask[1, 18:28, 18:28] = False
+    filled = without_small_holes(mask, 50)
+    assert filled[1, 8:10, 8:10].all() and not filled[1, 18:28, 18:28].any()
+    assert filled.sum() == mask.sum() + 4
 
 
 def test_a_structure_gets_the_name_of_the_side_it_lies_on():

@@ -24,6 +24,9 @@ from .structures import STRUCTURES
 SMALLEST_ML = 0.05
 """Parts below this volume are dropped."""
 
+LARGEST_HOLE_MM2 = 100.0
+"""Holes in a structure's outline on a slice below this area are filled: nobody contours them."""
+
 SLICES_AT_ONCE = 4
 
 TUMOUR_ADVICE = (
@@ -72,9 +75,11 @@ class Segmenter(LoadedModel):
         probability = sided(probability, prepared.body)
         masks = {}
         voxel_ml = abs(float(np.linalg.det(inputs[0].index_to_world[:3, :3]))) / 1000.0
+        pixel_mm2 = float(np.prod(inputs[0].spacing[:2]))
         for name in names:
             callbacks.check()
             mask = prepared.grid.from_grid_mask(probability[name])
+            mask = without_small_holes(mask, LARGEST_HOLE_MM2 / pixel_mm2)
             masks[name] = clean(mask, voxel_ml, keep_parts=STRUCTURES[name].is_target)
         missing = [name for name in names if not masks[name].any()]
         if missing:
@@ -169,6 +174,17 @@ def sided(probability: dict[str, np.ndarray], body: np.ndarray) -> dict[str, np.
             either = np.minimum(probability[name] + probability[other], 1)
             result[name] = np.where(is_left, either, 0)
             result[other] = np.where(is_left, 0, either)
+    return result
+
+
+def without_small_holes(mask: np.ndarray, pixels: float) -> np.ndarray:
+    """The mask (slices, rows, columns) with holes of fewer than ``pixels`` on a slice filled."""
+    result = mask.copy()
+    for k in np.flatnonzero(mask.any((1, 2))):
+        holes, count = ndimage.label(ndimage.binary_fill_holes(mask[k]) & ~mask[k])
+        if count:
+            small = np.flatnonzero(np.bincount(holes.ravel())[1:] < pixels) + 1
+            result[k] |= np.isin(holes, small)
     return result
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,6 +166,68 @@ def test_refusals_say_what_to_do(text: str, word: str) -> None:
         understand(text)
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+PROMPTS = Path(__file__).with_name("prompts")
+PARAMETERS = (
+    "field_strength_t", "tr_ms", "te_ms", "ti_ms", "flip_angle_deg", "plane", "vendor",
+)  # fmt: skip
+
+
+def _read(name: str) -> tuple[list[str], list[str], int, float]:
+    """(prompts taken for another sequence, those with another detail, number of prompts,
+    share of nonsense that was taken for a wish) of one file."""
+    content = json.loads((PROMPTS / f"{name}.json").read_text(encoding="utf-8"))
+    wrong, inexact, taken = [], [], 0
+    for said in content["meaningful"]:
+        try:
+            wanted = understand(said["text"])
+        except InputError:
+            wrong.append(said["text"])
+            continue
+        if wanted.sequence != said["sequence"]:
+            wrong.append(said["text"])
+        elif any(getattr(wanted, key) != _about(said[key]) for key in PARAMETERS):
+            inexact.append(said["text"])
+    for said in content["nonsense"]:
+        try:
+            understand(said["text"])
+            taken += 1
+        except InputError:
+            pass
+    return wrong, inexact, len(content["meaningful"]), taken / len(content["nonsense"])
+
+
+def _about(value):
+    return pytest.approx(value) if isinstance(value, int | float) else value
+
+
+def test_what_people_write_in_three_languages_is_understood() -> None:
+    assert _read("development") == ([], [], 150, 0)
+
+
+def test_prompts_that_the_rules_were_not_written_for_are_understood() -> None:
+    """Whoever changes the rules must not look at what is wrong here, only at how much; the texts
+    come from someone who did not know the rules."""
+    wrong, inexact, count, taken = _read("held_out")
+    assert count == 100
+    assert len(wrong) <= 5 and len(wrong) + len(inexact) <= 10
+    assert taken <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("特别需要增强的T1", "CE-T1w"),
+        ("非常需要增强T1压脂", "CE-T1w-FS"),
+        ("T1压脂 关节", "T1w-FS"),
+        ("T2频率饱和法压脂", "T2w-FS"),
+        ("T1 fat sat, no contrast", "T1w-FS"),
+        ("T1, contrast no, fat sat on", "T1w-FS"),
+    ],
+)
+def test_words_that_only_look_like_a_negation(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
 
 
 @given(st.text(max_size=80), st.sampled_from((None, *SEQUENCE_NAMES)))

@@ -14,7 +14,10 @@ from .sequences import SEQUENCE_NAMES, SEQUENCES, canonical_name, nearest_names
 from .wording import Wording, compose, plain, read
 
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
-_TIME_UNIT = r"(?:\s*(ms|msec|msek|milliseconds?|毫秒|s|sec|sek|seconds?|秒)(?![a-z]))?"
+_TIME_UNIT = (
+    r"(?:\s*(ms|msec|msek|milliseconds?|毫秒|[uµμ]s|microseconds?|微秒|s|sec|sek|seconds?|秒)"
+    r"(?![a-z]))?"
+)
 _IS = r"\s*(?:=|:|of|is|von|为|是)?\s*"
 _LATIN_START = r"(?<![a-z0-9])"
 _TIMES = {
@@ -30,7 +33,21 @@ _FLIP = re.compile(
     rf"(?:{_LATIN_START}(?:flip angle|flip|fa|flipwinkel|kippwinkel)|翻转角度?){_IS}{_NUMBER}"
     r"\s*(?:°|degrees?|deg|grad|度)?"
 )
-_FIELD = re.compile(rf"{_LATIN_START}{_NUMBER}\s*(?:t|tesla|特斯拉)(?![a-z0-9*])")
+_FIELD = re.compile(
+    rf"{_LATIN_START}(?<!\d)(?:(\d{{1,2}}(?:[.,]\d+)?)\s*(?:t|tesla|特斯拉)|"
+    r"(\d{2,5})\s*(mt|millitesla|gauss|高斯))(?![a-z0-9*])"
+)
+_SCANNER = re.compile(r"(?:scanner|扫描仪|系统)\s*[:=]\s*(\d(?:[.,]\d+)?)(?=\s*[^\d\s.,t])")
+_DICOM_TAGS = {
+    tag: re.compile(rf"\(?{tag[:4]},\s*{tag[4:]}\)?\s*(?:ds|fl|fd)?\s*\[?\s*(?=\d)")
+    for tag in ("00180080", "00180081", "00180082", "00181314", "00180087")
+}
+_TAG_NAMES = dict(zip(_DICOM_TAGS, ("tr ", "te ", "ti ", "flip ", "scanner: "), strict=True))
+_NEGATIVE = re.compile(r"(?:\b(?:tr|te|ti|fa)\s*[:=]?\s+-|(?:minus|负)\s*)\d")
+
+_UNITS = {"s": 1e3, "秒": 1e3, "u": 1e-3, "µ": 1e-3, "μ": 1e-3, "micro": 1e-3, "微": 1e-3,
+          "mt": 1e-3, "millitesla": 1e-3, "gauss": 1e-4, "高斯": 1e-4}  # fmt: skip
+"""How a unit begins -> what it counts, in milliseconds or tesla."""
 _RANGES = {
     "tr_ms": ("TR", 1.0, 30000.0, "ms"),
     "te_ms": ("TE", 0.1, 1000.0, "ms"),
@@ -241,12 +258,18 @@ def _wish(words: Wording, target: str | None, text: str) -> tuple[str, bool, boo
 def _take_numbers(text: str) -> tuple[dict[str, float], str]:
     """Acquisition parameters in the text, and the text without them."""
     values: dict[str, float] = {}
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)  # 4,000 ms is four thousand
+    text = re.sub(r"(?<![\d.,])([1-9]\d{0,2}),(\d{3})(?!\d)", r"\1\2", text)  # 4,000 ms
+    for tag, pattern in _DICOM_TAGS.items():
+        text = pattern.sub(f" {_TAG_NAMES[tag]}", text)
+    if _NEGATIVE.search(text):
+        raise InputError(
+            "The prompt gives a negative number; times, angles and field strengths are positive."
+        )
 
     def put(key: str, number: str, unit: str | None) -> None:
         value = float(number.replace(",", "."))
-        if unit and unit.startswith(("s", "秒")):
-            value *= 1000.0
+        if unit:
+            value *= next((f for start, f in _UNITS.items() if unit.startswith(start)), 1.0)
         label, low, high, in_unit = _RANGES[key]
         if not low <= value <= high:
             raise InputError(
@@ -270,9 +293,14 @@ def _take_numbers(text: str) -> tuple[dict[str, float], str]:
         for match in re.finditer(pattern + _IS + _NUMBER + _TIME_UNIT, text):
             put(key, match[1], match[2])
         text = re.sub(pattern + _IS + _NUMBER + _TIME_UNIT, " , ", text)
-    for key, compiled in (("flip_angle_deg", _FLIP), ("field_strength_t", _FIELD)):
+    for key, compiled in (
+        ("flip_angle_deg", _FLIP),
+        ("field_strength_t", _FIELD),
+        ("field_strength_t", _SCANNER),
+    ):
         for match in compiled.finditer(text):
-            put(key, match[1], None)
+            small = match[2] if compiled is _FIELD else None
+            put(key, small or match[1], match[3] if small else None)
         text = compiled.sub(" , ", text)
     return values, text
 

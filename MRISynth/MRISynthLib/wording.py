@@ -11,17 +11,17 @@ import unicodedata
 from dataclasses import dataclass
 
 _CHINESE = {
-    "不增强": "nocontrast",
-    "未增强": "nocontrast",
-    "非增强": "nocontrast",
-    "无增强": "nocontrast",
     "增强前": "nocontrast",
-    "不打造影剂": "nocontrast",
-    "无造影剂": "nocontrast",
-    "不用造影剂": "nocontrast",
-    "无对比剂": "nocontrast",
-    "不用对比剂": "nocontrast",
     "注射前": "nocontrast",
+    "打药前": "nocontrast",
+    "注药前": "nocontrast",
+    "给药前": "nocontrast",
+    "注射后": "contrastagent",
+    "打药后": "contrastagent",
+    "注药后": "contrastagent",
+    "给药后": "contrastagent",
+    "打药": "contrastagent",
+    "注药": "contrastagent",
     "平扫": "nocontrast",
     "增强后": "contrastagent",
     "对比增强": "contrastagent",
@@ -30,20 +30,25 @@ _CHINESE = {
     "造影剂": "contrastagent",
     "对比剂": "contrastagent",
     "钆剂": "contrastagent",
+    "钆喷酸葡胺": "contrastagent",
+    "钆贝葡胺": "contrastagent",
+    "钆特酸": "contrastagent",
+    "钆布醇": "contrastagent",
     "钆": "contrastagent",
-    "不压脂": "nofatsat",
-    "非压脂": "nofatsat",
-    "未压脂": "nofatsat",
-    "无压脂": "nofatsat",
-    "不抑脂": "nofatsat",
-    "无脂肪抑制": "nofatsat",
-    "非脂肪抑制": "nofatsat",
-    "不做脂肪抑制": "nofatsat",
     "压脂": "fatsat",
     "抑脂": "fatsat",
     "脂肪抑制": "fatsat",
     "脂肪饱和": "fatsat",
     "水相": "fatsat",
+    "定量": "mapping",
+    "关闭": "off",
+    "关掉": "off",
+    "关": "off",
+    "关节": "",
+    "关注": "",
+    "关于": "",
+    "饱和": "",
+    "否": "off",
     "表观扩散系数": "adc",
     "表观弥散系数": "adc",
     "弥散": "dwi",
@@ -72,17 +77,28 @@ _CHINESE = {
     "西门子": "siemens",
     "飞利浦": "philips",
     "通用电气": "ge",
+    "佳能": "canon",
+    "东芝": "canon",
+    "扫描仪": "scanner",
     "图像": "",
     "序列": "",
     "扫描": "",
     "鼻咽": "",
     "磁共振": "",
     "成像": "",
+    "和": "and",
+    "与": "and",
+    "及": "and",
+    "同时": "and",
     "请": "",
     "生成": "",
     "的": "",
     "像": "",
 }
+_CHINESE_NOT = re.compile(
+    "(?:不|未|没|无|非(?!常)|勿|(?<!特)别|免)(?:有|要|用|做|作|加|需要?|必|打|注射|进行|行|使用|采用|想要?|含|带|"
+    "予|给|施加?|是)*"
+)
 _CHINESE_PATTERN = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
 
@@ -111,7 +127,20 @@ _FILLERS = (
     r"administration|injection|injecting|of|with|mit|by|added|adding|been|is))*"
 )
 _FILL = _FILLERS + r"\s+"
-_NOT = r"(?:without|no|not|non|un|ohne|kein\w*|nicht|before|prior\s+to|vor|pre|neither|weder)"
+_NOT = (
+    r"(?:without|no|not|non|un|ohne|kein\w*|nicht|before|prior\s+to|vor|pre|neither|weder|"
+    r"verzicht\w*\s+auf)"
+)
+_RATHER_NOT = r"(?:not|no|never|nicht|nie|kein\w*|rather\s+than|instead\s+of|(?:an)?statt)"
+_SAID = (
+    r"(?:\s+(?:was|is|were|are|be|being|has|been|to|should|please|do|we|i|want|need|wird|wurde|ist|"
+    r"soll|werden|bitte|ich|wünsche|möchte|brauche|benötige|ausdrücklich|unbedingt|really))*"
+)
+_AFTERWARDS_NOT = (
+    _SAID + r"\s+(?:off|nein|aus|none|false|(?:no|not|nicht|kein\w*)(?=\s*(?:\||$))|"
+    r"(?:not|nicht)\s+(?:applied|used|wanted|needed|required|necessary|performed|done|desired|"
+    r"gewünscht|erwünscht|nötig|notwendig|angewend\w+|durchgeführt|erforderlich)|verzicht\w*)\b"
+)
 _AFTER_CARE = r"(?!\s+(?:op|rt|chemo\w*|treat\w*|therap\w*|radi\w*|surg\w*|process\w*|scan\w*))"
 _CONTRAST = (
     r"(?:(?:with|post|after|plus|mit|nach|iv|intravenous|\+)\s+)*"
@@ -124,12 +153,15 @@ _CONTRAST = (
 _FAT = (
     r"(?:fs|fsat|fatsat\w*|fat\s*(?:sat\w*|sup\w*|free|null\w*)|sup+res\w*\s+(?:the\s+)?fat|"
     r"fat\s+signal\s+sup\w*|spair|spir|chess|proset|water\s*(?:only|images?|excitation|selective)|"
-    r"m?dixon(?:\s+\w+){0,4}?\s+w(?:ater|asser)?|wasserbild\w*|"
+    r"dixonwater|wasserbild\w*|"
     r"fett\s*(?:unterdr\w+|ges\w+|s(?:ä|ae)ttigung\w*|sup\w*|sat\w*))\b"
 )
+_LOOKS = r"(?:\s+(?:signal|is|to|be|soll|sein|wird|should|ist|the|very|ganz))*\s+"
+_DARK_FAT = rf"\b(?:fat|fett){_LOOKS}(?:dark|black|schwarz|dunkel|gone|removed|weg|signalarm)\b"
+_BRIGHT_FAT = rf"\b(?:fat|fett){_LOOKS}(?:bright|white|hell|wei(?:ß|ss)|visible|sichtbar)\b"
 _NO_CONTRAST = (
     r"\b(?:nocontrast|non?(?:contrast|enhanced|ce)|unenhanced|precontrast|prekm|pregad\w*|"
-    r"nativ(?:e|es|er)?|plain)\b"
+    r"nativ(?:e|es|er|en)?|plain)\b"
 )
 _NO_FAT = r"\b(?:nofatsat|non?(?:fs|fatsat))\b"
 
@@ -152,7 +184,7 @@ _FAMILIES = {
     "STIR": r"stir|tirm|short (?:tau|ti)(?: inversion(?: recovery)?)?",
     "T1": r"t1|mp ?rage|memprage|bravo|f?spgr|vibe|e?thrive|lava",
     "T2": r"t2",
-    "PD": r"pd|proton density|protonendichte|protonen",
+    "PD": r"pd|proton density|protonendichte\w*|protonen",
     "CT": r"ct|pct|computed tomogra\w*|computertomogra\w*",
 }
 _TECHNIQUES = {
@@ -174,6 +206,11 @@ _VENDORS = {
     "United Imaging": r"united imaging|uih",
     "Hitachi": r"hitachi",
 }
+_AND = r"(?:\w+ )?(?:and|und|sowie|plus|\+) (?:\w+ )?"
+_TOGETHER = re.compile(
+    rf"\bt2 {_AND}(?:stir|tirm|flair|dwi)\b|\b(?:stir|tirm|flair|dwi) {_AND}t2\b"
+)
+"""Two images, where "T2 FLAIR" is one."""
 _GRADIENT_NAMES = re.compile(r"\b(?:mp ?rage|memprage|bravo|f?spgr|vibe|e?thrive|lava)\b")
 _STOP_WORDS = frozenset(
     _words(
@@ -219,7 +256,8 @@ def plain(text: str) -> str:
 
 def normalise(text: str) -> str:
     """Words separated by single spaces, "|" where the text pauses."""
-    text = plain(text)
+    text = plain(text).replace("強", "强").replace("無", "无").replace("沒", "没")
+    text = _CHINESE_NOT.sub(" not ", text)
     text = _CHINESE_PATTERN.sub(lambda match: f" {_CHINESE[match[0]]} ", text)
     text = re.sub(r"\bw/o\b", " without ", text)
     text = re.sub(r"\bc-(?=[\s_,;.)]|$)", " nocontrast ", text)
@@ -228,12 +266,43 @@ def normalise(text: str) -> str:
     text = re.sub(r"(?<!\d)[.,]|[.,](?!\d)", " ", text)
     text = text.replace("+", " + ")
     text = re.sub(r"[^\w\s.,+|]|_", " ", text)
+    text = _BORDER.sub(" ", text)
     words: list[str] = []
     for token in text.split():
-        words.extend(_split_compound(token))
+        words.extend(_split_compound(_corrected(token)))
     text = " ".join(words)
     text = re.sub(r"\b(t[12]|pd) (?:wi?|weighted|gewichtet\w*)\b", r"\1", text)
+    text = re.sub(r"\b(?:not|nicht|never|nie) (?:without|ohne)\b", "with", text)
+    # of a Dixon series the water image is the fat-suppressed one, wherever its letter stands
+    text = re.sub(r"\b(m?dixon(?: \w+){0,4}?) w(?:ater|asser)?\b", r"\1 dixonwater", text)
     return re.sub(r"\b(t[12]) (?:\+ )?c\b|(?<!\S)\+ c\b|\bc \+(?!\S)", r"\1 contrastagent", text)
+
+
+_BORDER = re.compile(r"(?<=[\u4e00-\u9fff])(?=[a-z0-9])|(?<=[a-z0-9])(?=[\u4e00-\u9fff])")
+_OFTEN_MISTYPED = _words(
+    "contrast enhanced enhancement unenhanced gadolinium suppressed suppression saturation "
+    "saturated saturiert axial coronal sagittal transversal koronar diffusion weighted proton "
+    "density native kontrastmittel fettsättigung fettunterdrückung fettgesättigt "
+    "fettunterdrückt gewichtet protonendichte siemens philips"
+)
+_MISTYPED = {
+    (word[:i], word[i + j :]): word
+    for word in _OFTEN_MISTYPED
+    for j in (0, 1)
+    for i in range(len(word) - j + 1)
+}
+"""(beginning, end) of a word with one letter taken out or a place for one more -> the word."""
+
+
+def _corrected(token: str) -> str:
+    """A word of this field with one letter wrong, missing or too many, as it was meant."""
+    if len(token) < 5 or token in _OFTEN_MISTYPED or not token.isalpha():
+        return token
+    for i in range(len(token) + 1):
+        found = _MISTYPED.get((token[:i], token[i:])) or _MISTYPED.get((token[:i], token[i + 1 :]))
+        if found and (found[0] == token[0] or i == 0):
+            return found
+    return token
 
 
 def _split_compound(token: str) -> list[str]:
@@ -263,12 +332,14 @@ def read(text: str) -> Wording:
     foreign = first(_FOREIGN)
     both = rf"\b{_NOT}{_FILL}(?:{_CONTRAST}|{_FAT})\s+(?:or|nor|oder|noch){_FILL}"
     neither = take(both + _FAT) or take(both + _CONTRAST)
-    contrast = {True: False, False: neither}
-    fat = {True: False, False: neither}
+    contrast = {True: take(rf"\b{_RATHER_NOT}{_FILL}{_NO_CONTRAST}"), False: neither}
+    fat = {True: take(_DARK_FAT), False: neither or take(_BRIGHT_FAT)}
+    contrast[False] |= take(rf"(?<!\w){_CONTRAST}(?:\s+(?:free|frei\w*|less)\b|{_AFTERWARDS_NOT})")
+    fat[False] |= take(rf"\b{_FAT}{_AFTERWARDS_NOT}")
     contrast[False] |= take(rf"\b{_NOT}{_FILL}{_CONTRAST}") or take(_NO_CONTRAST)
     fat[False] |= take(rf"\b{_NOT}{_FILL}{_FAT}") or take(_NO_FAT)
-    fat[True] = take(rf"\b{_FAT}")
-    contrast[True] = take(rf"(?<!\w){_CONTRAST}") or take(rf"\bpost\b{_AFTER_CARE}")
+    fat[True] |= take(rf"\b{_FAT}")
+    contrast[True] |= take(rf"(?<!\w){_CONTRAST}") or take(rf"\bpost\b{_AFTER_CARE}")
     contrast[False] |= take(rf"\bpre\b{_AFTER_CARE}")
 
     refused = [
@@ -276,6 +347,7 @@ def read(text: str) -> Wording:
         for name, pattern in _FAMILIES.items()
         if take(rf"\b(?:not|no|nicht|kein\w*|instead of|rather than|statt){_FILL}(?:{pattern})\b")
     ]
+    apart = bool(_TOGETHER.search(rest))
     gradient = bool(_GRADIENT_NAMES.search(rest))
     named = [name for name, pattern in _FAMILIES.items() if take(rf"\b(?:{pattern})\b")]
     technique = first(_TECHNIQUES)
@@ -284,7 +356,7 @@ def read(text: str) -> Wording:
     leftovers = (word for word in rest.split() if word not in _STOP_WORDS)
     unknown = tuple(word for word in leftovers if re.search(r"[^\W_]", word))
     return Wording(
-        families=_merge(named, "dark fluid" in normalise(text)),
+        families=tuple(named) if apart else _merge(named, "dark fluid" in normalise(text)),
         refused=tuple(refused),
         contrast=frozenset(value for value, said in contrast.items() if said),
         fat=frozenset(value for value, said in fat.items() if said),

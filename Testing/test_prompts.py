@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.prompts import read_set
 from MRISynthLib.errors import InputError
 from MRISynthLib.prompts import canonical_text, for_sequence, understand
 from MRISynthLib.sequences import SEQUENCE_NAMES, SEQUENCES
@@ -68,6 +66,7 @@ def test_what_is_meant(text: str, sequence: str) -> None:
         ("T1 3,0T Flipwinkel 70 Grad", (3.0, None, None, None, 70.0)),
         ("增强T1 3.0T 重复时间620毫秒 回波时间10毫秒", (3.0, 620.0, 10.0, None, None)),
         ("STIR TI 220", (None, None, None, 220.0, None)),
+        ("T1_TR-620_TE-10", (None, 620.0, 10.0, None, None)),
         ("CE-T1w", (None,) * 5),
     ],
 )
@@ -168,51 +167,19 @@ def test_refusals_say_what_to_do(text: str, word: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-PROMPTS = Path(__file__).with_name("prompts")
-PARAMETERS = (
-    "field_strength_t", "tr_ms", "te_ms", "ti_ms", "flip_angle_deg", "plane", "vendor",
-)  # fmt: skip
-
-
-def _read(name: str) -> tuple[list[str], list[str], int, float]:
-    """(prompts taken for another sequence, those with another detail, number of prompts,
-    share of nonsense that was taken for a wish) of one file."""
-    content = json.loads((PROMPTS / f"{name}.json").read_text(encoding="utf-8"))
-    wrong, inexact, taken = [], [], 0
-    for said in content["meaningful"]:
-        try:
-            wanted = understand(said["text"])
-        except InputError:
-            wrong.append(said["text"])
-            continue
-        if wanted.sequence != said["sequence"]:
-            wrong.append(said["text"])
-        elif any(getattr(wanted, key) != _about(said[key]) for key in PARAMETERS):
-            inexact.append(said["text"])
-    for said in content["nonsense"]:
-        try:
-            understand(said["text"])
-            taken += 1
-        except InputError:
-            pass
-    return wrong, inexact, len(content["meaningful"]), taken / len(content["nonsense"])
-
-
-def _about(value):
-    return pytest.approx(value) if isinstance(value, int | float) else value
-
-
 def test_what_people_write_in_three_languages_is_understood() -> None:
-    assert _read("development") == ([], [], 150, 0)
+    reading = read_set("development")
+    assert (reading.wrong, reading.inexact, reading.meaningful) == ([], [], 150)
+    assert reading.nonsense_taken == 0
 
 
 def test_prompts_that_the_rules_were_not_written_for_are_understood() -> None:
     """Whoever changes the rules must not look at what is wrong here, only at how much; the texts
     come from someone who did not know the rules."""
-    wrong, inexact, count, taken = _read("held_out")
-    assert count == 100
-    assert len(wrong) <= 5 and len(wrong) + len(inexact) <= 10
-    assert taken <= 0.05
+    reading = read_set("held_out")
+    assert reading.meaningful == 100
+    assert len(reading.wrong) <= 5 and len(reading.wrong) + len(reading.inexact) <= 10
+    assert reading.nonsense_taken <= 0.05 * reading.nonsense
 
 
 @pytest.mark.parametrize(
@@ -224,9 +191,30 @@ def test_prompts_that_the_rules_were_not_written_for_are_understood() -> None:
         ("T2频率饱和法压脂", "T2w-FS"),
         ("T1 fat sat, no contrast", "T1w-FS"),
         ("T1, contrast no, fat sat on", "T1w-FS"),
+        ("T1 fs aus Gründen der Planung", "T1w-FS"),
+        ("T1 mit KM aus Heidelberg", "CE-T1w"),
+        ("T1w FS off-center", "T1w-FS"),
+        ("T1 fat sat none contrast", "T1w-FS"),
     ],
 )
 def test_words_that_only_look_like_a_negation(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("I do not want fat suppression in the T1 post contrast", "CE-T1w"),
+        ("don't give contrast, T1 fat sat", "T1w-FS"),
+        ("T1 fat sat, we can't inject gadolinium", "T1w-FS"),
+        ("T1 FS, Kontrastmittel nicht gegeben", "T1w-FS"),
+        ("T1 mit KM, FS aus", "CE-T1w"),
+        ("T1 contrast, fs off axial", "CE-T1w"),
+        ("无法增强，做T1平扫", "T1w"),
+        ("不能打造影剂，T1压脂", "T1w-FS"),
+    ],
+)
+def test_negations_in_whole_sentences(text: str, sequence: str) -> None:
     assert understand(text).sequence == sequence
 
 

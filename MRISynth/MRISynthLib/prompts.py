@@ -18,7 +18,7 @@ _TIME_UNIT = (
     r"(?:\s*(ms|msec|msek|milliseconds?|毫秒|[uµμ]s|microseconds?|微秒|s|sec|sek|seconds?|秒)"
     r"(?![a-z]))?"
 )
-_IS = r"\s*(?:=|:|of|is|von|为|是)?\s*"
+_IS = r"\s*(?:=|:|of|is|von|为|是|(?<=\S)[-–])?\s*"
 _LATIN_START = r"(?<![a-z0-9])"
 _TIMES = {
     "tr_ms": rf"(?:{_LATIN_START}(?:tr|repetition time|repetitionszeit)|重复时间)",

@@ -91,13 +91,15 @@ _CHINESE = {
     "及": "and",
     "同时": "and",
     "请": "",
+    "做": "",
+    "但": "",
     "生成": "",
     "的": "",
     "像": "",
 }
 _CHINESE_NOT = re.compile(
     "(?:不|未|没|无|非(?!常)|勿|(?<!特)别|免)(?:有|要|用|做|作|加|需要?|必|打|注射|进行|行|使用|采用|想要?|含|带|"
-    "予|给|施加?|是)*"
+    "予|给|施加?|是|法|能|可以?|宜|适合)*"
 )
 _CHINESE_PATTERN = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
@@ -124,11 +126,12 @@ _PREFIX = re.compile(r"[23]d|vce|ce|gd|fs|pre|post|km")
 
 _FILLERS = (
     r"(?:\s+(?:any|the|an|a|i|v|iv|intravenous|der|die|das|dem|den|use|using|giving|given|"
-    r"administration|injection|injecting|of|with|mit|by|added|adding|been|is))*"
+    r"administration|injection|injecting|inject|of|with|mit|by|added|adding|been|is|want|need|"
+    r"give|apply|have|add|like|wish|to))*"
 )
 _FILL = _FILLERS + r"\s+"
 _NOT = (
-    r"(?:without|no|not|non|un|ohne|kein\w*|nicht|before|prior\s+to|vor|pre|neither|weder|"
+    r"(?:without|no|not|non|none|un|ohne|kein\w*|nicht|before|prior\s+to|vor|pre|neither|weder|"
     r"verzicht\w*\s+auf)"
 )
 _RATHER_NOT = r"(?:not|no|never|nicht|nie|kein\w*|rather\s+than|instead\s+of|(?:an)?statt)"
@@ -137,9 +140,13 @@ _SAID = (
     r"soll|werden|bitte|ich|wünsche|möchte|brauche|benötige|ausdrücklich|unbedingt|really))*"
 )
 _AFTERWARDS_NOT = (
-    _SAID + r"\s+(?:off|nein|aus|none|false|(?:no|not|nicht|kein\w*)(?=\s*(?:\||$))|"
-    r"(?:not|nicht)\s+(?:applied|used|wanted|needed|required|necessary|performed|done|desired|"
-    r"gewünscht|erwünscht|nötig|notwendig|angewend\w+|durchgeführt|erforderlich)|verzicht\w*)\b"
+    _SAID
+    + r"\s+(?:off(?!\s+(?:cent\w+|axis|resonan\w+))|nein|false|none(?!\s+(?:contrast|gad|gd))|"
+    r"aus(?=\s*(?:\||$|t[12]\b|mit\b|ohne\b|und\b|aber\b|axial|sag|cor|kor|tra))|"
+    r"(?:no|not|nicht|kein\w*)(?=\s*(?:\||$))|"
+    r"(?:not|nicht)\s+(?:applied|used|wanted|needed|required|necessary|performed|done|desired|given|"
+    r"gewünscht|erwünscht|nötig|notwendig|angewend\w+|durchgeführt|erforderlich|ge?geben|"
+    r"verabreich\w+)|verzicht\w*)\b"
 )
 _AFTER_CARE = r"(?!\s+(?:op|rt|chemo\w*|treat\w*|therap\w*|radi\w*|surg\w*|process\w*|scan\w*))"
 _CONTRAST = (
@@ -220,7 +227,8 @@ _STOP_WORDS = frozenset(
         "bitte scan scans series sequence sequenz show so synthetic synthesise synthesize that the "
         "this to und weighted wi w want wanted wip with would bild aufnahme ich hals nasopharynx "
         "nasopharyngeal carcinoma patient 2d 3d dixon mdixon fat brain nii gz nrrd dcm img vol "
-        "volume plus one acquired using scanner at field strength protocol"
+        "volume plus one acquired using scanner at field strength protocol do yes ja "
+        "aber sondern aus"
     )
 )
 _MASKS = re.compile(r"\b(?:roi|mask|seg|segmentation|label|labels|contour|gtv\w?)\b")
@@ -260,6 +268,8 @@ def normalise(text: str) -> str:
     text = _CHINESE_NOT.sub(" not ", text)
     text = _CHINESE_PATTERN.sub(lambda match: f" {_CHINESE[match[0]]} ", text)
     text = re.sub(r"\bw/o\b", " without ", text)
+    text = re.sub(r"\b(?:can['’]?t|cannot|can not|won['’]t)\b", " not ", text)
+    text = re.sub(r"\b(do|does|did|is|are|was|were|should|could|would)n['’]?t\b", r"\1 not", text)
     text = re.sub(r"\bc-(?=[\s_,;.)]|$)", " nocontrast ", text)
     text = re.sub(r"\bt([12])(wi?)?\s*\*", r" t\1 star ", text)
     text = re.sub(r"\s[,;.]|[,;.](?=\s|$)|[;!?。、]", " | ", text)
@@ -336,10 +346,10 @@ def read(text: str) -> Wording:
     fat = {True: take(_DARK_FAT), False: neither or take(_BRIGHT_FAT)}
     contrast[False] |= take(rf"(?<!\w){_CONTRAST}(?:\s+(?:free|frei\w*|less)\b|{_AFTERWARDS_NOT})")
     fat[False] |= take(rf"\b{_FAT}{_AFTERWARDS_NOT}")
-    contrast[False] |= take(rf"\b{_NOT}{_FILL}{_CONTRAST}") or take(_NO_CONTRAST)
-    fat[False] |= take(rf"\b{_NOT}{_FILL}{_FAT}") or take(_NO_FAT)
+    contrast[False] |= take(rf"\b{_NOT}{_FILL}{_CONTRAST}") | take(_NO_CONTRAST)
+    fat[False] |= take(rf"\b{_NOT}{_FILL}{_FAT}") | take(_NO_FAT)
     fat[True] |= take(rf"\b{_FAT}")
-    contrast[True] |= take(rf"(?<!\w){_CONTRAST}") or take(rf"\bpost\b{_AFTER_CARE}")
+    contrast[True] |= take(rf"(?<!\w){_CONTRAST}") | take(rf"\bpost\b{_AFTER_CARE}")
     contrast[False] |= take(rf"\bpre\b{_AFTER_CARE}")
 
     refused = [

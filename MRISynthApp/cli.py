@@ -14,7 +14,15 @@ from rich.markup import escape
 
 from MRISynthLib import __version__
 
-from . import cli_bundle, cli_demo, cli_evaluate, cli_segment, cli_synthesize, cli_train
+from . import (
+    cli_bundle,
+    cli_demo,
+    cli_evaluate,
+    cli_segment,
+    cli_simulate,
+    cli_synthesize,
+    cli_train,
+)
 
 app = typer.Typer(
     name="mrisynth",
@@ -29,7 +37,7 @@ app.command("demo")(cli_demo.demo)
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_train.app, name="train")
 app.add_typer(cli_evaluate.app, name="evaluate")
-app.command("simulate")(cli_train.simulate)
+app.command("simulate")(cli_simulate.simulate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Device, Inputs, Json, Model
+from .options import (
+    Atlas,
+    AtlasMapping,
+    Benchmark,
+    BenchmarkSets,
+    Device,
+    Inputs,
+    Json,
+    Mapping,
+    Model,
+    chosen_sets,
+    head_source,
+    refuse_with_benchmark,
+    warn_of_part,
+)
 from .session import Session, session
+
+if TYPE_CHECKING:
+    from MRISynthLib.evaluation.patients import Patients
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model on patients it was not trained on.")
 
-FIRST_SEED = 90_000
-"""Seed of the first patient; training uses lower ones."""
-
-Cases = Annotated[int, typer.Option(min=1, help="Number of simulated patients.")]
-Seed = Annotated[int, typer.Option(help="Seed of the first patient.")]
+Cases = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of simulated patients, with --benchmark of each set; 4 if nothing is said.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, help="Seed of the first patient.", show_default=False),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -31,24 +55,20 @@ LabelMaps = Annotated[
         show_default=False,
     ),
 ]
-Mapping = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="JSON",
-        help="What the numbers in the label maps mean (see Resources/LabelMaps).",
-        show_default=False,
-    ),
-]
 
 
 @app.command("synthesis")
 def evaluate_synthesis(
     model: Model = None,
-    cases: Cases = 4,
-    seed: Seed = FIRST_SEED,
+    cases: Cases = None,
+    seed: Seed = None,
     output: Output = None,
     label_maps: LabelMaps = None,
     mapping: Mapping = None,
+    atlas: Atlas = None,
+    atlas_mapping: AtlasMapping = None,
+    benchmark: Benchmark = None,
+    sets: BenchmarkSets = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -57,11 +77,11 @@ def evaluate_synthesis(
         from MRISynthLib.bundles import load_bundle
         from MRISynthLib.evaluation import evaluate_synthesis as evaluate
 
-        bundle = load_bundle(model, "synthesis")
-        _show(
-            run,
-            evaluate(bundle, cases, seed, output, device, label_maps, mapping, report=run.say),
+        patients = _patients(
+            run, cases, seed, label_maps, mapping, atlas, atlas_mapping, benchmark, sets
         )
+        bundle = load_bundle(model, "synthesis")
+        _show(run, evaluate(bundle, patients, output, device, report=run.say), patients)
 
 
 @app.command("segmentation")
@@ -75,11 +95,15 @@ def evaluate_segmentation(
             show_default=False,
         ),
     ] = None,
-    cases: Cases = 4,
-    seed: Seed = FIRST_SEED,
+    cases: Cases = None,
+    seed: Seed = None,
     output: Output = None,
     label_maps: LabelMaps = None,
     mapping: Mapping = None,
+    atlas: Atlas = None,
+    atlas_mapping: AtlasMapping = None,
+    benchmark: Benchmark = None,
+    sets: BenchmarkSets = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -88,12 +112,13 @@ def evaluate_segmentation(
         from MRISynthLib.bundles import load_bundle
         from MRISynthSegmentLib.evaluation import evaluate_segmentation as evaluate
 
+        patients = _patients(
+            run, cases, seed, label_maps, mapping, atlas, atlas_mapping, benchmark, sets
+        )
         bundle = load_bundle(model, "segmentation")
         synthesis = load_bundle(synthesis_model, "synthesis") if synthesis_model else None
-        figures = evaluate(
-            bundle, cases, seed, output, device, label_maps, mapping, synthesis, report=run.say
-        )
-        _show(run, figures)
+        figures = evaluate(bundle, patients, output, device, synthesis, report=run.say)
+        _show(run, figures, patients)
 
 
 @app.command("pair")
@@ -129,10 +154,33 @@ def evaluate_pair(
         _show(run, evaluate(bundle, read[:-1], read[-1], output, device, prompt))
 
 
-def _show(run: Session, figures: dict[str, Any]) -> None:
+def _patients(
+    run, cases, seed, label_maps, mapping, atlas, atlas_mapping, benchmark, sets
+) -> Patients:
+    from MRISynthLib.evaluation.patients import FIRST_SEED, Patients
+
+    if benchmark is not None or sets:
+        chosen = chosen_sets(benchmark, sets)
+        refuse_with_benchmark(
+            seed=seed,
+            label_maps=label_maps,
+            mapping=mapping,
+            atlas=atlas,
+            atlas_mapping=atlas_mapping,
+        )
+        patients = Patients(cases, benchmark=benchmark, sets=chosen)
+        warn_of_part(run, patients)
+        return patients
+    heads = head_source(label_maps, mapping, atlas, atlas_mapping)
+    return Patients(cases, FIRST_SEED if seed is None else seed, heads)
+
+
+def _show(run: Session, figures: dict[str, Any], patients: Patients | None = None) -> None:
     """Nested figures as a table of names and values."""
     from rich.table import Table
 
+    if patients is not None and run.as_json:
+        run.record["patients"] = patients.record()
     run.record["figures"] = figures
     table = Table(box=None)
     table.add_column("figure")

@@ -63,6 +63,7 @@ def synthesize(
     with session("synthesize", as_json) as run:
         from MRISynthLib.bundles import load_bundle
         from MRISynthLib.io.output import staged_folder
+        from MRISynthLib.synthesis.conditioning import understood_as
         from MRISynthLib.worker import WorkerClient
 
         from .inputs import parse_inputs, read_inputs
@@ -71,8 +72,6 @@ def synthesize(
         contrasts = wanted_contrasts(target or [], prompt)
         bundle = load_bundle(model, "synthesis")
         check_possible(contrasts, bundle, [name for name, _ in parsed if name])
-        for contrast in contrasts:
-            run.say(f"Understood as {contrast.describe()}")
         files = {
             name: Path(f"{name}.{image_format}")
             for contrast in contrasts
@@ -85,6 +84,11 @@ def synthesize(
             with run.timed("load"):
                 read = read_inputs(parsed, run)
             check_possible(contrasts, bundle, [item.volume.sequence for item in read])
+            understood = {
+                c.sequence: understood_as(c, [item.volume for item in read]) for c in contrasts
+            }
+            for text in understood.values():
+                run.say(f"Understood as {text}")
             job = client.submit(
                 "synthesis",
                 {
@@ -99,13 +103,13 @@ def synthesize(
             result = run.follow(client, job)
             with run.timed("write"):
                 write_images(result, stage, image_format)
-                record = provenance_record(read, contrasts, bundle, result, run, seed)
+                record = provenance_record(read, understood, bundle, result, run, seed)
                 write_json(record, stage / files["provenance"])
             run.check()
         run.record["outputs"] = {name: str(output / file) for name, file in files.items()}
         run.record["targets"] = [
-            {"sequence": c.sequence, "prompt": prompt, "understood": c.describe()}
-            for c in contrasts
+            {"sequence": name, "prompt": prompt, "understood": text}
+            for name, text in understood.items()
         ]
         run.record["model"] = result.info["bundle"]
         run.record["registrations"] = result.info["registrations"]
@@ -189,7 +193,7 @@ def write_json(values: dict[str, Any], path: Path) -> None:
 
 def provenance_record(
     inputs: Sequence[Input],
-    contrasts: Sequence[Contrast],
+    understood: dict[str, str],
     bundle: Bundle,
     result: TaskResult,
     run: Session,
@@ -205,7 +209,7 @@ def provenance_record(
         "software": f"MRISynth {__version__}",
         "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "inputs": [item.record() for item in inputs],
-        "targets": {c.sequence: c.describe() for c in contrasts},
+        "targets": understood,
         "model": {**result.info["bundle"], "training_data": bundle.metadata["training_data"]},
         "seed": seed,
         "device": result.info["device"],

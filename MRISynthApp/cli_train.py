@@ -1,4 +1,4 @@
-"""``mrisynth train`` and ``simulate``: for those who make models."""
+"""``mrisynth train``: for those who make models."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from .options import Json
 from .session import session
 
 app = typer.Typer(no_args_is_help=True, help="Train a model, and make a bundle of it.")
+
+SHARES = {"training": 0.7, "validation": 0.15, "test": 0.15}
+"""Of the patients, in a split."""
 
 STOPPED_TRAINING = "Stopped; the last checkpoint is kept, so --resume goes on from there."
 
@@ -86,33 +90,60 @@ def export(
         run.show(f"{bundle.name} {bundle.version} is in {bundle.folder}")
 
 
-def simulate(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the patients.")
-    ],
-    cases: Annotated[int, typer.Option(min=1, help="Number of simulated patients.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same patients.")] = 0,
-    sequences: Annotated[
-        str, typer.Option(metavar="NAMES", help="Sequences, with commas between them.")
-    ] = "T1w,T2w,CE-T1w,STIR",
+@app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of the patients.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND", help="Its layout, if it is not to be found out.", show_default=False
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON",
+            help="Also part the patients into training, validation and test, and write that here.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make simulated patients: images, true structures and how they were acquired."""
-    stopped = "Stopped; finished patients are kept, and the same command goes on from there."
-    with session("simulate", as_json, stopped) as run:
+    """Read a dataset (a cohort, Foshan NPC, HNTS-MRG, HaN-Seg, SegRap) and say what is wrong."""
+    with session("train check", as_json) as run:
         from MRISynthLib.progress import Callbacks
-        from MRISynthLib.simulation import simulate as make
+        from MRISynthLib.training.datasets import open_dataset
+        from MRISynthLib.training.datasets import split as part
 
         from .progress_display import ProgressDisplay
 
-        names = tuple(_canonical(text) for text in sequences.split(","))
+        dataset = open_dataset(folder, kind)
         with ProgressDisplay(run.console) as display:
-            callbacks = Callbacks(on_progress=display)
-            folders = make(
-                cases=cases, seed=seed, output=output, sequences=names, callbacks=callbacks
-            )
-        run.record["outputs"] = {folder.name: str(folder) for folder in folders}
-        run.show(f"{len(folders)} simulated patient(s) are in {output}")
+            findings = dataset.check(Callbacks(on_progress=display))
+        sound = dataset.sound(findings)
+        patients = sorted({case.patient for case in sound})
+        run.record["dataset"] = {
+            "kind": dataset.kind,
+            "cases": len(dataset.cases),
+            "usable cases": len(sound),
+            "patients": len(patients),
+            "sequences": sorted({name for case in sound for name in case.images}),
+            "structures": sorted({name for case in sound for name in case.labels}),
+            "notes": list(dataset.notes),
+            "findings": [str(finding) for finding in findings],
+        }
+        if split is not None:
+            chosen = part(sound, SHARES, seed)
+            chosen.write(split)
+            run.record["outputs"] = {"split": str(split)}
+        run.show(
+            f"{dataset.kind}: {len(sound)} of {len(dataset.cases)} cases can be used, of "
+            f"{len(patients)} patients, with "
+            f"{', '.join(run.record['dataset']['sequences']) or 'no image'}"
+        )
+        for line in (*dataset.notes, *run.record["dataset"]["findings"]):
+            run.show(escape(f"- {line}"))
 
 
 def require_file(path: Path, what: str) -> None:
@@ -136,14 +167,3 @@ def _figures(text: str) -> tuple[str, Any]:
         return title, json.loads(Path(file).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{file} is not JSON; give what 'mrisynth evaluate' wrote.") from error
-
-
-def _canonical(text: str) -> str:
-    from MRISynthLib.errors import InputError
-    from MRISynthLib.sequences import canonical_name, nearest_names
-
-    name = canonical_name(text)
-    if name is None:
-        near = ", ".join(nearest_names(text))
-        raise InputError(f"'{text}' in --sequences is no sequence; the nearest are {near}.")
-    return name

@@ -80,6 +80,11 @@ class DemoCase:
         """Target -> expected error, in the image's units."""
         return {name: self.synthesis[f"{name}_uncertainty"] for name in self.targets}
 
+    @property
+    def understood(self) -> dict[str, str]:
+        """Target -> what was made, in words, with what the inputs' headers added."""
+        return {name: image.provenance.understood for name, image in self.synthetic.items()}
+
 
 def run_demo(run: Session, output: Path, inputs: Sequence[str], seed: int, device: str) -> None:
     """Make everything in ``output``, or, if anything goes wrong, nothing.
@@ -193,7 +198,7 @@ def _write(run: Session, case: DemoCase, stage: Path, bundle: Any) -> None:
     write_images(TaskResult(list(images.items())), stage, FORMAT)
     save_segmentation(case.segmentation, stage / SEGMENTATION)
     result = TaskResult(list(images.items()), case.synthesis.info)
-    record = provenance_record(case.inputs, case.contrasts, bundle, result, run, seed=0)
+    record = provenance_record(case.inputs, case.understood, bundle, result, run, seed=0)
     segmented = case.segmentation.provenance
     record["segmentation"] = segmented.to_dict() if segmented else None
     case.provenance = record

@@ -44,7 +44,9 @@ def report_of(case: DemoCase, figures: tuple[Figure, ...], run: Session) -> Repo
         )
         for item in case.inputs
     )
-    targets = tuple(ReportTarget(c.sequence, c.text, c.describe()) for c in case.contrasts)
+    targets = tuple(
+        ReportTarget(c.sequence, c.text, case.understood[c.sequence]) for c in case.contrasts
+    )
     return ReportData(
         title="MRISynth demonstration",
         case_name=case.name,

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from MRISynthLib.evaluation.patients import Patients
+    from MRISynthLib.simulation import HeadSource
+
+    from .session import Session
 
 
 class ImageFormat(StrEnum):
@@ -66,3 +72,110 @@ Register = Annotated[
         help="Align the inputs to the first one, or trust that they are aligned.",
     ),
 ]
+Mapping = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="JSON",
+        help="What the numbers in the labelled heads mean; by default the folder's mapping.json "
+        "(see Resources/LabelMaps).",
+        show_default=False,
+    ),
+]
+Atlas = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="A second label map (head and neck) that fills what the labelled heads do not tell "
+        "apart: muscles, glands, vessels.",
+        show_default=False,
+    ),
+]
+AtlasMapping = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="JSON",
+        help="What the numbers in that atlas mean; by default its folder's mapping.json.",
+        show_default=False,
+    ),
+]
+Benchmark = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VERSION",
+        help="The fixed test sets instead of patients by seed; the version is v1.",
+        show_default=False,
+    ),
+]
+BenchmarkSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME",
+        help="Only this set of the benchmark: the name of its hospital, as 'mrisynth simulate "
+        "--hospital list' shows them. Several have commas between them, or the option once for "
+        "each.",
+        show_default=False,
+    ),
+]
+
+
+def head_source(
+    folder: Path | None,
+    mapping: Path | None,
+    atlas: Path | None,
+    atlas_mapping: Path | None,
+) -> HeadSource:
+    """Where heads come from, of what was asked for on the command line.
+
+    Raises
+    ------
+    InputError
+        If an option has nothing to work on.
+    """
+    from MRISynthLib.errors import InputError
+    from MRISynthLib.simulation import HeadSource
+
+    if folder is None and (mapping is not None or atlas is not None):
+        given = "--mapping" if mapping is not None else "--atlas"
+        raise InputError(f"{given} is about labelled heads; name their folder too.")
+    if atlas is None and atlas_mapping is not None:
+        raise InputError("--atlas-mapping is about an atlas; give --atlas too.")
+    return HeadSource(folder, mapping, atlas, atlas_mapping)
+
+
+def chosen_sets(benchmark: str | None, sets: list[str] | None) -> tuple[str, ...]:
+    """Names of the benchmark's sets; none means all.
+
+    Raises
+    ------
+    InputError
+        If the version is not given.
+    """
+    from MRISynthLib.errors import InputError
+    from MRISynthLib.simulation.benchmark import VERSION
+
+    if benchmark is None:
+        raise InputError(f"--set names a part of the benchmark; give --benchmark {VERSION} too.")
+    names = [name.strip() for text in sets or () for name in text.split(",")]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def warn_of_part(run: Session, patients: Patients) -> None:
+    """Say that some of a benchmark's patients are not the benchmark."""
+    if not patients.whole_benchmark:
+        run.warn(
+            f"This is not benchmark {patients.benchmark} but a part or a variant of it; do not "
+            "quote it as the benchmark."
+        )
+
+
+def refuse_with_benchmark(**options: object) -> None:
+    """Raise InputError if one of these options was given: a benchmark's patients are fixed."""
+    from MRISynthLib.errors import InputError
+
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(
+                f"The benchmark's patients are fixed; leave out --{name.replace('_', '-')} or "
+                "--benchmark."
+            )

@@ -9,6 +9,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from dataset_layouts import WRITERS, Person, person
 from MRISynthLib.volume import Volume, matrix_from_parts
 
 # the same examples in every run: a change is judged by what it changes
@@ -44,3 +45,19 @@ def patient():
     from MRISynthLib.simulation import demo_patient
 
     return demo_patient()
+
+
+@pytest.fixture(scope="session")
+def people(patient) -> tuple[Person, Person]:
+    """Two people with images and masks."""
+    return person(patient), person(patient, 0.8)
+
+
+@pytest.fixture(scope="session")
+def folders(people, tmp_path_factory):
+    """Kind -> folder with two patients in that layout; not to be changed."""
+    root = tmp_path_factory.mktemp("datasets")
+    for kind, write in WRITERS.items():
+        for number, who in enumerate(people, start=1):
+            write(root / kind, who, number)
+    return {kind: root / kind for kind in WRITERS}

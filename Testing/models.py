@@ -8,9 +8,9 @@ import torch
 
 from MRISynthLib.bundles import Bundle, write_bundle
 from MRISynthLib.sequences import SEQUENCE_NAMES
-from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
 from MRISynthLib.synthesis.network import AnyToAllNet
 from MRISynthSegmentLib.network import AnySequenceUNet
+from MRISynthSegmentLib.structures import STRUCTURES
 
 ABOUT = {
     "version": "0",
@@ -43,7 +43,7 @@ def segmentation_bundle(folder: Path) -> Bundle:
     """An untrained segmentation bundle."""
     torch.manual_seed(0)
     features = (8, 8, 8, 8, 8, 8)
-    count = len(LABELLED_STRUCTURES)
+    count = len(STRUCTURES)
     definition = {
         "_target_": "MRISynthSegmentLib.network.AnySequenceUNet",
         "structures": count,
@@ -51,7 +51,7 @@ def segmentation_bundle(folder: Path) -> Bundle:
     }
     metadata = {
         **ABOUT, "name": "TinySegment", "task": "segmentation",
-        "structures": list(LABELLED_STRUCTURES),
+        "structures": list(STRUCTURES),
     }  # fmt: skip
     network = AnySequenceUNet(count, features)
     inference = {"network_def": definition, "pixel_mm": 1.0}

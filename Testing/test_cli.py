@@ -329,10 +329,92 @@ def test_ctrl_c_stops_the_worker_and_leaves_nothing(request_for, tmp_path, press
     assert alive == []
 
 
-def test_simulate_refuses_what_is_no_sequence(capfd, tmp_path) -> None:
-    assert "nearest" in refused(
-        capfd, ["simulate", "-o", str(tmp_path / "s"), "--sequences", "T1w,T5"], tmp_path / "s"
-    )
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--sequences T1w,T5", "nearest"),
+        ("--hospital inside-99", "nearest"),
+        ("--beside t1.nii.gz", "give --gallery"),
+        ("--gallery g.png", "leave out --output"),
+        ("--set inside-01-siemens-1.5t", "give --benchmark v1 too"),
+        ("--benchmark v2", "only version is v1"),
+        ("--benchmark v1 --set nowhere", "nearest"),
+        ("--benchmark v1 --seed 0", "leave out --seed"),
+        ("--benchmark v1 --hospital inside-01-siemens-1.5t", "leave out --hospital"),
+        ("--benchmark v1 --atlas-mapping m.json", "leave out --atlas-mapping"),
+        ("--atlas atlas", "name their folder"),
+        ("--anatomy nowhere", "nowhere"),
+        ("--anatomy nowhere --atlas-mapping m.json", "give --atlas"),
+        ("--seed 281474976710656", "benchmark"),
+    ],
+)
+def test_simulate_refuses_what_cannot_be_made(capfd, tmp_path, options, says) -> None:
+    output = tmp_path / "patients"
+    assert says in refused(capfd, ["simulate", "-o", str(output), *options.split()], output)
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """Requests that reach the simulation, which makes nothing but stops the gallery's."""
+    asked = []
+
+    def make(requests, output, jobs, callbacks):
+        asked.extend(requests)
+        return [output / request.name for request in requests]
+
+    def join(requests, jobs, callbacks):
+        asked.extend((request, jobs) for request in requests)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("MRISynthLib.simulation.simulate", make)
+    monkeypatch.setattr("MRISynthLib.simulation.writing.join_atlas", join)
+    return asked
+
+
+def test_simulate_makes_a_sequence_once_however_often_it_is_named(capfd, asked_for) -> None:
+    code, said, _ = answer(capfd, ["simulate", "--sequences", "T2w,T1w,T1"])
+    assert code == 0 and list(said["outputs"].values()) == [str(Path("cohort/sub-virtual000000"))]
+    assert asked_for[0].sequences == ("T2w", "T1w") and asked_for[0].format == "nii.gz"
+
+
+def test_the_gallery_tries_its_picture_first_and_says_that_it_left_nothing(
+    capfd, tmp_path, asked_for
+) -> None:
+    lost = str(tmp_path / "none" / "g.png")
+    assert "no folder" in refused(capfd, ["simulate", "--gallery", lost]) and not asked_for
+    good = ["simulate", "--gallery", str(tmp_path / "g.png"), "--jobs", "3"]
+    assert "leave out --format" in refused(capfd, [*good, "--format", "dicom"])
+    code, said, _ = answer(capfd, good)
+    assert code == 1 and said["error"] == "Stopped; nothing was written."
+    assert [jobs for _, jobs in asked_for] == [3] and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("model", ["synthesis", "segmentation"])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--benchmark v2", "only version is v1"),
+        ("--benchmark v1 --set nowhere", "nearest"),
+        ("--benchmark v1 --label-maps heads", "leave out --label-maps"),
+        ("--mapping m.json", "name their folder"),
+        ("--seed 1000000", "trained on"),
+        ("--seed 281474976710656", "benchmark"),
+    ],
+)
+def test_evaluate_refuses_what_cannot_be_measured(capfd, tmp_path, model, options, says) -> None:
+    arguments = ["evaluate", model, "-o", str(tmp_path / "figures"), *options.split()]
+    assert says in refused(capfd, arguments, tmp_path / "figures")
+
+
+def test_simulate_says_that_sets_are_a_part_of_the_benchmark(capfd, tmp_path, asked_for) -> None:
+    sets = "outside-02-philips-3t, inside-01-siemens-1.5t"
+    arguments = ["simulate", "--output", str(tmp_path), "--benchmark", "v1"]
+    code, said, _ = answer(capfd, [*arguments, "--set", sets, "--cases", "2"])
+    assert code == 0 and "not benchmark v1" in said["warnings"][0]
+    wanted = [f"{name.strip()}-{number}" for name in sets.split(",") for number in (0, 1)]
+    assert [request.name for request in asked_for] == list(said["outputs"]) == wanted
+    code, said, _ = answer(capfd, arguments)
+    assert code == 0 and said["warnings"] == [] and len(said["outputs"]) == 104
 
 
 def test_training_needs_its_settings(capfd, tmp_path) -> None:
@@ -360,7 +442,16 @@ def small_patient(monkeypatch):
     }
     tumour = np.zeros(shape, bool)
     tumour[2:4, 8:12, 10:14] = True
-    patient = VirtualPatient("virtual-2026", volumes, {"GTVp": tumour}, {}, {"stage": "T2"})
+    patient = VirtualPatient(
+        name="virtual-2026",
+        volumes=volumes,
+        segmentation_masks={"GTVp": tumour},
+        tissue=np.zeros(shape, np.uint8),
+        second_tissue=np.zeros(shape, np.uint8),
+        tissue_share=np.ones(shape, np.float32),
+        protocols={},
+        description={"stage": "T2"},
+    )
     monkeypatch.setattr(simulation, "demo_patient", lambda *_: patient, raising=False)
     return patient
 

@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from MRISynthLib.errors import OutputError
 from MRISynthLib.io import save
-from MRISynthLib.io.output import staged_folder
+from MRISynthLib.io.output import check_file, remove_leftovers, staged_folder, writable_folder
 from MRISynthLib.volume import Volume
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from MRISynthLib.io.output import staged_folder
+
+output, goal, when = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+real = os.replace
+
+def replace(source, target):
+    if Path(target) == goal and when == "before":
+        os._exit(9)
+    real(source, target)
+    if Path(target) == goal:
+        os._exit(9)
+
+os.replace = replace
+with staged_folder(output, last="a.json") as stage:
+    for name in ("a.json", "b.txt", "c.txt"):
+        (stage / name).write_text("new")
+"""
+"""Writes three files and is killed before or after it moves one of them, or the folder."""
+
+
+def _write_and_die(output: Path, goal: Path, when: str) -> None:
+    command = [sys.executable, "-c", KILLED, str(output), str(goal), when]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 9
 
 
 def _everything(folder: Path) -> dict[str, str]:
@@ -73,6 +102,65 @@ def test_moving_is_undone_when_it_fails_half_way(
             (stage / name).write_text("new")
     assert _everything(output) == {"a.txt": "old"}
     assert len(list(output.iterdir())) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_new_folder_appears_at_once_even_if_the_process_is_killed(
+    tmp_path: Path, when: str
+) -> None:
+    output = tmp_path / "out"
+    _write_and_die(output, output, when)
+    whole = {f"out{os.sep}{name}" for name in ("a.json", "b.txt", "c.txt")}
+    there = {name for name in _everything(tmp_path) if not name.startswith(".")}
+    assert there == (whole if when == "after" else set())
+    (tmp_path / ".mrisynth-out-2-12345678").mkdir()
+    remove_leftovers([output])
+    left = {path.name for path in tmp_path.iterdir()} - {"out"}
+    assert left == {".mrisynth-out-2-12345678"}  # that of another output
+
+
+@pytest.mark.parametrize(
+    ("goal", "when", "complete"),
+    [("b.txt", "before", False), ("a.json", "before", False), ("a.json", "after", True)],
+)
+def test_the_last_file_is_there_only_when_all_others_are(
+    tmp_path: Path, goal: str, when: str, complete: bool
+) -> None:
+    (tmp_path / "a.json").write_text("old")
+    (tmp_path / "b.txt").write_text("old")
+    _write_and_die(tmp_path, tmp_path / goal, when)
+    assert (tmp_path / "a.json").exists() == complete
+    remove_leftovers([tmp_path])
+    if complete:
+        assert _everything(tmp_path) == dict.fromkeys(("a.json", "b.txt", "c.txt"), "new")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_is_tried_before_long_work(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), writable_folder(tmp_path / "a" / "b"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), writable_folder(tmp_path / "a"):
+        (tmp_path / "a" / "one.txt").write_text("1")
+        raise KeyboardInterrupt
+    assert _everything(tmp_path) == {os.path.join("a", "one.txt"): "1"}
+    with pytest.raises(OutputError, match="in the way"), writable_folder(tmp_path / "a/one.txt"):
+        pytest.fail("the body must not run")
+
+
+def test_a_file_is_tried_before_long_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_file(tmp_path / "picture.png")
+    assert list(tmp_path.iterdir()) == []
+    for place, says in ((tmp_path, "add a file name"), (tmp_path / "a" / "b.png", "no folder")):
+        with pytest.raises(OutputError, match=says):
+            check_file(place)
+
+    def refuse(**_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(OutputError, match="no permission"):
+        check_file(tmp_path / "picture.png")
 
 
 def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:

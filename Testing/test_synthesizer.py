@@ -100,11 +100,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(synthesizer, monkeypatch):
     encode = AnyToAllNet.encode
     sizes = []
 
-    def greedy(self, images, described):
+    def greedy(self, images, described, valid):
         sizes.append(len(images))
         if len(images) > 1:
             raise RuntimeError("CUDA out of memory")
-        return encode(self, images, described)
+        return encode(self, images, described, valid)
 
     monkeypatch.setattr(AnyToAllNet, "encode", greedy)
     result = synthesizer.synthesize([_head("T1w")], [Target("T2w")])
@@ -116,9 +116,9 @@ def test_an_input_that_ends_early_is_not_taken_for_air(synthesizer, monkeypatch)
     counts = []
     encode = AnyToAllNet.encode
 
-    def spy(self, images, described):
+    def spy(self, images, described, valid):
         counts.append(images.shape[1])
-        return encode(self, images, described)
+        return encode(self, images, described, valid)
 
     monkeypatch.setattr(AnyToAllNet, "encode", spy)
     whole = _head("T1w")

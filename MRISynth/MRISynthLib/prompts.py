@@ -10,7 +10,14 @@ import re
 from dataclasses import dataclass, replace
 
 from .errors import InputError
-from .sequences import SEQUENCE_NAMES, SEQUENCES, canonical_name, nearest_names
+from .sequences import (
+    PREPARED_FROM_MS,
+    SEQUENCE_NAMES,
+    SEQUENCES,
+    SPIN_ECHO_FROM_MS,
+    canonical_name,
+    nearest_names,
+)
 from .wording import Wording, compose, plain, read
 
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
@@ -48,13 +55,14 @@ _NEGATIVE = re.compile(r"(?:\b(?:tr|te|ti|fa)\s*[:=]?\s+-|(?:minus|负)\s*)\d")
 _UNITS = {"s": 1e3, "秒": 1e3, "u": 1e-3, "µ": 1e-3, "μ": 1e-3, "micro": 1e-3, "微": 1e-3,
           "mt": 1e-3, "millitesla": 1e-3, "gauss": 1e-4, "高斯": 1e-4}  # fmt: skip
 """How a unit begins -> what it counts, in milliseconds or tesla."""
-_RANGES = {
+RANGES = {
     "tr_ms": ("TR", 1.0, 30000.0, "ms"),
     "te_ms": ("TE", 0.1, 1000.0, "ms"),
     "ti_ms": ("TI", 10.0, 10000.0, "ms"),
     "flip_angle_deg": ("flip angle", 1.0, 180.0, "degrees"),
     "field_strength_t": ("field strength", 0.05, 12.0, "T"),
 }
+"""Parameter -> (its name, least, most, unit)."""
 _WEIGHTING_TEXT = {
     "T1": "T1-weighted",
     "T2": "T2-weighted",
@@ -270,7 +278,7 @@ def _take_numbers(text: str) -> tuple[dict[str, float], str]:
         value = float(number.replace(",", "."))
         if unit:
             value *= next((f for start, f in _UNITS.items() if unit.startswith(start)), 1.0)
-        label, low, high, in_unit = _RANGES[key]
+        label, low, high, in_unit = RANGES[key]
         if not low <= value <= high:
             raise InputError(
                 f"The prompt gives a {label} of {value:g} {in_unit}; "
@@ -306,7 +314,9 @@ def _take_numbers(text: str) -> tuple[dict[str, float], str]:
 
 
 def _technique(weighting: str, values: dict[str, float]) -> str | None:
-    """A T1-weighted image with a TR of tens of ms can only be a gradient echo, and so on."""
-    if weighting == "T1" and "tr_ms" in values and "ti_ms" not in values:
-        return "gradient echo" if values["tr_ms"] < 100 else "spin echo"
-    return None
+    """What the times of a T1-weighted image say of how it is taken."""
+    if weighting != "T1" or "tr_ms" not in values:
+        return None
+    if "ti_ms" in values or values["tr_ms"] > PREPARED_FROM_MS:
+        return "inversion-prepared gradient echo"
+    return "gradient echo" if values["tr_ms"] < SPIN_ECHO_FROM_MS else "spin echo"

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIDENT",
+    "PREPARED_FROM_MS",
     "SEQUENCES",
     "SEQUENCE_NAMES",
+    "SPIN_ECHO_FROM_MS",
     "Recognition",
     "SequenceInfo",
     "canonical_name",
@@ -23,6 +25,10 @@ __all__ = [
     "recognise",
     "sequence_of",
 ]
+
+SPIN_ECHO_FROM_MS, PREPARED_FROM_MS = 400.0, 1400.0
+"""T1-weighted images with a shorter repetition time than the first are gradient echoes, with a
+longer one than the second inversion-prepared, spin echoes between, where nothing else is said."""
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,9 @@ _FAMILIES = {
     "CT": r"ct|pct|computed tomogra\w*|computertomogra\w*",
 }
 _TECHNIQUES = {
+    "inversion-prepared gradient echo": (
+        r"(?:inversion|magneti[sz]ation) prepared(?: (?:rapid )?gradient ?echo)?"
+    ),
     "spin echo": r"spinecho|(?:turbo|fast) spin echo|spin echo|tse(?:[23]d\w*)?|fse|se|space|cube",
     "gradient echo": r"gradientecho|gradient echo|gre|ffe|tfe|flash|t?fl[23]d\w*|spoiled|spgr",
     "echo planar": r"epi|ep2d|echo planar",
@@ -219,6 +222,7 @@ _TOGETHER = re.compile(
 )
 """Two images, where "T2 FLAIR" is one."""
 _GRADIENT_NAMES = re.compile(r"\b(?:mp ?rage|memprage|bravo|f?spgr|vibe|e?thrive|lava)\b")
+_PREPARED_NAMES = re.compile(r"\b(?:mp ?rage|memprage|bravo)\b")
 _STOP_WORDS = frozenset(
     _words(
         "a an and are as at be before but by can create die der das den dem ein eine einen einer "
@@ -358,7 +362,9 @@ def read(text: str) -> Wording:
         if take(rf"\b(?:not|no|nicht|kein\w*|instead of|rather than|statt){_FILL}(?:{pattern})\b")
     ]
     apart = bool(_TOGETHER.search(rest))
-    gradient = bool(_GRADIENT_NAMES.search(rest))
+    gradient = "gradient echo" if _GRADIENT_NAMES.search(rest) else None
+    if _PREPARED_NAMES.search(rest):
+        gradient = "inversion-prepared gradient echo"
     named = [name for name, pattern in _FAMILIES.items() if take(rf"\b(?:{pattern})\b")]
     technique = first(_TECHNIQUES)
     plane = first(_PLANES)
@@ -370,7 +376,7 @@ def read(text: str) -> Wording:
         refused=tuple(refused),
         contrast=frozenset(value for value, said in contrast.items() if said),
         fat=frozenset(value for value, said in fat.items() if said),
-        technique=technique or ("gradient echo" if gradient else None),
+        technique=technique or gradient,
         plane=plane,
         vendor=vendor,
         foreign=foreign,

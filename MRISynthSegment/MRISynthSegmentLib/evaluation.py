@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from MRISynthLib.bundles import Bundle
-from MRISynthLib.evaluation.metrics import mean_of
-from MRISynthLib.evaluation.synthesis import held_out_source
+from MRISynthLib.evaluation.patients import Patients, summarise
 from MRISynthLib.io.output import staged_folder
-from MRISynthLib.simulation import virtual_patient
 from MRISynthLib.volume import Volume
 
 from .segmenter import Segmenter
@@ -29,12 +27,9 @@ def dice(found: np.ndarray, truth: np.ndarray) -> float:
 
 def evaluate_segmentation(
     bundle: Bundle,
-    cases: int = 4,
-    seed: int = 90_000,
+    patients: Patients,
     output: Path | None = None,
     device: str = "auto",
-    label_maps: Path | None = None,
-    mapping: Path | None = None,
     synthesis: Bundle | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -45,12 +40,9 @@ def evaluate_segmentation(
     GTVp counts only where there is a tumour, and "healthy without GTVp" is the share of healthy
     patients in whom none is found.
     """
-    source = held_out_source(bundle, label_maps, mapping)
     segmenter = Segmenter(bundle, device)
-    rows: dict[str, list[dict[str, float]]] = {}
-    for number in range(cases):
-        patient = virtual_patient(seed + number, ("T1w", "T2w", "CE-T1w"), source=source)
-        report(f"patient {number + 1} of {cases}: {patient.description.get('stage')}")
+    rows: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for group, patient in patients.draw(bundle, ("T1w", "T2w", "CE-T1w"), report):
         given = {
             " + ".join(names): [patient.volumes[name] for name in names] for names in INPUT_SETS
         }
@@ -60,11 +52,12 @@ def evaluate_segmentation(
             given[key] = [patient.volumes["T1w"], patient.volumes["T2w"], made]
         for key, volumes in given.items():
             masks = segmenter.segment(volumes, register=False).segmentation.masks
-            rows.setdefault(key, []).append(_scores(masks, patient.segmentation_masks))
-    figures = {key: mean_of(found) for key, found in rows.items()}
+            scores = _scores(masks, patient.segmentation_masks)
+            rows.setdefault(group, {}).setdefault(key, []).append(scores)
+    figures = summarise(rows)
     if output is not None:
         with staged_folder(Path(output)) as stage:
-            record = {"cases": cases, "seed": seed, "figures": figures}
+            record = {**patients.record(), "figures": figures}
             text = json.dumps(record, indent=2)
             (stage / "segmentation.json").write_text(text, encoding="utf-8")
     return figures
@@ -79,12 +72,13 @@ def _synthetic(bundle: Bundle, volumes: dict[str, Volume], device: str) -> Volum
 
 
 def _scores(found, truth) -> dict[str, float]:
+    """Of the structures that the model knows."""
     scores = {}
-    for name, mask in truth.items():
-        if mask.any():
-            scores[name] = dice(found[name], mask)
+    for name, mask in found.items():
+        if name in truth and truth[name].any():
+            scores[name] = dice(mask, truth[name])
         elif name == "GTVp":
-            scores["healthy without GTVp"] = float(not found[name].any())
+            scores["healthy without GTVp"] = float(not mask.any())
     organs = [
         value for name, value in scores.items() if name not in ("GTVp", "healthy without GTVp")
     ]

@@ -8,8 +8,9 @@ from typing import Any
 
 from MRISynthLib.bundles import Bundle
 from MRISynthLib.sequences import SEQUENCE_NAMES
-from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
 from MRISynthLib.training.export import export_run, read_run
+
+from .structures import STRUCTURES
 
 
 def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
@@ -19,11 +20,11 @@ def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str
         "name": name,
         "task": "segmentation",
         "sequences_in": list(SEQUENCE_NAMES),
-        "structures": list(LABELLED_STRUCTURES),
+        "structures": list(STRUCTURES),
     }
     network_def = {
         "_target_": "MRISynthSegmentLib.network.AnySequenceUNet",
-        "structures": len(LABELLED_STRUCTURES),
+        "structures": len(STRUCTURES),
         "features": list(config["features"]),
     }
     return export_run(run, folder, metadata, network_def, float(config["pixel_mm"]), figures)

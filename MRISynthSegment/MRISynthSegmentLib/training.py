@@ -13,8 +13,15 @@ from torch.nn import functional
 
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
 from MRISynthLib.training.batches import SimulatedSlices, SliceBatch
-from MRISynthLib.training.runs import COMMON_DEFAULTS, RunState, pick_device, read_config, run
-from MRISynthLib.training.synthesis import cohort_paths
+from MRISynthLib.training.cohort import cohort_paths
+from MRISynthLib.training.runs import (
+    COMMON_DEFAULTS,
+    RunState,
+    enter_folder,
+    pick_device,
+    read_config,
+    run,
+)
 
 from .network import AnySequenceUNet
 from .structures import STRUCTURES
@@ -36,14 +43,20 @@ DEFAULTS: dict[str, Any] = {
     },
 }  # fmt: skip
 
-MOST_WEIGHT = torch.tensor(
-    [4.0 if STRUCTURES[name].is_target else 25.0 for name in LABELLED_STRUCTURES]
-)
+LEARNED = tuple(STRUCTURES)
+"""What is learned, of all that the cohort labels; position = channel."""
+
+CHANNELS = [LABELLED_STRUCTURES.index(name) for name in LEARNED]
+
+MOST_WEIGHT = torch.tensor([4.0 if STRUCTURES[name].is_target else 25.0 for name in LEARNED])
 """Largest weight of each structure's pixels in the cross-entropy: less for a tumour, since what
 is weighted so is also found where it is not."""
 
-MIRROR = [LABELLED_STRUCTURES.index(STRUCTURES[name].mirror) for name in LABELLED_STRUCTURES]
+MIRROR = [LEARNED.index(STRUCTURES[name].mirror) for name in LEARNED]
 """Channel of the same structure on the other side."""
+
+VALIDATION_BATCHES = 8
+"""Of each set of inputs."""
 
 
 def _augment(batch: SliceBatch, inputs: list[str], rng: np.random.Generator) -> SliceBatch:
@@ -57,7 +70,7 @@ def _augment(batch: SliceBatch, inputs: list[str], rng: np.random.Generator) -> 
         if rng.random() < 0.25:
             image = functional.avg_pool2d(image[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
         images[name] = image
-    structures, known = batch.structures, batch.known
+    structures, known = batch.structures[:, CHANNELS], batch.known[:, CHANNELS]
     if rng.random() < 0.5:
         images = {name: image.flip(-1) for name, image in images.items()}
         structures, known = structures.flip(-1)[:, MIRROR], known[:, MIRROR]
@@ -95,16 +108,16 @@ def validate(
     figures: dict[str, float] = {}
     for inputs in (("T1w", "T2w", "CE-T1w"), ("T1w", "T2w"), ("T1w",)):
         rng, torch_rng = np.random.default_rng(78), torch.Generator(device).manual_seed(78)
-        sums = np.zeros((2, len(LABELLED_STRUCTURES)))
-        for _ in range(8):
+        sums = np.zeros((2, len(LEARNED)))
+        for _ in range(VALIDATION_BATCHES):
             batch = slices.draw(rng, torch_rng, list(inputs))
             found = torch.sigmoid(network({n: batch.images[n] for n in inputs})) > 0.5
-            known = batch.known[:, :, None, None]
-            found, truth = found & known, batch.structures & known
+            known = batch.known[:, CHANNELS, None, None]
+            found, truth = found & known, batch.structures[:, CHANNELS] & known
             sums[0] += 2 * (found & truth).sum((0, 2, 3)).cpu().numpy()
             sums[1] += (found.sum((0, 2, 3)) + truth.sum((0, 2, 3))).cpu().numpy()
         score = sums[0] / np.maximum(sums[1], 1)
-        for name, value in zip(LABELLED_STRUCTURES, score, strict=True):
+        for name, value in zip(LEARNED, score, strict=True):
             figures[f"{'+'.join(inputs)} {name}"] = round(float(value), 3)
     network.train()
     return figures
@@ -116,10 +129,17 @@ def train_segmentation(
     resume: bool = False,
     report: Callable[[str], None] = print,
 ) -> Path:
-    """Train as ``config_path`` (YAML over :data:`DEFAULTS`) says; returns the run's folder."""
+    """Train as ``config_path`` (YAML over :data:`DEFAULTS`) says; returns the run's folder.
+
+    Raises
+    ------
+    InputError
+        If the configuration, the folder, or a source of anatomies cannot be used.
+    """
     config = read_config(config_path, DEFAULTS)
     output = Path(output)
     device = pick_device(config)
+    enter_folder(output, config, resume, report)
     training, validation = cohort_paths(config, output, report)
     size, pixel = tuple(config["size"]), float(config["pixel_mm"])
     cases, count = int(config["cases"]), int(config["slices"])
@@ -145,7 +165,7 @@ def train_segmentation(
         flip=False,
         device=str(device),
     )
-    network = AnySequenceUNet(len(LABELLED_STRUCTURES), tuple(config["features"]))
+    network = AnySequenceUNet(len(LEARNED), tuple(config["features"]))
     state = RunState.new(network, config, device)
     if resume and state.load(output):
         report(f"resumed at step {state.step}")

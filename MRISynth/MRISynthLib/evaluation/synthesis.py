@@ -15,11 +15,12 @@ from ..io.output import staged_folder
 from ..preprocessing.background import body_mask
 from ..preprocessing.normalisation import normalise
 from ..preprocessing.preparation import prepare
-from ..simulation import LabelMapSource, virtual_patient
+from ..simulation import virtual_patient
 from ..simulation.protocols import protocol_prompt
 from ..synthesis.synthesizer import UNITS, Synthesizer, Target
 from ..volume import Volume
-from .metrics import compare, match_brightness, mean_of, sharpness_ratio
+from .metrics import compare, match_brightness, sharpness_ratio
+from .patients import REGRESSION_SEEDS, Patients, summarise
 
 TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("T1w", "T2w"), "CE-T1w"),
@@ -28,21 +29,6 @@ TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("T1w",), "T2w"),
     (("T2w",), "T1w"),
 )
-
-TRAINING_SEEDS = range(1000, 1004)
-"""Patients on which the linear regression is fitted; none of them is evaluated."""
-
-FIRST_EVALUATION_SEED = 90_000
-
-
-def held_out_source(
-    bundle: Bundle, label_maps: Path | None, mapping: Path | None
-) -> LabelMapSource | None:
-    """The label maps that the model never saw, or None for procedural anatomy."""
-    if label_maps is None:
-        return None
-    kept = bundle.metadata.get("training", {}).get("held_out_maps", [])
-    return LabelMapSource(label_maps, mapping).only(kept)
 
 
 def _normalised(volume: Volume) -> np.ndarray:
@@ -71,12 +57,9 @@ def fit_regression(
 
 def evaluate_synthesis(
     bundle: Bundle,
-    cases: int = 4,
-    seed: int = FIRST_EVALUATION_SEED,
+    patients: Patients,
     output: Path | None = None,
     device: str = "auto",
-    label_maps: Path | None = None,
-    mapping: Path | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Figures of a model on simulated patients that were not trained on.
@@ -88,32 +71,25 @@ def evaluate_synthesis(
 
     Parameters
     ----------
-    cases, seed:
-        How many patients, and the seed of the first.
-    label_maps, mapping:
-        A folder of label maps to draw the anatomy from, and its mapping; only those that the
-        model was not trained on are used. None for procedural anatomy.
+    patients:
+        On whom; with a benchmark the figures have one more level, for its sets.
     output:
         Folder for ``synthesis.json``.
     """
-    if seed in TRAINING_SEEDS:
-        raise InputError(f"The seed {seed} belongs to training patients; choose another.")
-    source = held_out_source(bundle, label_maps, mapping)
     synthesizer = Synthesizer(bundle, device)
     sequences = tuple(dict.fromkeys(name for task in TASKS for name in (*task[0], task[1])))
-    training = [virtual_patient(s, sequences).volumes for s in TRAINING_SEEDS]
+    drawn = patients.draw(bundle, sequences, report)
+    training = [virtual_patient(s, sequences).volumes for s in REGRESSION_SEEDS]
     regressions = {task: fit_regression(training, *task) for task in TASKS}
-    rows: dict[str, list[dict]] = {}
-    for number in range(cases):
-        patient = virtual_patient(seed + number, sequences, source=source)
-        report(f"patient {number + 1} of {cases}: {patient.description.get('stage')}")
+    rows: dict[str, dict[str, list[dict]]] = {}
+    for group, patient in drawn:
         for inputs, target in TASKS:
             key = f"{' + '.join(inputs)} -> {target}"
             row = _one(synthesizer, patient, inputs, target, regressions[inputs, target])
-            rows.setdefault(key, []).append(row)
-    figures: dict[str, Any] = {key: mean_of(found) for key, found in rows.items()}
+            rows.setdefault(group, {}).setdefault(key, []).append(row)
+    figures = summarise(rows)
     if output is not None:
-        _write(output, "synthesis.json", {"cases": cases, "seed": seed, "figures": figures})
+        _write(output, "synthesis.json", {**patients.record(), "figures": figures})
     return figures
 
 
@@ -135,10 +111,13 @@ def _one(synthesizer, patient, inputs, target, weights) -> dict[str, Any]:
         f"copy {inputs[0]}": given[0],
         "linear regression": regressed,
     }
+    match = target not in UNITS
     row: dict[str, Any] = {
-        name: compare(image, truth, body, masks) for name, image in guesses.items()
+        name: compare(image, truth, body, masks, match) for name, image in guesses.items()
     }
-    made = match_brightness(guesses["network"], truth, body)
+    made = guesses["network"]
+    if match:
+        made = match_brightness(made, truth, body)
     row["sharpness of network"] = sharpness_ratio(made, truth, body)
     if tumour.any():
         brain = patient.segmentation_masks["Brain"]
@@ -162,7 +141,13 @@ def evaluate_pair(
 ) -> dict[str, Any]:
     """Figures on real images: make ``truth.sequence`` from ``inputs`` and compare.
 
-    The truth is registered to the first input; only the body that both cover counts.
+    The truth is registered to the first input; only the body that both cover counts. Images
+    with a unit (CT, ADC) are compared as they are, others after matching their brightness.
+
+    Raises
+    ------
+    InputError
+        If the truth's sequence is not known, an image cannot be used, or they share no body.
     """
     if truth.sequence is None:
         raise InputError(f"The sequence of {truth.name} is not known; give it as NAME=FILE.")
@@ -170,10 +155,20 @@ def evaluate_pair(
     result = synthesizer.synthesize(inputs, [Target(truth.sequence, prompt)])
     aligned = prepare([inputs[0], truth]).registered[1]
     body = body_mask(inputs[0].voxels) & body_mask(aligned.voxels)
-    wanted = _normalised(aligned)
+    if not body.any():
+        raise InputError(
+            f"{truth.name} and {inputs[0].name} show no part of the body in common; give images "
+            "of one patient and one region."
+        )
+    wanted, match = _normalised(aligned), truth.sequence not in UNITS
+    guesses = {
+        "network": network_scale(result.volumes[truth.sequence]),
+        f"copy {inputs[0].sequence}": _normalised(inputs[0]),
+    }
+    # not the whole image: where the truth has no voxels there is nothing to compare with
     figures: dict[str, Any] = {
-        "network": compare(network_scale(result.volumes[truth.sequence]), wanted, body, {}),
-        f"copy {inputs[0].sequence}": compare(_normalised(inputs[0]), wanted, body, {}),
+        name: {"body": compare(image, wanted, body, {}, match)["body"]}
+        for name, image in guesses.items()
     }
     if output is not None:
         given = " + ".join(str(volume.sequence) for volume in inputs)

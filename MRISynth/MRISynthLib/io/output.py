@@ -6,11 +6,13 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+
+_STAGE = ".mrisynth-"
 
 _REASONS = {
     errno.EACCES: "there is no permission to write there; choose another place",
@@ -37,13 +39,44 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 @contextmanager
-def staged_folder(output: Path) -> Iterator[Path]:
+def writable_folder(output: Path) -> Iterator[None]:
+    """``output``, created if needed and seen to be writable, before long work that fills it.
+
+    On any exception in the body what was created here is removed, unless something is in it.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or written.
+    """
+    output = Path(output)
+    made: list[Path] = []
+    try:
+        try:
+            _make_folders(output, made)
+            _probe(output)
+        except OSError as error:
+            raise output_error(output, error) from error
+        yield
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+@contextmanager
+def staged_folder(output: Path, last: str | None = None) -> Iterator[Path]:
     """A private folder whose files move into ``output`` when all went well.
 
     Yields an empty folder on the same disk. On success every file in it (subfolders too) takes its
-    place in ``output``, which is created if needed, replacing files of the same name. On any
-    exception, a Ctrl-C too, everything made here is removed, a created ``output`` included, and
-    files that were replaced are put back.
+    place in ``output``, replacing files of the same name; an ``output`` that was not there appears
+    with all of them at once. On any exception, a Ctrl-C too, everything made here is removed, a
+    created ``output`` included, and files that were replaced are put back.
+
+    Parameters
+    ----------
+    last:
+        The file, relative to ``output``, by which others know that the folder is complete: it is
+        there only while all the others are, even if the process is killed.
 
     Raises
     ------
@@ -56,7 +89,10 @@ def staged_folder(output: Path) -> Iterator[Path]:
     try:
         try:
             _make_folders(output, made)
-            stage = Path(tempfile.mkdtemp(prefix=".mrisynth-", dir=output))
+            if made:  # beside, so that it can become the output
+                stage = Path(tempfile.mkdtemp(prefix=_stage_name(output), dir=output.parent))
+            else:
+                stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=output))
             work = stage / "new"
             work.mkdir()
         except OSError as error:
@@ -64,7 +100,7 @@ def staged_folder(output: Path) -> Iterator[Path]:
         try:
             yield work
         except OSError as error:
-            if _is_about(error, output):
+            if _is_about(error, output, stage):
                 raise output_error(output, error) from error
             raise
         except OutputError as error:  # from save(), about a private name: say the user's
@@ -72,18 +108,34 @@ def staged_folder(output: Path) -> Iterator[Path]:
                 raise output_error(output, error.__cause__) from error
             raise
         try:
-            _move_all(work, output, stage / "old", made)
+            if not (made and _became(work, output)):
+                _make_folders(output, made)
+                _move_all(work, output, stage / "old", made, last)
         except OSError as error:
             raise output_error(output, error) from error
         made.clear()
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
-        for folder in reversed(made):
-            try:
-                folder.rmdir()
-            except OSError:
-                break  # someone else has put something there
+        _remove_empty(made)
+
+
+def remove_leftovers(outputs: Iterable[Path]) -> None:
+    """Remove what killed runs of :func:`staged_folder` left beside and in ``outputs``."""
+    outputs = [Path(output) for output in outputs]
+    beside = {output.with_name(_stage_name(output)) for output in outputs}
+    left = [stage for output in outputs for stage in _stages(output)]
+    for parent in {output.parent for output in outputs}:
+        for stage in _stages(parent):
+            begin, hyphen, _ = stage.name.rpartition("-")  # what mkdtemp adds has no hyphen
+            if stage.with_name(begin + hyphen) in beside:
+                left.append(stage)
+    for stage in left:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _stages(folder: Path) -> list[Path]:
+    return list(folder.glob(f"{_STAGE}*")) if folder.is_dir() else []
 
 
 @contextmanager
@@ -96,13 +148,10 @@ def staged_file(path: Path) -> Iterator[Path]:
         As :func:`staged_folder`; the folder of ``path`` must exist.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; create it.")
-    if path.is_dir():
-        raise OutputError(f"{path} cannot be written: it is a folder; add a file name.")
+    _refuse_place(path)
     stage: Path | None = None
     try:
-        stage = Path(tempfile.mkdtemp(prefix=".mrisynth-", dir=path.parent))
+        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=path.parent))
         yield stage / path.name
         os.replace(stage / path.name, path)
     except OSError as error:
@@ -110,6 +159,49 @@ def staged_file(path: Path) -> Iterator[Path]:
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def check_file(path: Path) -> None:
+    """Raise now what :func:`staged_file` would raise, before long work whose result it is.
+
+    Raises
+    ------
+    OutputError
+        If there is no folder for ``path``, or it cannot be written.
+    """
+    path = Path(path)
+    _refuse_place(path)
+    try:
+        _probe(path.parent)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def _refuse_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; create it.")
+    if path.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder; add a file name.")
+
+
+def _probe(folder: Path) -> None:
+    """Raise OSError if nothing can be written in ``folder``."""
+    os.rmdir(tempfile.mkdtemp(prefix=_STAGE, dir=folder))
+
+
+def _stage_name(output: Path) -> str:
+    """How the name of a stage beside ``output`` begins; a file name has at most 255 bytes."""
+    return f"{_STAGE}{output.name[:50]}-"
+
+
+def _remove_empty(made: list[Path]) -> None:
+    for folder in reversed(made):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break  # someone else has put something there
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
@@ -127,35 +219,50 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
         made.append(folder)
 
 
-def _is_about(error: OSError, output: Path) -> bool:
+def _is_about(error: OSError, output: Path, stage: Path) -> bool:
     """Whether an error in the body concerns the output rather than something that was read."""
     if error.filename is not None:
         named = Path(os.fsdecode(error.filename)).absolute()
-        return named.is_relative_to(output.absolute())
+        return any(named.is_relative_to(place.absolute()) for place in (output, stage))
     return error.errno in _REASONS
 
 
-def _move_all(work: Path, output: Path, old: Path, made: list[Path]) -> None:
-    """Move every file below ``work`` to the same place below ``output``, or none of them."""
-    moved: list[tuple[Path, Path | None]] = []
+def _became(work: Path, output: Path) -> bool:
+    """Whether ``work`` could take the place of ``output``, an empty folder, in one step."""
     try:
-        for source in sorted(path for path in work.rglob("*") if not path.is_dir()):
-            relative = source.relative_to(work)
-            target = output / relative
-            _make_folders(target.parent, made)
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "is a folder", str(target))
-            backup = None
-            if target.exists() or target.is_symlink():
-                backup = old / relative
-                backup.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(target, backup)
-            moved.append((target, backup))
-            os.replace(source, target)
+        output.rmdir()
+        os.replace(work, output)
+    except OSError:  # someone has put something there, or holds a file open (Windows)
+        return False
+    return True
+
+
+def _move_all(work: Path, output: Path, old: Path, made: list[Path], last: str | None) -> None:
+    """Move every file below ``work`` to the same place below ``output``, or none of them."""
+    renamed: list[tuple[Path, Path]] = []
+
+    def rename(source: Path, target: Path) -> None:
+        renamed.append((source, target))
+        os.replace(source, target)
+
+    def set_aside(relative: Path) -> None:
+        target = output / relative
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(target))
+        if os.path.lexists(target):
+            (old / relative).parent.mkdir(parents=True, exist_ok=True)
+            rename(target, old / relative)
+
+    files = [path.relative_to(work) for path in work.rglob("*") if not path.is_dir()]
+    try:
+        if last is not None:
+            set_aside(Path(last))
+        for relative in sorted(files, key=lambda path: (path == Path(last or ""), path)):
+            _make_folders((output / relative).parent, made)
+            set_aside(relative)
+            rename(work / relative, output / relative)
     except BaseException:
-        for target, backup in reversed(moved):
-            if backup is not None:
-                os.replace(backup, target)
-            else:
-                target.unlink(missing_ok=True)
+        for source, target in reversed(renamed):
+            if os.path.lexists(target) and not os.path.lexists(source):
+                os.replace(target, source)
         raise

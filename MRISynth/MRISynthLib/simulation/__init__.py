@@ -8,12 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 
 _WHERE = {
+    "HeadSource": "head_source",
+    "LabelMapSource": "label_maps",
     "VirtualPatient": "cases",
+    "benchmark_requests": "writing",
+    "cohort_requests": "writing",
     "demo_patient": "cases",
     "draw_anatomy": "cases",
-    "simulate": "cases",
+    "simulate": "writing",
     "virtual_patient": "cases",
-    "LabelMapSource": "label_maps",
 }
 
 __all__ = sorted(_WHERE)

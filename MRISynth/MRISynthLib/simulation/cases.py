@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import InputError
 from ..progress import SILENT, Callbacks
 from ..sequences import SEQUENCE_NAMES
-from ..volume import Volume, matrix_from_parts
+from ..volume import Volume
+from .acquisition import Acquisition, AcquisitionStyle
 from .anatomy import LABELLED_STRUCTURES, Anatomy
+from .examinations import Examination
+from .hospitals import Hospital, inside_hospitals
+from .hospitals import hospital as find_hospital
 from .procedural import build_head
-from .protocols import draw_protocol, typical_protocol
-from .signal import Protocol
+from .protocols import Protocol, typical_protocol
+from .slices import SlicePlan, cut, fractions
 from .tumours import STAGES, add_tumour
+from .variants import add_variant, draw_condition
 
-SLICES = 40
-MATRIX = (256, 224)
-PIXEL_MM = 0.94
-SLICE_MM = 3.5
-"""The grid of a simulated examination: a usual one for the nasopharynx."""
+TYPICAL = Examination("axial", (0.0, 0.0, 0.0), (40, 256, 224), 0.94, 3.5, 0.0, (0.0, 14.0, -34.0))
+"""A usual examination of the nasopharynx, and that of the built-in patient."""
+
+TYPICAL_FIELD_T = 3.0
 
 
 @dataclass(frozen=True)
@@ -32,37 +34,45 @@ class VirtualPatient:
     Attributes
     ----------
     name:
-        Such as ``virtual-0007``.
+        Such as ``sub-virtual000007``.
     volumes:
-        Canonical sequence name -> image; all share one grid (LPS mm, axial).
+        Canonical sequence name -> image; all share one grid (LPS mm).
     segmentation_masks:
         TG-263 name -> boolean array on that grid; only structures known in this anatomy.
+    tissue, second_tissue, tissue_share:
+        What each voxel mostly holds, what else (uint8, indices into ``tissues.TISSUES``), and
+        the share of the first (float32, 0-1).
     protocols:
         How each sequence was acquired.
     description:
-        Stage, side, seed, source.
+        Condition, side, seed, source, hospital, examination.
     """
 
     name: str
     volumes: dict[str, Volume]
     segmentation_masks: dict[str, np.ndarray]
+    tissue: np.ndarray
+    second_tissue: np.ndarray
+    tissue_share: np.ndarray
     protocols: dict[str, Protocol]
     description: dict = field(default_factory=dict)
 
 
-def draw_anatomy(rng: np.random.Generator, stage: str | None, source=None) -> Anatomy:
-    """A head, procedural or from a :class:`label_maps.LabelMapSource`, with a tumour.
+def draw_anatomy(rng: np.random.Generator, condition: str | None, source=None) -> Anatomy:
+    """A head, procedural or from a :class:`label_maps.LabelMapSource`, with its condition.
 
-    ``stage`` None gives a healthy head.
+    ``condition`` is one of ``tumours.STAGES`` or ``variants.VARIANTS``; None is a healthy head.
     """
     if source is None:
         anatomy, coordinates = build_head(rng)
     else:
         anatomy, coordinates = source.build(int(rng.integers(len(source))), rng)
-    if stage is None:
-        anatomy.description["stage"] = "healthy"
-        return anatomy
-    return add_tumour(anatomy, coordinates, stage, rng)
+    if condition in STAGES:
+        return add_tumour(anatomy, coordinates, condition, rng)
+    if condition is not None:
+        return add_variant(anatomy, coordinates, condition, rng)
+    anatomy.description["stage"] = "healthy"
+    return anatomy
 
 
 def virtual_patient(
@@ -71,83 +81,135 @@ def virtual_patient(
     stage: str | None = "draw",
     source=None,
     typical: bool = False,
+    hospital: str | None = None,
+    name: str | None = None,
     callbacks: Callbacks = SILENT,
 ) -> VirtualPatient:
-    """A simulated examination of one patient; the same seed gives the same images.
+    """A simulated examination of one patient; the same arguments give the same images.
 
     Parameters
     ----------
     sequences:
         Canonical names of the images to make.
     stage:
-        One of ``tumours.STAGES``, None for a healthy head, "draw" to let the seed decide.
+        One of ``tumours.STAGES`` or ``variants.VARIANTS``, None for a healthy head, "draw" to let
+        the seed decide.
     source:
         None for procedural anatomy, or a :class:`label_maps.LabelMapSource`.
     typical:
-        Use one fixed protocol per sequence instead of a drawn one.
+        One usual protocol a sequence and one usual grid, instead of a hospital's.
+    hospital:
+        Name of a virtual hospital (:data:`hospitals.HOSPITALS`); None lets the seed choose one of
+        those that may be trained on.
+    name:
+        Name of the patient; by default from the seed.
+
+    Raises
+    ------
+    InputError
+        If a sequence or the hospital is unknown, a sequence is asked for twice, or the head does
+        not show where the tumour of that stage grows.
     """
-    import torch
-
-    from .imaging import Acquisition, PatientTissues, acquire, tissue_maps
-
-    unknown = [name for name in sequences if name not in SEQUENCE_NAMES]
+    unknown = [text for text in sequences if text not in SEQUENCE_NAMES]
     if unknown:
         raise InputError(f"Unknown sequence {unknown[0]}; choose from {', '.join(SEQUENCE_NAMES)}.")
+    if len(set(sequences)) < len(sequences):
+        raise InputError(f"A sequence is asked for twice in {', '.join(sequences)}; ask once.")
     rng = np.random.default_rng(seed)
     if stage == "draw":
-        stage = str(rng.choice(STAGES)) if rng.random() < 0.85 else None
+        stage = draw_condition(rng)
     anatomy = draw_anatomy(rng, stage, source)
     callbacks.check()
-    field_t = 3.0 if typical else float(rng.choice((1.5, 3.0)))
+    where = None
+    if not typical:
+        where = find_hospital(hospital) if hospital else _any_inside(rng)
+    examination = TYPICAL if where is None else where.draw_examination(rng)
+    return examine(
+        anatomy,
+        where,
+        examination,
+        sequences,
+        seed,
+        rng,
+        name or f"sub-virtual{seed:06d}",
+        callbacks,
+    )
+
+
+def _any_inside(rng: np.random.Generator) -> Hospital:
+    choices = inside_hospitals()
+    return choices[int(rng.integers(len(choices)))]
+
+
+def examine(
+    anatomy: Anatomy,
+    where: Hospital | None,
+    examination: Examination,
+    sequences: tuple[str, ...],
+    seed: int,
+    rng: np.random.Generator,
+    name: str,
+    callbacks: Callbacks = SILENT,
+) -> VirtualPatient:
+    """All images of one anatomy in one hospital, or with typical protocols where it is None."""
+    import torch
+
+    from .imaging import PatientTissues, acquire, stored_values, tissue_maps
+    from .slabs import slice_profile
+
+    field_t = TYPICAL_FIELD_T if where is None else where.field_t
     patient = PatientTissues.draw(rng, field_t)
     torch_rng = torch.Generator().manual_seed(seed)
-    slabs, matrix, index = _slabs(anatomy)
-    maps = tissue_maps(torch.from_numpy(slabs.astype(np.int64)), patient, torch_rng)
+    plan = SlicePlan.of(examination)
+    labels, structures = cut(anatomy, plan)
+    maps = tissue_maps(
+        torch.from_numpy(labels.astype(np.int64)),
+        patient,
+        torch_rng,
+        examination.pixel_mm,
+        plan.sub_slice_mm,
+        examination.levels_mm(),
+    )
     volumes, protocols = {}, {}
-    for sequence in sequences:
+    for number, sequence in enumerate(sequences):
         callbacks.check()
-        protocol = (
-            typical_protocol(sequence, field_t)
-            if typical
-            else draw_protocol(sequence, rng, field_t)
-        )
-        acquisition = Acquisition.draw(rng)
-        image = acquire(maps, protocol, acquisition, torch_rng, PIXEL_MM).numpy()
-        if sequence not in ("CT", "ADC"):
-            image = image * (900.0 / max(float(np.percentile(image, 99.5)), 1e-6))
+        if where is None:
+            protocol = typical_protocol(sequence, field_t)
+            drawn = AcquisitionStyle().draw(sequence, rng, coil=examination.coil)
+            acquisition = replace(drawn, slice_mm=examination.slice_mm)
+        else:
+            protocol = where.draw_protocol(sequence, rng, examination.slice_mm)
+            acquisition = where.draw_acquisition(sequence, rng, examination, moved=number > 0)
+        image = acquire(maps, protocol, acquisition, torch_rng)
+        image = stored_values(image, protocol, acquisition)
         protocols[sequence] = protocol
         volumes[sequence] = Volume(
-            image.astype(np.float32),
-            matrix,
+            image.numpy().astype(np.float32),
+            plan.index_to_head,
             sequence,
             f"{sequence} (simulated)",
-            _acquisition_attributes(protocol),
+            acquisition=_acquisition_attributes(protocol, acquisition, examination, where),
         )
     masks = {
-        name: (anatomy.structures[index] >> position & 1).astype(bool)
-        for position, name in enumerate(LABELLED_STRUCTURES)
-        if name in anatomy.known
+        structure: (structures >> np.uint64(position) & np.uint64(1)).astype(bool)
+        for position, structure in enumerate(LABELLED_STRUCTURES)
+        if structure in anatomy.known
     }
-    description = {**anatomy.description, "seed": seed, "field_t": field_t}
-    return VirtualPatient(f"virtual-{seed:04d}", volumes, masks, protocols, description)
+    description = {
+        **anatomy.description,
+        "seed": seed,
+        "field_t": field_t,
+        "hospital": where.name if where else "typical",
+        "examination": vars(examination),
+    }
+    profile = slice_profile(labels.shape[1], plan.sub_slice_mm, examination.slice_mm)
+    held = fractions(labels, profile)
+    return VirtualPatient(name, volumes, masks, *held, protocols, description)
 
 
-def _slabs(anatomy: Anatomy):
-    """(labels (slices, sub-slices, rows, columns), index-to-world, index of slice centres)."""
-    depth, rows, columns = anatomy.tissue.shape
-    centre_z = (np.arange(SLICES) - SLICES / 2 + 0.5) * SLICE_MM + depth / 2
-    z = np.clip(np.rint(centre_z[:, None] + np.array((-1, 0, 1))), 0, depth - 1).astype(int)
-    y = (np.arange(MATRIX[0]) - MATRIX[0] / 2 + 0.5) * PIXEL_MM + rows / 2 - 0.5
-    x = (np.arange(MATRIX[1]) - MATRIX[1] / 2 + 0.5) * PIXEL_MM + columns / 2 - 0.5
-    yi = np.clip(np.rint(y), 0, rows - 1).astype(int)
-    xi = np.clip(np.rint(x), 0, columns - 1).astype(int)
-    slabs = anatomy.tissue[z[:, :, None, None], yi[None, None, :, None], xi[None, None, None, :]]
-    origin = anatomy.index_to_world[:3, 3] + np.array((x[0], y[0], centre_z[0]))
-    matrix = matrix_from_parts((PIXEL_MM, PIXEL_MM, SLICE_MM), None, origin)
-    return slabs, matrix, np.ix_(z[:, 1], yi, xi)
-
-
-def _acquisition_attributes(protocol: Protocol) -> dict:
+def _acquisition_attributes(
+    protocol: Protocol, acquisition: Acquisition, examination: Examination, where: Hospital | None
+) -> dict:
     """The protocol as DICOM keywords."""
     attributes = {"Modality": "CT" if protocol.technique == "CT" else "MR"}
     if attributes["Modality"] == "CT":
@@ -157,11 +219,19 @@ def _acquisition_attributes(protocol: Protocol) -> dict:
         "MagneticFieldStrength": protocol.field_t,
         "RepetitionTime": round(protocol.tr_ms, 1),
         "EchoTime": round(protocol.te_ms, 1),
+        "SliceThickness": examination.slice_mm,
     }
+    if where is not None:
+        attributes["Manufacturer"] = where.vendor
     if protocol.ti_ms:
         attributes["InversionTime"] = round(protocol.ti_ms, 1)
-    if protocol.technique == "GRE":
+    if protocol.technique in ("GRE", "MPRAGE"):
         attributes["FlipAngle"] = round(protocol.flip_deg, 1)
+    if protocol.technique == "DWI":
+        attributes["DiffusionBValue"] = protocol.b_value
+    # of echo-planar images the acquisition has the bandwidth along the blips, not this one
+    elif protocol.technique != "ADC" and acquisition.bandwidth_hz:
+        attributes["PixelBandwidth"] = round(acquisition.bandwidth_hz)
     if protocol.dose:
         attributes["ContrastBolusAgent"] = "simulated gadolinium"
     return attributes
@@ -172,45 +242,3 @@ def demo_patient(seed: int = 2026, callbacks: Callbacks = SILENT) -> VirtualPati
     return virtual_patient(
         seed, ("T1w", "T2w", "CE-T1w", "STIR"), stage="T2", typical=True, callbacks=callbacks
     )
-
-
-def simulate(
-    cases: int,
-    seed: int,
-    output: Path,
-    sequences: tuple[str, ...] = ("T1w", "T2w", "CE-T1w", "STIR"),
-    callbacks: Callbacks = SILENT,
-) -> list[Path]:
-    """Write simulated patients as a BIDS-like folder each; returns the case folders.
-
-    A case folder holds ``anat/<name>_<sequence>.nii.gz``, ``labels/<structure>.nii.gz`` and
-    ``case.json``. Finished cases are kept when the command is run again.
-    """
-    from ..io import save
-    from ..io.output import staged_folder
-
-    folders = []
-    for number in range(cases):
-        case_seed = seed + number
-        folder = Path(output) / f"virtual-{case_seed:04d}"
-        folders.append(folder)
-        if (folder / "case.json").is_file():
-            continue
-        patient = virtual_patient(case_seed, tuple(sequences), callbacks=callbacks)
-        with staged_folder(folder) as stage:
-            (stage / "anat").mkdir()
-            (stage / "labels").mkdir()
-            for sequence, volume in patient.volumes.items():
-                save(volume, stage / "anat" / f"{patient.name}_{sequence}.nii.gz")
-            reference = next(iter(patient.volumes.values()))
-            for name, mask in patient.segmentation_masks.items():
-                label = Volume(mask.astype(np.uint8), reference.index_to_world, name=name)
-                save(label, stage / "labels" / f"{name}.nii.gz")
-            record = {
-                "name": patient.name,
-                **patient.description,
-                "protocols": {key: vars(value) for key, value in patient.protocols.items()},
-            }
-            (stage / "case.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
-        callbacks.progress("write", number + 1, cases)
-    return folders

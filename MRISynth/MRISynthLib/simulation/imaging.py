@@ -1,196 +1,225 @@
-"""From anatomy to images: tissue parameters with spread and texture, then acquisition.
+"""From tissue to images: everything between a patient's slabs and what a scanner stores.
 
-Everything here is PyTorch and runs on any device; a simulated image is made of slabs of
-1 mm sub-slices, so that thick slices have partial volume.
+PyTorch, any device, whole stacks of slices at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
-import numpy as np
 import torch
-from torch.nn import functional
 
-from .signal import Protocol, TissueMaps, signal
-from .tissues import TISSUE_INDEX, TISSUES, tissue_table
+from . import artefacts
+from .acquisition import Acquisition
+from .protocols import FAT_SHIFT_HZ_PER_T, Protocol
+from .separable import line_filter
+from .slabs import (
+    PatientTissues,
+    SlabMaps,
+    coil_pattern,
+    plain_values,
+    pool_images,
+    tissue_maps,
+)
 
-SPREAD = {
-    "t1_ms": 0.08,
-    "t2_ms": 0.10,
-    "proton_density": 0.04,
-    "fat_fraction": 0.10,
-    "uptake_mm": 0.22,
-    "adc": 0.10,
-    "hu": 0.03,
-}
-"""Relative spread of a tissue's mean between patients."""
+__all__ = [
+    "Acquisition",
+    "PatientTissues",
+    "SlabMaps",
+    "acquire",
+    "fat_shift_mm",
+    "stored_values",
+    "tissue_maps",
+]
 
-
-@dataclass(frozen=True)
-class PatientTissues:
-    """One patient's tissue parameters: arrays of len(TISSUES), at one field strength."""
-
-    table: dict[str, np.ndarray]
-    field_t: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, field_t: float) -> PatientTissues:
-        """Means drawn around the literature's, independently for every tissue."""
-        table = {key: np.copy(value) for key, value in tissue_table(field_t).items()}
-        for key, spread in SPREAD.items():
-            factor = rng.normal(1.0, spread, len(TISSUES)).clip(1 - 2.5 * spread, 1 + 2.5 * spread)
-            table[key] = (table[key] * factor).astype(np.float32)
-        table["fat_fraction"] = table["fat_fraction"].clip(0, 0.97)
-        return cls(table, field_t)
-
-
-def texture(
-    shape: tuple[int, int, int, int], rng: torch.Generator, device: torch.device | str = "cpu"
-) -> torch.Tensor:
-    """Zero-mean, about unit-variance random field over (batch, sub-slices, rows, columns).
-
-    Two scales (about 12 mm and 3 mm), constant through a slab.
-    """
-    batch, _, rows, columns = shape
-    total = torch.zeros(batch, 1, rows, columns, device=device)
-    for scale, weight in ((12, 0.8), (3, 0.6)):
-        size = (batch, 1, rows // scale + 3, columns // scale + 3)
-        coarse = torch.randn(size, generator=rng, device=device)
-        grown = functional.interpolate(
-            coarse,
-            size=(size[2] * scale, size[3] * scale),
-            mode="bilinear",
-            align_corners=False,
-        )
-        total += 1.3 * weight * grown[:, :, scale : scale + rows, scale : scale + columns]
-    return total
-
-
-def tissue_maps(
-    labels: torch.Tensor,
-    patient: PatientTissues,
-    rng: torch.Generator,
-) -> TissueMaps:
-    """Per-voxel parameters of a patient.
-
-    Parameters
-    ----------
-    labels:
-        (batch, sub-slices, rows, columns), long: indices into ``tissues.TISSUES``.
-    """
-    device = labels.device
-    table = patient.table
-
-    def lookup(key: str) -> torch.Tensor:
-        return torch.as_tensor(table[key], device=device)[labels]
-
-    amount = lookup("texture")
-    shape = tuple(labels.shape)
-    relaxation = texture(shape, rng, device) * amount
-    density = texture(shape, rng, device) * amount
-    uptake = texture(shape, rng, device) * amount
-    fast = torch.zeros(len(TISSUES), device=device)
-    fast[TISSUE_INDEX["artery"]] = 1.0
-    fast[TISSUE_INDEX["vein"]] = 0.6
-    return TissueMaps(
-        t1_ms=(lookup("t1_ms") * (1 + relaxation)).clamp_min(30.0),
-        t2_ms=(lookup("t2_ms") * (1 + 1.3 * relaxation)).clamp_min(0.3),
-        proton_density=(lookup("proton_density") * (1 + 0.5 * density)).clamp(0, 1.2),
-        fat_fraction=(lookup("fat_fraction") * (1 + density)).clamp(0, 0.98),
-        uptake_mm=(lookup("uptake_mm") * (1 + 2.0 * uptake)).clamp_min(0.0),
-        adc=(lookup("adc") * (1 + relaxation)).clamp_min(0.0),
-        hu=lookup("hu") + 60.0 * density,
-        flow=fast[labels],
-        fat_t1_ms=torch.as_tensor(table["fat_t1_ms"], device=device),
-        fat_t2_ms=torch.as_tensor(table["fat_t2_ms"], device=device),
-    )
-
-
-@dataclass(frozen=True)
-class Acquisition:
-    """What scanner and patient do to an image.
-
-    blur_mm: Gaussian point-spread function; noise: standard deviation relative to the 99th
-    percentile; bias: strength of the coil sensitivity (natural logarithm); shift_mm: (row,
-    column) displacement against the other sequences.
-    """
-
-    blur_mm: float = 0.5
-    noise: float = 0.015
-    bias: float = 0.15
-    shift_mm: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, moved: bool = False) -> Acquisition:
-        """A plausible acquisition; ``moved`` allows a small displacement."""
-        shift = rng.normal(0, 0.35, 2) if moved and rng.random() < 0.5 else np.zeros(2)
-        return cls(
-            blur_mm=float(rng.uniform(0.35, 0.8)),
-            noise=float(rng.uniform(0.004, 0.035)),
-            bias=float(rng.uniform(0.0, 0.3)),
-            shift_mm=(float(shift[0]), float(shift[1])),
-        )
-
-
-def _gaussian_kernel(sigma: float, device: torch.device) -> torch.Tensor:
-    radius = max(1, int(np.ceil(2.5 * sigma)))
-    x = torch.arange(-radius, radius + 1, dtype=torch.float32, device=device)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    return kernel / kernel.sum()
-
-
-def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Separable Gaussian blur of (batch, 1, rows, columns)."""
-    kernel = _gaussian_kernel(sigma, image.device)
-    radius = len(kernel) // 2
-    padded = functional.pad(image, (radius, radius, radius, radius), mode="replicate")
-    rows = functional.conv2d(padded, kernel.view(1, 1, -1, 1))
-    return functional.conv2d(rows, kernel.view(1, 1, 1, -1))
-
-
-def _translate(image: torch.Tensor, shift: tuple[float, float]) -> torch.Tensor:
-    rows, columns = image.shape[-2:]
-    theta = torch.tensor(
-        [[1.0, 0.0, 2 * shift[1] / columns], [0.0, 1.0, 2 * shift[0] / rows]], device=image.device
-    ).expand(image.shape[0], 2, 3)
-    grid = functional.affine_grid(theta, image.shape, align_corners=False)
-    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+SUPPRESSED_BELOW = 0.3
+"""Share of the fat signal below which an image counts as fat-suppressed, and can fail at it."""
 
 
 def acquire(
-    maps: TissueMaps,
+    maps: SlabMaps,
     protocol: Protocol,
     acquisition: Acquisition,
     rng: torch.Generator,
-    pixel_mm: float = 1.0,
 ) -> torch.Tensor:
     """One image of every slab: (batch, rows, columns), in the signal's own units.
 
     Partial volume comes from averaging the signed signal over sub-slices and the
-    point-spread function; MR images then get coil sensitivity and Rician noise, CT Gaussian
-    noise of 10-30 HU.
+    point-spread function. Noise is complex and goes through the same filters as the signal,
+    so that magnitude images have Rician noise as correlated as their resolution says; CT gets
+    Gaussian noise of 4-30 HU. ADC comes in 1e-3 mm2/s, CT in HU.
     """
-    raw = signal(maps, protocol).mean(1, keepdim=True)
-    image = _blur(raw, max(acquisition.blur_mm / pixel_mm, 0.2))
-    if any(acquisition.shift_mm):
-        image = _translate(image, tuple(s / pixel_mm for s in acquisition.shift_mm))
-    device = image.device
+    if protocol.technique in ("CT", "ADC"):
+        return _acquire_plain(maps, protocol, acquisition, rng)
+    water, fat = pool_images(maps, protocol, acquisition.slice_mm)
+    fat = fat * _fat_left(maps, protocol, acquisition, rng)
+    scale = _bright(water + fat)
+    images = torch.stack((water, fat), 1)
+    left = _signal_left(maps, protocol, acquisition)
+    if left is not None:
+        images = images * left[:, None]
+    images = _displaced(images, maps, protocol, acquisition)
+    device = images.device
+    if acquisition.bias or acquisition.surface or acquisition.transmit:
+        pattern = acquisition.bias * maps.receive
+        if acquisition.transmit:
+            pattern = pattern + acquisition.transmit * coil_pattern(
+                maps.size, maps.pixel_mm, rng, device, maps.levels_px
+            )
+        images = images * artefacts.coil_sensitivity(
+            pattern, acquisition.surface, maps.pixel_mm
+        ).unsqueeze(1)
+    across, along, for_fat = _line_filters(maps, protocol, acquisition)
+    noise = torch.randn((2, *maps.size), generator=rng, device=device)
+    noise *= acquisition.noise * scale / _noise_gain(across, along)
+    if acquisition.g_factor > 1:
+        noise *= artefacts.noise_map(*maps.size[1:], acquisition.g_factor, device)
+    water, fat = images.unbind(1)
+    phase = protocol.fat_phase
+    # one complex image: fat turned by its phase, moved by its frequency
+    if for_fat is None:
+        real = across @ (water + math.cos(phase) * fat + noise[0]) @ along
+        imaginary = across @ (math.sin(phase) * fat + noise[1]) @ along
+    else:
+        moved = for_fat[0] @ fat @ for_fat[1]
+        real = across @ (water + noise[0]) @ along + math.cos(phase) * moved
+        imaginary = across @ noise[1] @ along + math.sin(phase) * moved
+    return torch.hypot(real, imaginary)
 
-    def normal() -> torch.Tensor:
-        return torch.randn(image.shape, generator=rng, device=device)
 
+def _acquire_plain(maps, protocol, acquisition, rng) -> torch.Tensor:
+    """CT and ADC: values with a unit, without coils and without Rician noise."""
+    image = plain_values(maps, protocol, acquisition.slice_mm)
+    across, along, _ = _line_filters(maps, protocol, acquisition)
+    noise = torch.randn(maps.size, generator=rng, device=image.device)
+    noise = noise * (acquisition.noise / _noise_gain(across, along))
     if protocol.technique == "CT":
-        return (image + 1000.0 * acquisition.noise * normal())[:, 0]
-    scale = torch.quantile(image.abs().flatten()[:: max(1, image.numel() // 10_000)], 0.99)
-    image = image.abs()
-    if protocol.technique == "ADC":
-        return (image + acquisition.noise * normal() * (image > 0.05)).clamp_min(0)[:, 0]
-    if acquisition.bias > 0:
-        coarse = torch.randn((1, 1, 4, 4), generator=rng, device=device)
-        field = functional.interpolate(
-            coarse, size=image.shape[-2:], mode="bicubic", align_corners=True
+        image = _displaced(image[:, None], maps, protocol, acquisition)[:, 0]
+        if maps.metal is not None and acquisition.susceptibility > 0:
+            image = image + artefacts.metal_streaks(
+                maps.metal, maps.pixel_mm, acquisition.susceptibility, rng
+            )
+        return across @ (image + 1000.0 * noise) @ along
+    tissue = image > 0.05
+    left = _signal_left(maps, protocol, acquisition)
+    if left is not None:
+        tissue &= left > 0.2
+    image = _displaced((image * tissue)[:, None], maps, protocol, acquisition)[:, 0]
+    return (across @ (image + noise * tissue) @ along).clamp_min(0)
+
+
+def _fat_left(maps, protocol, acquisition, rng) -> torch.Tensor | float:
+    """Share of the fat signal in the image, a map where suppression fails in places."""
+    if acquisition.fat_failure <= 0 or protocol.fat_signal > SUPPRESSED_BELOW:
+        return protocol.fat_signal
+    failed = artefacts.saturation_failure(
+        maps.near_air, acquisition.fat_failure, maps.pixel_mm, rng, maps.levels_px
+    )
+    return protocol.fat_signal + (1 - protocol.fat_signal) * failed
+
+
+def _bright(image: torch.Tensor) -> torch.Tensor:
+    """About the 99th percentile of the magnitude."""
+    some = image.flatten()[:: max(1, image.numel() // 10_000)].abs()
+    return torch.quantile(some, 0.99)
+
+
+def _signal_left(maps, protocol, acquisition) -> torch.Tensor | None:
+    """What air and metal leave of the signal; None where they do nothing."""
+    left = None
+    if acquisition.susceptibility <= 0:
+        return None
+    if protocol.technique in ("GRE", "MPRAGE", "DWI", "ADC"):
+        te_ms = 12.0 if protocol.technique in ("DWI", "ADC") else protocol.te_ms
+        near = acquisition.susceptibility * maps.near_air
+        left = artefacts.signal_left_near_air(near, te_ms, protocol.field_t)
+    if maps.near_metal is not None:
+        near = acquisition.susceptibility * maps.near_metal
+        voids = artefacts.signal_left_near_metal(near, protocol.technique, protocol.te_ms)
+        left = voids if left is None else left * voids
+    return left
+
+
+def _displaced(images, maps, protocol, acquisition) -> torch.Tensor:
+    """(batch, channels, rows, columns) turned, lifted by swallowing, distorted by the field."""
+    rows_px, pixel_mm = None, maps.pixel_mm
+    if acquisition.swallow_mm:
+        rows_px = maps.near_air * (acquisition.swallow_mm / pixel_mm)
+    if protocol.technique in ("DWI", "ADC") and acquisition.bandwidth_hz > 0:
+        hertz = artefacts.AIR_PPM * 42.58 * protocol.field_t * maps.near_air
+        pixels = acquisition.susceptibility * hertz / acquisition.bandwidth_hz
+        moved = pixels * ((acquisition.pixel_mm or pixel_mm) / pixel_mm)
+        rows_px = moved if rows_px is None else rows_px + moved
+    if rows_px is None and not acquisition.rotation_deg:
+        return images
+    return artefacts.warped(images, acquisition.rotation_deg, rows_px)
+
+
+def fat_shift_mm(protocol: Protocol, acquisition: Acquisition, pixel_mm: float) -> float:
+    """How far fat appears from its place along the read-out direction.
+
+    ``pixel_mm`` is the acquired pixel where the acquisition names none.
+    """
+    if acquisition.bandwidth_hz <= 0:
+        return 0.0
+    hertz = FAT_SHIFT_HZ_PER_T * protocol.field_t
+    return hertz / acquisition.bandwidth_hz * (acquisition.pixel_mm or pixel_mm)
+
+
+def _line_filters(maps, protocol, acquisition):
+    """Matrices for the rows' axis (left factor), the columns' axis (right factor), and the
+    pair for fat, None where fat is where it belongs."""
+    _, rows, columns = maps.size
+    device, pixel_mm = maps.labels.device, maps.pixel_mm
+    if protocol.technique in ("DWI", "ADC"):
+        # ``readout`` stands for the blipped direction, along which an echo-planar train ghosts
+        phase_axis = acquisition.readout
+    else:
+        phase_axis = "columns" if acquisition.readout == "rows" else "rows"
+
+    def matrix(axis: str, extra_mm: float = 0.0) -> torch.Tensor:
+        size = rows if axis == "rows" else columns
+        motion = acquisition.motion_mm if axis == phase_axis else 0.0
+        shift = acquisition.shift_mm[0 if axis == "rows" else 1] + extra_mm
+        filtered = line_filter(
+            size,
+            blur=math.hypot(acquisition.blur_mm, motion) / pixel_mm,
+            cutoff=pixel_mm / acquisition.pixel_mm if acquisition.pixel_mm else 1.0,
+            apodisation=acquisition.apodisation,
+            shift=shift / pixel_mm,
+            device=device,
         )
-        image = image * torch.exp(acquisition.bias * field)
-    sigma = acquisition.noise * scale
-    return torch.sqrt((image + sigma * normal()) ** 2 + (sigma * normal()) ** 2)[:, 0]
+        if axis == phase_axis and acquisition.ghosts > 0:
+            step = max(1, round(size * acquisition.ghost_period))
+            # half the field of view away, the ghosts on either side are one and the same
+            places = sorted({step % size, -step % size})
+            filtered = filtered + acquisition.ghosts * sum(filtered.roll(n, 0) for n in places)
+        return filtered
+
+    across, along = matrix("rows"), matrix("columns").T
+    shift = fat_shift_mm(protocol, acquisition, pixel_mm)
+    if shift == 0.0 or protocol.technique in ("CT", "ADC"):
+        return across, along, None
+    if acquisition.readout == "rows":
+        return across, along, (matrix("rows", shift), along)
+    return across, along, (across, matrix("columns", shift).T)
+
+
+def _noise_gain(across: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
+    """Standard deviation that white noise keeps behind both filters."""
+    return torch.sqrt((across**2).sum(1).mean() * (along**2).sum(0).mean())
+
+
+def stored_values(image: torch.Tensor, protocol: Protocol, acquisition: Acquisition):
+    """Whole numbers as a scanner stores them, float32 of the image's shape.
+
+    MR: scaled to the vendor's grey levels and cut at its highest; CT: HU within 12 bits;
+    ADC: 1e-6 mm2/s.
+    """
+    if protocol.technique == "CT":
+        return image.round().clamp(-1024, 3071)
+    if protocol.technique == "ADC":
+        return (1000.0 * image).round().clamp(0, acquisition.highest)
+    some = image.flatten()[:: max(1, image.numel() // 100_000)]
+    scale = acquisition.grey_levels / torch.quantile(some, 0.995).clamp_min(1e-6)
+    return (image * scale).round().clamp(0, acquisition.highest)

@@ -1,29 +1,48 @@
 """Labelled heads as anatomy: any folder of label maps with a small mapping file.
 
-The mapping (JSON) gives ``tissues`` (tissue name -> labels), ``soft_tissue`` (labels of
-everything that the map does not tell apart; filled by :mod:`soft_tissue`), ``structures``
-(TG-263 name, without side for paired ones -> labels) and ``landmarks`` (label, with L or R
-appended for paired ones -> position of its centroid in head coordinates).
+The mapping is described in :mod:`label_volumes`; that of heads also gives ``soft_tissue``
+(labels of everything that the map does not tell apart, filled by :mod:`filling`) and, if there
+is one, ``skin`` (a label that is thicker than skin is: what lies deeper is filled as well).
 """
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from ..errors import InputError
-from .anatomy import LABELLED_STRUCTURES, Anatomy, Canvas, bit, smooth_noise
-from .procedural import ORIGIN, SHAPE, head_coordinates
-from .soft_tissue import paint_soft_tissue
+from .anatomy import LABELLED_STRUCTURES, STRUCTURE_DTYPE, Anatomy, Canvas, bit, smooth_noise
+from .atlas import AtlasSource
+from .deformation import ORDINARY, Variation, random_head_coordinates
+from .fields import upsample
+from .filling import Surroundings, fill_soft_tissue, line_sinuses, mark_nasopharynx, paint_eyes
+from .head_maps import DEPTHS_PER_MM, HeadMap, prepare_head
+from .label_volumes import (
+    LARGEST_LABEL,
+    find_label_maps,
+    nearest_index,
+    read_label_map,
+    read_mapping,
+    tissue_lookup,
+)
 from .tissues import TISSUE_INDEX
 
-PAINTED = ("GTVp", "Parotid_L", "Parotid_R")
-"""Structures that the soft-tissue painter and the tumour add, known in every case."""
+SHAPE = (246, 252, 216)
+ORIGIN = (-107.5, -112.0, -146.0)
+"""Default grid: 1 mm voxels, from the neck to above the vertex."""
+
+PAINTED = ("GTVp", "GTVn", "Glnd_Submand_L", "Glnd_Submand_R")
+"""Structures that are painted with their tissue, and so known wherever they can be seen."""
+
+PAINTED_WITHOUT_ATLAS = ("Parotid_L", "Parotid_R", "Glnd_Thyroid")
+"""No carotids: a head's own arteries may be carotids that nothing names as such."""
+
+_STEP = 4
+_SEEN = 0.9
+"""Share of an atlas structure that must lie in a head's field of view to be known there."""
 
 
 class LabelMapSource:
@@ -35,6 +54,10 @@ class LabelMapSource:
         Folder with ``*.nii.gz`` or ``*.nii`` label maps.
     mapping:
         Path of the mapping file; default is ``mapping.json`` in the folder.
+    atlas:
+        A second label map that fills what the heads do not tell apart.
+    variation:
+        How much the heads are deformed.
 
     Raises
     ------
@@ -42,19 +65,27 @@ class LabelMapSource:
         If there is no label map, no mapping, or the mapping is not usable.
     """
 
-    def __init__(self, folder: Path, mapping: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mapping: Path | None = None,
+        atlas: AtlasSource | None = None,
+        variation: Variation = ORDINARY,
+    ) -> None:
         self.folder = Path(folder)
-        self.files = sorted(p for p in self.folder.glob("*.nii*") if p.is_file())
-        if not self.files:
-            raise InputError(f"{folder} holds no NIfTI label map; name another folder.")
-        mapping = Path(mapping) if mapping else self.folder / "mapping.json"
-        try:
-            self.mapping = json.loads(mapping.read_text(encoding="utf-8"))
-            self._lookup = self._tissue_lookup()
-        except FileNotFoundError:
-            raise InputError(f"The mapping file {mapping} is missing; name one.") from None
-        except (KeyError, ValueError, TypeError) as error:
-            raise InputError(f"The mapping file {mapping} is not usable: {error}.") from None
+        self.files = find_label_maps(self.folder)
+        self.mapping = read_mapping(
+            Path(mapping) if mapping else self.folder / "mapping.json",
+            ("tissues", "soft_tissue"),
+        )
+        self.atlas = atlas
+        self.variation = variation
+        self._lookup = tissue_lookup(self.mapping)
+        if atlas is not None and not self.mapping.get("bone"):
+            raise InputError(
+                f"The mapping of {folder} names no 'bone'; an atlas is joined by its labels."
+            )
+        self._heads: dict[Path, HeadMap] = {}
 
     def only(self, names: Collection[str]) -> LabelMapSource:
         """This source with the named files alone, so that patients can be split.
@@ -77,14 +108,12 @@ class LabelMapSource:
     def __len__(self) -> int:
         return len(self.files)
 
-    def _tissue_lookup(self) -> np.ndarray:
-        lookup = np.zeros(4096, np.uint8)
-        for name, labels in self.mapping["tissues"].items():
-            if name not in TISSUE_INDEX:
-                raise ValueError(f"unknown tissue {name!r}")
-            lookup[labels] = TISSUE_INDEX[name]
-        lookup[self.mapping["soft_tissue"]] = TISSUE_INDEX["fat"]
-        return lookup
+    def head(self, index: int) -> HeadMap:
+        """Head number ``index``, made ready when it is first asked for, then kept."""
+        file = self.files[index]
+        if file not in self._heads:
+            self._heads[file] = prepare_head(read_label_map(file), self.mapping, self.atlas)
+        return self._heads[file]
 
     def build(
         self,
@@ -93,115 +122,124 @@ class LabelMapSource:
         shape: tuple[int, int, int] = SHAPE,
         origin: tuple[float, float, float] = ORIGIN,
     ) -> tuple[Anatomy, np.ndarray]:
-        """Head number ``index`` under a random deformation, and its head coordinates."""
-        labels, to_world = _read_labels(self.files[index])
-        to_head = self._fit(labels, to_world, self.files[index])
+        """Head number ``index`` under a random deformation, and its head coordinates.
+
+        Every other head, at random, is a mirror image. The grid has 1 mm voxels; ``origin`` is
+        the centre of its first one. With an atlas, the coordinates follow the bones of this
+        head: a place in them is the same place of the skull and neck in every head.
+
+        Returns
+        -------
+        The anatomy, and float32 (3, slices, rows, columns), LPS mm.
+        """
+        head = self.head(index)
         matrix = np.eye(4)
         matrix[:3, 3] = origin
-        coordinates = head_coordinates(matrix, shape, rng)
-        to_index = np.linalg.inv(to_head @ to_world)
-        sampled = _sample_nearest(labels, to_index, coordinates)
-        tissue = self._lookup[np.clip(sampled, 0, 4095)]
-        structures = np.zeros(shape, np.uint16)
-        known = self._mark_structures(sampled, coordinates, structures)
-        soft = np.isin(sampled, self.mapping["soft_tissue"])
-        self._fill_soft_tissue(tissue, structures, soft, coordinates, rng)
-        description = {"source": "label maps", "file": self.files[index].name}
-        anatomy = Anatomy(tissue, structures, matrix, known, description)
-        return anatomy, coordinates
+        coordinates = random_head_coordinates(matrix, shape, rng, self.variation)
+        coordinates *= np.float32(head.scale)  # this person's own size, varied
+        mirrored = bool(rng.random() < 0.5)
+        if mirrored:
+            np.negative(coordinates[0], out=coordinates[0])
+        index_of = nearest_index(
+            np.linalg.inv(head.volume.index_to_world), head.volume.labels.shape, coordinates
+        )
+        labels = _take(head.volume.labels, index_of)
+        depth = _take(head.depth, index_of).astype(np.float32) / DEPTHS_PER_MM
+        own = np.ascontiguousarray(coordinates[:, ::_STEP, ::_STEP, ::_STEP])
+        joined = None
+        if head.displacement is not None:
+            for part, moved in zip(coordinates, head.displacement(own), strict=True):
+                part += upsample(moved, _STEP, shape)
+            joined = self._sample_atlas(coordinates)
+        if mirrored:
+            np.negative(coordinates[0], out=coordinates[0])
 
-    def _fit(self, labels: np.ndarray, to_world: np.ndarray, file: Path) -> np.ndarray:
-        """Affine from world to head coordinates through the landmarks, least squares."""
-        found, wanted = [], []
-        for key, target in self.mapping["landmarks"].items():
-            label = int(key.rstrip("LR"))
-            points = np.argwhere(labels == label)[:, ::-1]
-            if len(points) < 5:
-                continue
-            world = points @ to_world[:3, :3].T + to_world[:3, 3]
-            if key[-1] in "LR":
-                middle = np.median(world[:, 0])
-                world = (
-                    world[world[:, 0] > middle] if key[-1] == "L" else world[world[:, 0] <= middle]
-                )
-            found.append(world.mean(0))
-            wanted.append(target)
-        if len(found) < 5:
-            raise InputError(f"{file.name} has too few landmark labels to be placed; check them.")
-        found, wanted = np.array(found), np.array(wanted, float)
-        centre = found.mean(0)
-        # ridge towards a rigid shift: a handful of landmarks must not shear the head
-        design = found - centre
-        ridge = 300.0
-        normal = design.T @ design + ridge * np.eye(3)
-        linear = np.linalg.solve(normal, design.T @ (wanted - wanted.mean(0)) + ridge * np.eye(3)).T
-        affine = np.eye(4)
-        affine[:3, :3] = linear
-        affine[:3, 3] = wanted.mean(0) - linear @ centre
-        return affine
-
-    def _mark_structures(self, sampled, coordinates, structures) -> tuple[str, ...]:
-        known = list(PAINTED)
-        for name, labels in self.mapping["structures"].items():
-            where = np.isin(sampled, labels)
-            if name in LABELLED_STRUCTURES:
-                structures[where] |= bit(name)
-                known.append(name)
-            else:
-                left = coordinates[0] > 0
-                structures[where & left] |= bit(f"{name}_L")
-                structures[where & ~left] |= bit(f"{name}_R")
-                known += [f"{name}_L", f"{name}_R"]
-        return tuple(name for name in LABELLED_STRUCTURES if name in known)
-
-    def _fill_soft_tissue(self, tissue, structures, soft, coordinates, rng) -> None:
-        """Subcutaneous fat, then muscles, glands and vessels in what is left."""
-        shape = tissue.shape
-        body = tissue != TISSUE_INDEX["air"]
-        body = ndimage.binary_closing(body, iterations=2)
-        outside = ~ndimage.binary_fill_holes(body)
-        depth = ndimage.distance_transform_edt(~outside)
-        deep = depth > rng.uniform(0.6, 1.6) * np.where(coordinates[2] > 10, 5.0, 8.0)
-        patchy = smooth_noise(shape, 16, rng) > rng.uniform(-0.9, -0.3)
-        tissue[soft & deep & patchy] = TISSUE_INDEX["muscle"]
+        tissue = self._lookup[labels]
+        structures = np.zeros(shape, STRUCTURE_DTYPE)
         roughness = 0.6 * smooth_noise(shape, 7, rng) + 0.5 * smooth_noise(shape, 3, rng)
         canvas = Canvas(tissue, structures, coordinates, roughness)
-        canvas.only = soft & (depth > 3.0)
-        paint_soft_tissue(canvas, smooth_noise(shape, 20, rng), rng)
-        air = tissue == TISSUE_INDEX["air"]
-        inner = air & ~outside & (depth > 5)
-        lining = ndimage.binary_dilation(inner, iterations=int(rng.integers(1, 4)))
-        near_pharynx = (np.abs(coordinates[0]) < 32) & (coordinates[2] < -12)
-        tissue[lining & soft & near_pharynx] = TISSUE_INDEX["mucosa"]
+        known = set(PAINTED) | self._mark_own(labels, canvas, mirrored)
+        soft = _lookup([*self.mapping["soft_tissue"], *self.mapping.get("skin", [])])[labels]
+        if joined is None:
+            around = Surroundings(soft, depth)
+            known |= set(PAINTED_WITHOUT_ATLAS)
+        else:
+            names = self._atlas_structures(mirrored)
+            around = Surroundings(soft, depth, joined, self.atlas.mapping, names)
+            known |= self._known_of_atlas(joined, head, own, names)
+        fill_soft_tissue(canvas, around, rng)
+        line_sinuses(canvas, depth, rng)
+        eyes = self.mapping.get("structures", {}).get("Eye")
+        if eyes:
+            known |= set(paint_eyes(canvas, _lookup(eyes)[labels], rng))
+        if mark_nasopharynx(canvas, depth):
+            known.add("Nasopharynx")
+        structures[tissue == TISSUE_INDEX["air"]] &= bit("Nasopharynx")
+        description = {
+            "source": "label maps",
+            "file": self.files[index].name,
+            "mirrored": mirrored,
+            "atlas": self.atlas.volume.name if self.atlas is not None else None,
+        }
+        names = tuple(name for name in LABELLED_STRUCTURES if name in known)
+        return Anatomy(tissue, structures, matrix, names, description), coordinates
+
+    def _sample_atlas(self, coordinates: np.ndarray) -> np.ndarray:
+        labels = self.atlas.volume.labels
+        return _take(labels, nearest_index(self.atlas.to_index, labels.shape, coordinates))
+
+    def _mark_own(self, labels: np.ndarray, canvas: Canvas, mirrored: bool) -> set[str]:
+        """Structures that the head's own map labels."""
+        known = set()
+        for name, wanted in self.mapping.get("structures", {}).items():
+            where = _lookup(wanted)[labels]
+            if name in LABELLED_STRUCTURES:
+                name = _other_side(name) if mirrored else name
+                canvas.structures[where] |= bit(name)
+                known.add(name)
+                continue
+            for suffix, side in (
+                ("_L", canvas.coordinates[0] > 0),
+                ("_R", canvas.coordinates[0] <= 0),
+            ):
+                canvas.structures[where & side] |= bit(name + suffix)
+                known.add(name + suffix)
+        return known
+
+    def _atlas_structures(self, mirrored: bool) -> dict[int, str]:
+        """Label of the atlas -> TG-263 name, as it is called in the image."""
+        return {
+            label: _other_side(name) if mirrored else name
+            for name, labels in self.atlas.mapping.get("structures", {}).items()
+            for label in labels
+        }
+
+    def _known_of_atlas(
+        self, atlas_labels: np.ndarray, head: HeadMap, own: np.ndarray, names: dict[int, str]
+    ) -> set[str]:
+        """Structures of the atlas that lie (almost) wholly in the head's field of view."""
+        known = set()
+        coarse = atlas_labels[::_STEP, ::_STEP, ::_STEP]
+        seen = head.view(own)
+        for name in set(names.values()):
+            where = np.isin(coarse, [label for label, given in names.items() if given == name])
+            if where.any() and seen[where].mean() >= _SEEN:
+                known.add(name)
+        return known
 
 
-def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (slices, rows, columns), index-to-world in LPS mm) of a NIfTI label map."""
-    import nibabel
-
-    try:
-        image = nibabel.load(file)
-        labels = np.asarray(image.dataobj)
-    except Exception as error:
-        raise InputError(f"{file} is not a readable label map ({error}).") from None
-    if labels.ndim != 3:
-        raise InputError(f"{file} is not three-dimensional; give one label map a file.")
-    ras_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-    return np.rint(labels).astype(np.int16).transpose(2, 1, 0), ras_to_lps @ image.affine
+def _other_side(name: str) -> str:
+    """The name of the same structure in a mirror image."""
+    swap = {"_L": "_R", "_R": "_L"}
+    return name[:-2] + swap[name[-2:]] if name[-2:] in swap else name
 
 
-def _sample_nearest(labels, to_index, coordinates) -> np.ndarray:
-    """Nearest label at head coordinates; 0 outside the map."""
-    shape = coordinates.shape[1:]
-    result = np.zeros(shape, labels.dtype)
-    matrix = to_index.astype(np.float32)
-    for k in range(shape[0]):
-        points = coordinates[:, k].reshape(3, -1)
-        index = np.rint(matrix[:3, :3] @ points + matrix[:3, 3:]).astype(int)
-        limits = np.array(labels.shape[::-1])[:, None]
-        inside = np.all((index >= 0) & (index < limits), axis=0)
-        i, j, s = index[:, inside]
-        flat = np.zeros(points.shape[1], labels.dtype)
-        flat[inside] = labels[s, j, i]
-        result[k] = flat.reshape(shape[1:])
-    return result
+def _lookup(labels: Collection[int]) -> np.ndarray:
+    table = np.zeros(LARGEST_LABEL + 1, bool)
+    table[list(labels)] = True
+    return table
+
+
+def _take(array: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Values at flat indices; 0 at -1."""
+    return np.append(array.ravel(), np.zeros(1, array.dtype))[index]

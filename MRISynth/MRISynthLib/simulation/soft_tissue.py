@@ -7,145 +7,125 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Canvas
-
-FILLABLE = ("fat", "muscle")
-
-
-def _sides(rng: np.random.Generator):
-    """(sign, suffix) of left and right; left is +x in LPS."""
-    yield 1.0, "_L"
-    yield -1.0, "_R"
-
-
-def _jitter(rng: np.random.Generator, values, spread: float) -> np.ndarray:
-    """Every number multiplied by its own random factor about 1."""
-    values = np.asarray(values, float)
-    return values * rng.normal(1.0, spread, values.shape).clip(1 - 2.5 * spread, 1 + 2.5 * spread)
-
-
-def paint_muscles(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Muscles of mastication, neck and tongue, each apart from the next by fat planes."""
-    over = FILLABLE
-    tone = rng.normal(1.0, 0.07)
-    for side, _ in _sides(rng):
-
-        def muscle(centre, radii, power=2.6, side=side):
-            centre = np.array([side * centre[0], centre[1], centre[2]]) + rng.normal(0, 0.8, 3)
-            radii = _jitter(rng, radii, 0.07) * tone
-            canvas.paint(canvas.superellipsoid(centre, radii, power, 0.8), "muscle", over=over)
-
-        muscle((56, -22, -56), (6.5, 17, 27))  # masseter
-        muscle((61, -14, 8), (7.0, 30, 36))  # temporalis
-        muscle((51, -24, -18), (5.0, 15, 18))  # temporalis, tendon part
-        muscle((35, -18, -56), (6.5, 13, 22))  # medial pterygoid
-        muscle((33, -14, -28), (13, 13, 8))  # lateral pterygoid
-        muscle((9, 17, -62), (6.5, 5.5, 48))  # longus colli and capitis
-        muscle((20, 33, -95), (8, 10, 50))  # scalenes
-        muscle((30, 72, -75), (15, 13, 48))  # splenius and trapezius
-        muscle((14, 66, -72), (10, 12, 46))  # semispinalis
-        muscle((28, 52, -58), (16, 9, 14))  # suboccipital
-        muscle((45, 40, -62), (6, 14, 28))  # levator scapulae, digastric
-        sternomastoid = [(side * 55, 32, -38), (side * 47, 26, -75), (side * 30, 2, -150)]
-        shape = canvas.tube(sternomastoid, _jitter(rng, (8, 9.5, 9), 0.1), 0.8, (0.75, 1.2, 1))
-        canvas.paint(shape, "muscle", over=over)
-        styloid = [(side * 36, 14, -36), (side * 27, -8, -80)]
-        canvas.paint(canvas.tube(styloid, 3.6, 0.5), "muscle", over=over)
-        # levator and tensor veli palatini, beside the nasopharynx
-        palate = [(side * 22, 4, -24), (side * 12, -8, -52)]
-        canvas.paint(canvas.tube(palate, 3.2, 0.5), "muscle", over=over)
-    tongue = canvas.ellipsoid((0, -45, -70), _jitter(rng, (25, 34, 20), 0.06), 1.0)
-    canvas.paint(tongue, "muscle", over=(*over, "mucosa"))
-    floor = canvas.superellipsoid((0, -45, -95), _jitter(rng, (26, 28, 9), 0.06), 3, 0.8)
-    canvas.paint(floor, "muscle", over=over)
-
-
-def paint_fascia(canvas: Canvas, fascia: np.ndarray, rng: np.random.Generator) -> None:
-    """Thin fat planes through muscle where a smooth field crosses zero."""
-    from .tissues import TISSUE_INDEX
-
-    width = rng.uniform(0.05, 0.10)
-    planes = (np.abs(fascia) < width) & (canvas.tissue == TISSUE_INDEX["muscle"])
-    if canvas.only is not None:
-        planes &= canvas.only
-    canvas.tissue[planes] = TISSUE_INDEX["fat"]
+from .anatomy import Canvas, jitter, sides, smooth_noise
+from .muscles import FILLABLE, paint_fascia, paint_muscles
+from .nodes import paint_nodes
 
 
 def paint_fat_spaces(canvas: Canvas, rng: np.random.Generator) -> None:
     """Parapharyngeal, buccal and retropharyngeal fat."""
-    for side, _ in _sides(rng):
-        parapharyngeal = canvas.superellipsoid(
-            (side * 25, -2, -42), _jitter(rng, (5.0, 11, 20), 0.12), 2.4, 1.0
-        )
+    for side, _ in sides():
+        s = side
+        path = [(s * 27, -2, -26), (s * 21.5, -4, -42), (s * 21.5, -3, -58), (s * 27, -6, -82)]
+        wide, thick = jitter(rng, (4, 9, 8, 4), 0.1), jitter(rng, (2.2, 3.0, 3.2, 2.2), 0.15)
+        parapharyngeal = canvas.strap(path, wide, thick, (0.25 * s, 1, 0), 0.9)
         canvas.paint(parapharyngeal, "fat", over=FILLABLE)
-        buccal = canvas.ellipsoid((side * 47, -48, -50), _jitter(rng, (8, 11, 15), 0.12), 1.2)
-        canvas.paint(buccal, "fat", over=FILLABLE)
+        buccal = [(s * 46, -52, -56), (s * 47, -42, -50), (s * 44, -34, -34), (s * 38, -34, -24)]
+        shape = canvas.tube(buccal, jitter(rng, (7, 8, 6, 4), 0.12), 1.0)
+        canvas.paint(shape, "fat", over=FILLABLE)
+    danger = canvas.strap([(0, 3.5, -52), (0, 4.5, -90), (0, 8, -140)], 12, 0.7, (1, 0, 0), 0.2)
+    canvas.paint(danger, "fat", over=FILLABLE)
+
+
+def _lobules(canvas: Canvas, shape, gland: str, rng: np.random.Generator, fat: float) -> None:
+    """Fat between the lobules of a gland just painted."""
+    if shape is None:
+        return
+    box, distance = shape
+    seams = np.abs(smooth_noise(distance.shape, 5.5, rng)) < fat
+    canvas.paint((box, np.where(seams, distance, 1.0)), "fat", over=(gland,))
 
 
 def paint_glands(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Parotid, submandibular and thyroid glands."""
-    for side, suffix in _sides(rng):
-        radii = _jitter(rng, (10, 17, 25), 0.12)
-        centre = np.array([side * 58, 6, -50]) + rng.normal(0, 1.5, 3)
-        lobe = canvas.ellipsoid(centre, radii, 1.3)
-        canvas.paint(lobe, "parotid gland", f"Parotid{suffix}", over=FILLABLE)
-        deep = canvas.ellipsoid((side * 45, 10, -48), _jitter(rng, (10, 8, 14), 0.12), 1.0)
-        canvas.paint(deep, "parotid gland", f"Parotid{suffix}", over=FILLABLE)
-        submandibular = canvas.ellipsoid((side * 33, -28, -98), _jitter(rng, (9, 14, 12), 0.1), 1.0)
-        canvas.paint(submandibular, "gland", over=FILLABLE)
-        thyroid = canvas.ellipsoid((side * 16, -5, -158), _jitter(rng, (8, 10, 22), 0.1), 1.0)
-        canvas.paint(thyroid, "gland", over=FILLABLE)
+    """Parotid, submandibular and thyroid glands, lobulated."""
+    fatty = rng.uniform(0.02, 0.10)
+    size = rng.normal(1.0, 0.06)
+    for side, suffix in sides():
+        s = side
+        name = f"Parotid{suffix}"
+        shift = rng.normal(0, 1.0, 3)
+        own = size * rng.normal(1.0, 0.03)
+        # a superficial plate behind and upon the ramus, a deep part behind it
+        plate = np.array([(s * 62, 6, -30), (s * 62, 5, -50), (s * 59, 6, -72), (s * 54, 10, -90)])
+        shape = canvas.strap(
+            plate + shift, own * np.array((11, 16.5, 16, 8)), own * np.array((5.5, 8.4, 8.8, 5.5)),
+            (s * -0.15, 1, 0), 1.1,
+        )  # fmt: skip
+        deep = np.array([(s * 54, 13, -42), (s * 50, 12, -56), (s * 50, 13, -74)])
+        inner = canvas.tube(deep + shift, own * np.array((5.5, 9.5, 7.5)), 0.9)
+        for part in (shape, inner):
+            canvas.paint(part, "parotid gland", name, over=FILLABLE)
+            _lobules(canvas, part, "parotid gland", rng, fatty)
+        accessory = canvas.ellipsoid((s * 66, -18, -44), (2.5, 9, 5), 0.6)
+        canvas.paint(accessory, "parotid gland", name, over=("fat",))
+        path = np.array([(s * 34, -9, -97), (s * 31, -22, -101), (s * 25, -33, -99)])
+        radii = size * jitter(rng, (8.3, 9.6, 6.0), 0.04)
+        shape = canvas.tube(path + rng.normal(0, 1, 3), radii, 0.9, (0.88, 1, 1.12))
+        canvas.paint(shape, "gland", f"Glnd_Submand{suffix}", over=FILLABLE)
+        _lobules(canvas, shape, "gland", rng, 0.5 * fatty)
+    size = rng.normal(1.0, 0.06)
+    for side, _ in sides():
+        lobe = np.array([(side * 18, -4, -124), (side * 19, -3, -140), (side * 18, -3, -160)])
+        own = size * rng.normal(1.0, 0.05)
+        shape = canvas.tube(lobe, own * np.array((4, 8.0, 6.5)), 0.7, (0.95, 1.15, 1))
+        canvas.paint(shape, "gland", "Glnd_Thyroid", over=FILLABLE)
+    isthmus = canvas.strap([(-15, -13, -148), (0, -20, -148), (15, -13, -148)], 7, 2.6, (0, 0, 1))
+    canvas.paint(isthmus, "gland", "Glnd_Thyroid", over=FILLABLE)
 
 
 def paint_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Carotid arteries, jugular veins, vertebral arteries and the larger sinuses."""
-    for side, _ in _sides(rng):
-        wander = rng.normal(0, 1.5, (6, 3))
-        carotid = np.array(
-            [
-                (side * 20, 14, -160),
-                (side * 23, 12, -105),
-                (side * 24, 17, -60),
-                (side * 24, 16, -30),
-                (side * 16, 6, -12),
-                (side * 11, -2, 0),
-            ],
-            float,
+    """Carotid and vertebral arteries, jugular and facial veins, in their sheaths of fat."""
+    for side, suffix in sides():
+        s = side
+        wander = rng.normal(0, 1.0, (6, 3)) * np.array((1, 1, 0))
+        caliber = rng.normal(1.0, 0.08)
+        name = f"A_Carotid{suffix}"
+        neck = np.array([
+            (s * 22, 4, -176), (s * 25, 5, -140), (s * 27, 7, -108), (s * 27, 13, -84),
+            (s * 25, 15, -60), (s * 25, 13, -34),
+        ], float) + wander  # fmt: skip
+        width = rng.uniform(0.6, 1.0) * (1.12 if s < 0 else 1.0)
+        jugular = np.array([
+            (s * 30, 6, -176), (s * 34, 9, -140), (s * 36, 13, -108), (s * 35, 20, -84),
+            (s * 32, 22, -60), (s * 29, 21, -38),
+        ], float) + wander  # fmt: skip
+        vein = canvas.tube(
+            jugular, width * np.array((7, 6.8, 6.2, 5.6, 5, 4.2)), 0.3, (1.1, 0.9, 1)
         )
-        canvas.paint(
-            canvas.tube(carotid + wander, (3.6, 3.4, 2.7, 2.5, 2.4, 2.2), 0.2),
-            "artery",
-            over=(*FILLABLE, "marrow", "CSF"),
-        )
-        jugular = np.array(
-            [
-                (side * 27, 16, -160),
-                (side * 30, 18, -105),
-                (side * 31, 22, -60),
-                (side * 29, 24, -34),
-            ],
-            float,
-        )
-        width = rng.uniform(0.7, 1.25) * np.array((6.2, 6.0, 5.0, 4.5))
-        canvas.paint(canvas.tube(jugular + wander[:4], width, 0.3), "vein", over=FILLABLE)
-        vertebral = [(side * 15, 36, -160), (side * 16, 36, -70), (side * 20, 44, -48)]
-        canvas.paint(canvas.tube(vertebral, 1.8, 0.2), "artery", over=(*FILLABLE, "marrow"))
-        facial = [(side * 55, 8, -95), (side * 52, 12, -30)]
-        canvas.paint(canvas.tube(facial, 2.0, 0.2), "vein", over=(*FILLABLE, "parotid gland"))
-
-
-def paint_nodes(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Small normal lymph nodes along the jugular chain and behind the pharynx."""
-    for side, _ in _sides(rng):
-        for _ in range(rng.integers(3, 8)):
-            z = rng.uniform(-140, -55)
-            centre = (side * rng.uniform(32, 44), rng.uniform(14, 36), z)
-            radii = rng.uniform(2.0, 4.2) * np.array((0.9, 0.9, 1.5))
-            canvas.paint(canvas.ellipsoid(centre, radii, 0.4), "lymphoid tissue", over=FILLABLE)
+        artery = canvas.tube(neck, caliber * np.array((3.9, 3.8, 4.2, 2.9, 2.7, 2.6)), 0.15)
+        for vessel in (vein, artery):
+            if vessel is not None:
+                canvas.paint((vessel[0], vessel[1] - 1.4), "fat", over=("muscle",))
+        canvas.paint(vein, "vein", over=FILLABLE)
+        canvas.paint(artery, "artery", name, over=(*FILLABLE, "vein"))
+        external = [neck[2], (s * 33, 2, -92), (s * 42, 6, -72), (s * 48, 8, -48)]
+        canvas.paint(canvas.tube(external, (2.4, 2.2, 1.9, 1.4), 0.15), "artery", over=FILLABLE)
+        facial = [(s * 33, 0, -92), (s * 40, -20, -94), (s * 46, -38, -88), (s * 42, -60, -66)]
+        canvas.paint(canvas.tube(facial, (1.5, 1.4, 1.2, 1.0), 0.15), "artery", over=("fat",))
+        retromandibular = [
+            (s * 55, 7, -34),
+            (s * 54, 8, -62),
+            (s * 47, 12, -90),
+            (s * 38, 14, -104),
+        ]
+        over = (*FILLABLE, "parotid gland")
+        canvas.paint(canvas.tube(retromandibular, (1.6, 2.1, 2.1, 2.3), 0.2), "vein", over=over)
+        external = [(s * 54, 20, -92), (s * 55, 12, -125), (s * 44, 12, -168)]
+        canvas.paint(canvas.tube(external, (1.8, 2.0, 2.2), 0.2), "vein", over=("fat",))
+        anterior = [(s * 8, -30, -104), (s * 9, -28, -170)]
+        canvas.paint(canvas.tube(anterior, 1.1, 0.1), "vein", over=("fat",))
+        plexus = canvas.ellipsoid((s * 34, -17, -28), (8, 4, 4), 2.2)
+        canvas.paint(plexus, "vein", over=("fat",))
+        vertebral = [(s * 14, 24, -176), (s * 17, 26, -80), (s * 24, 27, -62), (s * 16, 40, -57)]
+        bony = (*FILLABLE, "marrow", "cortical bone")
+        canvas.paint(canvas.tube(vertebral, rng.uniform(1.4, 2.2), 0.1), "artery", over=bony)
 
 
 def paint_soft_tissue(canvas: Canvas, fascia: np.ndarray, rng: np.random.Generator) -> None:
-    """Everything of this module, in the order in which one organ may cover another."""
+    """Muscles, fat spaces, glands, vessels and nodes, later ones covering earlier ones.
+
+    ``fascia`` is a smooth random field on the whole grid; thin fat runs along its zeros.
+    """
     paint_muscles(canvas, rng)
     paint_fascia(canvas, fascia, rng)
     paint_fat_spaces(canvas, rng)

@@ -2,7 +2,7 @@
 
 Values are typical of the literature (relaxation at 1.5 T and 3 T: Radiat Oncol 8:51 and the
 sources gathered there; malignant head-and-neck tumour T1 1390±241 ms, T2 97.6±14.9 ms at
-3 T); published spread is wide, so every simulated patient draws its own (see ``imaging``).
+3 T); published spread is wide, so every simulated patient draws its own (see ``slabs``).
 """
 
 from __future__ import annotations
@@ -50,13 +50,20 @@ TISSUES: tuple[Tissue, ...] = (
     Tissue("gland", (950, 1250), (80, 75), 0.85, 0.12, 0.25, 1.2, 45, 0.06),
     Tissue("tumour", (1100, 1390), (98, 92), 0.88, 0.0, 0.30, 0.85, 48, 0.09),
     Tissue("necrosis", (1900, 2300), (260, 240), 0.95, 0.0, 0.02, 2.0, 22, 0.10),
-    Tissue("vitreous", (3900, 3700), (900, 700), 0.98, 0.0, 0.0, 2.7, 8, 0.01),
+    Tissue("vitreous", (4400, 4200), (900, 700), 0.98, 0.0, 0.0, 2.7, 8, 0.01),
     Tissue("lens", (1400, 1600), (95, 60), 0.60, 0.0, 0.0, 1.0, 90, 0.03),
     Tissue("nerve", (850, 1150), (85, 75), 0.75, 0.0, 0.02, 1.0, 35, 0.04),
     Tissue("cartilage", (950, 1200), (40, 35), 0.70, 0.0, 0.06, 1.2, 90, 0.05),
     Tissue("fluid", (2600, 2900), (500, 450), 0.97, 0.0, 0.02, 2.3, 12, 0.05),
     Tissue("lymphoid tissue", (1150, 1450), (100, 95), 0.88, 0.0, 0.28, 0.75, 45, 0.06),
     Tissue("ligament", (700, 900), (18, 15), 0.55, 0.02, 0.06, 0.8, 80, 0.06),
+    Tissue("tooth", (250, 250), (1.0, 0.8), 0.08, 0.0, 0.0, 0.3, 1900, 0.05),
+    Tissue("metal", (1000, 1000), (0.2, 0.2), 0.0, 0.0, 0.0, 0.0, 3000, 0.0),
+    Tissue("oedema", (1500, 1900), (140, 125), 0.92, 0.0, 0.12, 1.9, 30, 0.10),
+    Tissue("fibrosis", (800, 1050), (40, 34), 0.65, 0.02, 0.12, 1.1, 60, 0.08),
+    Tissue("pituitary", (1000, 1350), (90, 80), 0.84, 0.0, 0.45, 0.9, 45, 0.05),
+    Tissue("meninges", (900, 1150), (55, 48), 0.65, 0.02, 0.30, 0.9, 60, 0.08),
+    Tissue("deep grey matter", (960, 1320), (82, 67), 0.79, 0.0, 0.02, 0.75, 39, 0.05),
 )
 """Index in this tuple = value in a tissue map."""
 
@@ -67,27 +74,36 @@ FAT_T2_MS = (75.0, 133.0)
 """Relaxation of the fat pool at (1.5 T, 3 T)."""
 
 
-def tissue_table(field_t: float) -> dict[str, np.ndarray]:
-    """Parameters of all tissues at a field strength, each an array of len(TISSUES).
+STEEPEST = 0.4
+"""Largest power of the field strength by which relaxation is carried beyond 1.5 T and 3 T: pairs
+gathered from several sources are steeper than any one study finds (0.2 to 0.4 for T1; Bottomley
+et al., Med Phys 11:425, 1984)."""
 
-    Between and beyond 1.5 T and 3 T the values are interpolated linearly in field strength,
-    held within 0.5-7 T.
+
+def at_field(pair: tuple[float, float], field_t: float) -> float:
+    """A value given at (1.5 T, 3 T) at another field strength, held within 0.5 T and 7 T.
+
+    A line between the two, a power law below and above.
     """
-    weight = (float(np.clip(field_t, 0.5, 7.0)) - 1.5) / 1.5
-    weight = float(np.clip(weight, -0.3, 1.6))
+    field_t = float(np.clip(field_t, 0.5, 7.0))
+    low, high = pair
+    if 1.5 <= field_t <= 3.0:
+        return low + (field_t - 1.5) / 1.5 * (high - low)
+    power = float(np.clip(np.log2(high / low), -STEEPEST, STEEPEST))
+    return low * (field_t / 1.5) ** power if field_t < 1.5 else high * (field_t / 3.0) ** power
 
-    def at_field(pair: tuple[float, float]) -> float:
-        return max(pair[0] + weight * (pair[1] - pair[0]), 0.2)
 
+def tissue_table(field_t: float) -> dict[str, np.ndarray]:
+    """Parameters of all tissues at a field strength, each an array of len(TISSUES)."""
     return {
-        "t1_ms": np.array([at_field(t.t1_ms) for t in TISSUES], np.float32),
-        "t2_ms": np.array([at_field(t.t2_ms) for t in TISSUES], np.float32),
+        "t1_ms": np.array([at_field(t.t1_ms, field_t) for t in TISSUES], np.float32),
+        "t2_ms": np.array([at_field(t.t2_ms, field_t) for t in TISSUES], np.float32),
         "proton_density": np.array([t.proton_density for t in TISSUES], np.float32),
         "fat_fraction": np.array([t.fat_fraction for t in TISSUES], np.float32),
         "uptake_mm": np.array([t.uptake_mm for t in TISSUES], np.float32),
         "adc": np.array([t.adc for t in TISSUES], np.float32),
         "hu": np.array([t.hu for t in TISSUES], np.float32),
         "texture": np.array([t.texture for t in TISSUES], np.float32),
-        "fat_t1_ms": np.float32(at_field(FAT_T1_MS)),
-        "fat_t2_ms": np.float32(at_field(FAT_T2_MS)),
+        "fat_t1_ms": np.float32(at_field(FAT_T1_MS, field_t)),
+        "fat_t2_ms": np.float32(at_field(FAT_T2_MS, field_t)),
     }

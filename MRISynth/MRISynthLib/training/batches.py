@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
-from ..simulation.anatomy import LABELLED_STRUCTURES, Anatomy
+from ..simulation.anatomy import LABELLED_STRUCTURES, bit
+from ..simulation.examinations import Examination, Hospital
+from ..simulation.hospitals import inside_hospitals
 from ..simulation.imaging import Acquisition, PatientTissues, acquire, tissue_maps
-from ..simulation.protocols import Mention, draw_protocol, mention
-from ..simulation.signal import Protocol, signal
-from ..simulation.tissues import TISSUE_INDEX, TISSUES
-from .cohort import read_anatomy
+from ..simulation.protocols import Mention, Protocol, mention
+from ..simulation.slabs import mean_parameters, signal_samples
+from ..simulation.slices import PROFILE_REACH
+from ..simulation.tissues import TISSUE_INDEX
+from .cohort import BODY, PHARYNX_LEVEL, read_anatomy
 
-SUB_SLICES = (-1, 0, 1)
-"""A training slice is 3 mm thick: three sub-slices of 1 mm."""
+PLAIN = 0.4
+"""Share of images of which nothing but the sequence is said."""
 
 
 @dataclass
@@ -26,7 +31,8 @@ class SliceBatch:
     images: sequence -> (batch, rows, columns), normalised by the volume's expected 99.5th
     percentile; mentions: sequence -> what a prompt says of it; tissue: (batch, rows,
     columns) long; structures: (batch, structures, rows, columns) bool in the order of
-    ``LABELLED_STRUCTURES``; known: (batch, structures) bool.
+    ``LABELLED_STRUCTURES``; known: (batch, structures) bool; parameters: (batch, 7, rows, columns),
+    ``slabs.PARAMETERS`` of what is there, None if they were not asked for.
     """
 
     images: dict[str, torch.Tensor]
@@ -34,6 +40,7 @@ class SliceBatch:
     tissue: torch.Tensor
     structures: torch.Tensor
     known: torch.Tensor
+    parameters: torch.Tensor | None = None
 
 
 def expected_scale(
@@ -44,12 +51,7 @@ def expected_scale(
     Calculated from the tissues' volumes instead of simulating the volume: the signal of each
     tissue with its texture, weighted by how much of it there is.
     """
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(len(TISSUES)).repeat_interleave(samples).view(1, 1, len(TISSUES), samples)
-    spread = torch.randn(labels.shape, generator=generator)
-    maps = tissue_maps(labels, patient, generator)
-    maps.t1_ms = maps.t1_ms.mean(3, keepdim=True) * (1 + 0.04 * spread)
-    values = signal(maps, protocol).abs().reshape(len(TISSUES), samples).numpy()
+    values = signal_samples(patient, protocol, samples).abs().numpy()
     weights = tissue_counts.astype(float).copy()
     weights[TISSUE_INDEX["air"]] = 0.0
     weights = np.repeat(weights / samples, samples)
@@ -67,12 +69,12 @@ def normalised(image: torch.Tensor, scale: float, technique: str) -> torch.Tenso
 
 
 class SimulatedSlices:
-    """Draws batches from the anatomies of a cohort.
+    """Draws batches from the anatomies of a cohort, each patient examined in a hospital.
 
     Parameters
     ----------
     paths:
-        Files of ``cohort.prepare_cohort``; kept in memory.
+        Files of ``cohort.prepare_cohort``; kept on the device.
     size:
         (rows, columns) of a training slice.
     pixel_mm:
@@ -80,11 +82,13 @@ class SimulatedSlices:
     cases, slices:
         Patients in a batch and slices of each.
     focus:
-        Share of slices that pass through the tumour or, without one, the nasopharynx.
+        Share of slices that pass through a tumour or, without one, the nasopharynx.
     by_structure:
         Share of slices that pass through a structure drawn at random, however small it is.
     flip:
         Whether slices may be mirrored (not where left and right have names).
+    hospitals:
+        Where patients are examined; by default all those that may be trained on.
     """
 
     def __init__(
@@ -98,21 +102,14 @@ class SimulatedSlices:
         by_structure: float = 0.0,
         flip: bool = True,
         device: str = "cpu",
+        hospitals: Sequence[Hospital] = (),
     ) -> None:
-        self.anatomies: list[Anatomy] = [read_anatomy(path) for path in paths]
-        self.counts = [
-            np.bincount(a.tissue.ravel(), minlength=len(TISSUES))[: len(TISSUES)]
-            for a in self.anatomies
-        ]
-        self.levels = [_interesting_levels(a) for a in self.anatomies]
-        self.bodies = [np.flatnonzero(a.tissue[:, ::4, ::4].any((1, 2))) for a in self.anatomies]
+        self.anatomies = [_OnDevice.read(path, device) for path in paths]
         self.size, self.pixel_mm = size, pixel_mm
         self.cases, self.slices = cases, slices
         self.focus, self.by_structure = focus, by_structure
         self.flip, self.device = flip, device
-        self.structure_levels = (
-            [_structure_levels(a) for a in self.anatomies] if by_structure > 0 else []
-        )
+        self.hospitals = tuple(hospitals) or inside_hospitals()
 
     def draw(
         self,
@@ -120,15 +117,20 @@ class SimulatedSlices:
         torch_rng: torch.Generator,
         sequences: list[str],
         clean: tuple[str, ...] = (),
-        plain: float = 0.4,
+        plain: float = PLAIN,
+        parameters: bool = False,
     ) -> SliceBatch:
-        """One batch with an image of each of ``sequences``.
+        """One batch with an image of each of ``sequences``, and tissue parameters if asked for.
 
-        Images of the sequences in ``clean`` (targets) are made without bias and with hardly
-        any noise: neither can be predicted.
+        ``plain``: share of targets of which nothing but the sequence is said.
+
+        Images of the sequences in ``clean`` (targets) are made without what cannot be predicted:
+        noise, motion, failing suppression. Coil, resolution and the effects of the field stay as
+        they are in that hospital.
         """
         parts = [
-            self._draw_case(rng, torch_rng, sequences, clean, plain) for _ in range(self.cases)
+            self._draw_case(rng, torch_rng, sequences, clean, plain, parameters)
+            for _ in range(self.cases)
         ]
         return SliceBatch(
             {s: torch.cat([part.images[s] for part in parts]) for s in sequences},
@@ -136,90 +138,157 @@ class SimulatedSlices:
             torch.cat([part.tissue for part in parts]),
             torch.cat([part.structures for part in parts]),
             torch.cat([part.known for part in parts]),
+            torch.cat([part.parameters for part in parts]) if parameters else None,
         )
 
-    def _draw_case(self, rng, torch_rng, sequences, clean, plain) -> SliceBatch:
-        number = int(rng.integers(len(self.anatomies)))
-        anatomy = self.anatomies[number]
-        slabs, flags = self._cut(number, rng)
-        labels = torch.from_numpy(slabs).to(self.device)
-        field_t = float(rng.choice((1.5, 3.0), p=(0.4, 0.6)))
-        patient = PatientTissues.draw(rng, field_t)
-        maps = tissue_maps(labels, patient, torch_rng)
+    def _draw_case(self, rng, torch_rng, sequences, clean, plain, parameters) -> SliceBatch:
+        anatomy = self.anatomies[int(rng.integers(len(self.anatomies)))]
+        where = self.hospitals[int(rng.integers(len(self.hospitals)))]
+        examination = where.draw_examination(rng)
+        axial = examination.plane == "axial"
+        # other planes come to the network as axial slices, about as thick as their pixels
+        thickness = examination.slice_mm if axial else self.pixel_mm
+        labels, codes = self._cut(anatomy, rng, thickness, where.geometry.oblique_deg)
+        patient = PatientTissues.draw(rng, where.field_t)
+        step = PROFILE_REACH * thickness / labels.shape[1]
+        maps = tissue_maps(labels, patient, torch_rng, self.pixel_mm, step)
         images, mentions = {}, {}
-        for sequence in sequences:
-            protocol = draw_protocol(sequence, rng, field_t)
+        for number, sequence in enumerate(sequences):
+            protocol = where.draw_protocol(sequence, rng, thickness)
+            moved = number > 0 and sequence not in clean
+            acquisition = where.draw_acquisition(sequence, rng, examination, moved)
+            acquisition = replace(acquisition, slice_mm=thickness)
             if sequence in clean:
-                acquisition = Acquisition(blur_mm=0.5, noise=0.003, bias=0.0)
-            else:
-                acquisition = Acquisition.draw(rng, moved=sequence != sequences[0])
-            image = acquire(maps, protocol, acquisition, torch_rng, self.pixel_mm)
-            scale = expected_scale(self.counts[number], patient, protocol)
+                acquisition = _predictable(acquisition)
+            if not axial:
+                acquisition = _reformatted(acquisition, examination)
+            image = acquire(maps, protocol, acquisition, torch_rng)
+            scale = expected_scale(anatomy.counts, patient, protocol)
             if sequence not in clean:
                 scale *= float(rng.uniform(0.88, 1.12))
             images[sequence] = normalised(image, scale, protocol.technique)
-            mentions[sequence] = [mention(protocol, rng, plain)] * len(slabs)
-        structures = torch.from_numpy(flags).to(self.device)
-        bits = torch.arange(len(LABELLED_STRUCTURES), device=self.device)
-        masks = (structures[:, None] >> bits[None, :, None, None]) & 1
-        known = torch.tensor([name in anatomy.known for name in LABELLED_STRUCTURES])
+            said = mention(protocol, rng, plain if sequence in clean else PLAIN)
+            mentions[sequence] = [said] * len(labels)
+        structures = anatomy.flags[codes.long()].movedim(-1, 1)
         return SliceBatch(
             images,
             mentions,
-            labels[:, len(SUB_SLICES) // 2],
-            masks.bool(),
-            known.to(self.device).expand(len(slabs), -1),
+            labels[:, labels.shape[1] // 2],
+            structures,
+            anatomy.known.expand(len(labels), -1),
+            mean_parameters(maps, thickness) if parameters else None,
         )
 
-    def _cut(self, number: int, rng: np.random.Generator):
-        """(labels (slices, sub-slices, rows, columns), structure bits (slices, rows, columns))
-        under a random in-plane rotation, scale and shift."""
-        anatomy, levels, body = self.anatomies[number], self.levels[number], self.bodies[number]
-        depth, height, width = anatomy.tissue.shape
+    def _cut(self, anatomy: _OnDevice, rng: np.random.Generator, thickness: float, oblique: float):
+        """(labels (slices, sub-slices, rows, columns) long, structure codes (slices, rows,
+        columns)) under a random tilt, in-plane turn, scale and shift."""
         rows, columns = self.size
-        slabs = np.empty((self.slices, len(SUB_SLICES), rows, columns), np.int64)
-        flags = np.empty((self.slices, rows, columns), np.int32)
-        slack = np.maximum(np.array((height, width)) - np.array((rows, columns)) * self.pixel_mm, 0)
+        count = max(3, 2 * round((PROFILE_REACH * thickness - 1) / 2) + 1)
+        depths = (np.arange(count) - (count - 1) / 2) * PROFILE_REACH * thickness / count
+        middle = (np.array(anatomy.tissue.shape) - 1) / 2
+        view = np.array((rows, columns)) * self.pixel_mm
+        slack = np.maximum(np.array(anatomy.tissue.shape[1:]) - view, 0)
+        starts, down, right, through = (np.empty((self.slices, 3)) for _ in range(4))
         for n in range(self.slices):
-            share = rng.random()
-            if share < self.by_structure:
-                structures = self.structure_levels[number]
-                level = rng.choice(structures[int(rng.integers(len(structures)))])
-            elif share < self.by_structure + self.focus:
-                level = rng.choice(levels)
-            else:
-                level = rng.choice(body)
-            z = np.clip(level + np.array(SUB_SLICES), 0, depth - 1)
-            angle = np.deg2rad(rng.normal(0, 6))
+            angles = (rng.normal(0, oblique), 0.5 * rng.normal(0, oblique), rng.normal(0, 6))
+            # scipy speaks of x, y, z; the voxel axes are z, y, x
+            turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()[::-1, ::-1]
             step = self.pixel_mm * rng.uniform(0.9, 1.1)
             mirror = -1.0 if self.flip and rng.random() < 0.5 else 1.0
-            centre = np.array((height, width)) / 2 + rng.uniform(-0.5, 0.5, 2) * slack * 0.9
-            v = (np.arange(rows) - rows / 2 + 0.5)[:, None] * step
-            u = (np.arange(columns) - columns / 2 + 0.5)[None, :] * step * mirror
-            y = np.rint(centre[0] + np.cos(angle) * v - np.sin(angle) * u).astype(int)
-            x = np.rint(centre[1] + np.sin(angle) * v + np.cos(angle) * u).astype(int)
-            outside = (y < 0) | (y >= height) | (x < 0) | (x >= width)
-            y, x = y.clip(0, height - 1), x.clip(0, width - 1)
-            slab = anatomy.tissue[z[:, None, None], y[None], x[None]]
-            slab[:, outside] = 0
-            slabs[n] = slab
-            flags[n] = np.where(outside, 0, anatomy.structures[z[1], y, x])
-        return slabs, flags
+            through[n], down[n], right[n] = (
+                turn[:, 0],
+                turn[:, 1] * step,
+                turn[:, 2] * step * mirror,
+            )
+            centre = middle.copy()
+            centre[1:] += rng.uniform(-0.5, 0.5, 2) * slack * 0.9
+            centre += through[n] * ((self._place(anatomy, rng) - centre) @ through[n])
+            starts[n] = centre - down[n] * (rows / 2 - 0.5) - right[n] * (columns / 2 - 0.5)
+
+        def on_device(values) -> torch.Tensor:
+            return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+        row = torch.arange(rows, device=self.device, dtype=torch.float32)[:, None, None]
+        column = torch.arange(columns, device=self.device, dtype=torch.float32)[None, :, None]
+        plane = (
+            on_device(starts)[:, None, None]
+            + row * on_device(down)[:, None, None]
+            + column * on_device(right)[:, None, None]
+        )
+        depth = on_device(depths)[None, :, None] * on_device(through)[:, None]
+        index = (plane[:, None] + depth[:, :, None, None]).round().int()
+        size = torch.tensor(anatomy.tissue.shape, device=self.device)
+        inside = ((index >= 0) & (index < size)).all(-1)
+        flat = (index[..., 0] * size[1] + index[..., 1]) * size[2] + index[..., 2]
+        flat = torch.where(inside, flat, 0)
+        labels = torch.where(inside, anatomy.tissue.view(-1)[flat].long(), 0)
+        centre, kept = flat[:, count // 2], inside[:, count // 2]
+        codes = torch.where(kept, anatomy.codes.view(-1)[centre], 0)
+        return labels, codes
+
+    def _place(self, anatomy: _OnDevice, rng: np.random.Generator) -> np.ndarray:
+        """A voxel (slice, row, column) through which a slice shall pass."""
+        share = rng.random()
+        if share < self.by_structure:
+            row = anatomy.present[int(rng.integers(len(anatomy.present)))]
+        elif share < self.by_structure + self.focus:
+            row = anatomy.interesting
+        else:
+            row = BODY
+        return anatomy.places[row, int(rng.integers(anatomy.places.shape[1]))].astype(float)
 
 
-def _interesting_levels(anatomy: Anatomy) -> np.ndarray:
-    """Slices through the tumour; without one, those around the nasopharynx."""
-    tumour = np.flatnonzero(anatomy.mask("GTVp").any((1, 2)))
-    if tumour.size:
-        return tumour
-    level = -anatomy.index_to_world[2, 3]
-    return np.arange(int(level) - 50, int(level) - 15).clip(0, anatomy.tissue.shape[0] - 1)
+@dataclass
+class _OnDevice:
+    """An anatomy where slices are cut: tensors on the device."""
+
+    tissue: torch.Tensor
+    codes: torch.Tensor
+    flags: torch.Tensor
+    """(palette, structures) bool."""
+    known: torch.Tensor
+    counts: np.ndarray
+    places: np.ndarray
+    present: list[int]
+    interesting: int
+
+    @classmethod
+    def read(cls, path: Path, device: str) -> _OnDevice:
+        anatomy = read_anatomy(path)
+        bits = np.array([bit(name) for name in LABELLED_STRUCTURES])
+        present = [n for n in range(len(LABELLED_STRUCTURES)) if anatomy.places[n, 0, 0] >= 0]
+        tumour = LABELLED_STRUCTURES.index("GTVp")
+        return cls(
+            torch.from_numpy(anatomy.tissue).to(device),
+            torch.from_numpy(anatomy.codes).to(device),
+            torch.from_numpy((anatomy.palette[:, None] & bits) != 0).to(device),
+            torch.tensor([name in anatomy.known for name in LABELLED_STRUCTURES], device=device),
+            anatomy.counts,
+            anatomy.places,
+            present or [BODY],
+            tumour if tumour in present else PHARYNX_LEVEL,
+        )
 
 
-def _structure_levels(anatomy: Anatomy) -> list[np.ndarray]:
-    """Slices through each known structure that is there, one array a structure."""
-    masks = (anatomy.mask(name).any((1, 2)) for name in anatomy.known)
-    return [np.flatnonzero(mask) for mask in masks if mask.any()]
+def _predictable(acquisition: Acquisition) -> Acquisition:
+    """The same on a good day: what a network can know beforehand."""
+    return replace(
+        acquisition,
+        noise=0.003,
+        g_factor=1.0,
+        ghosts=0.0,
+        motion_mm=0.0,
+        transmit=0.0,
+        fat_failure=0.0,
+    )
+
+
+def _reformatted(acquisition: Acquisition, examination: Examination) -> Acquisition:
+    """As an axial slice of a coronal or sagittal stack shows it: coarse across its slices."""
+    across = 0.42 * (examination.slice_mm + examination.gap_mm)  # FWHM to standard deviation
+    readout = "columns" if examination.plane == "coronal" else "rows"
+    blur = float(np.hypot(acquisition.motion_mm, across))
+    return replace(acquisition, motion_mm=blur, ghosts=0.0, readout=readout)
 
 
 def loss_weights(tissue: torch.Tensor, tumour: float = 5.0, air: float = 0.2) -> torch.Tensor:

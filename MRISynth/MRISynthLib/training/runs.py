@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..devices import check_name, resolve
 from ..errors import InputError
+from ..io.output import output_error
+from ..sequences import SEQUENCE_NAMES
 
 COMMON_DEFAULTS: dict[str, Any] = {
     "precision": "bf16",
@@ -23,6 +27,9 @@ COMMON_DEFAULTS: dict[str, Any] = {
     "procedural": 48,
     "label_maps": None,
     "mapping": None,
+    "atlas": None,
+    "atlas_mapping": None,
+    "jobs": 2,
     "per_label_map": 0,
     "held_out_maps": [],
     "healthy": 0.3,
@@ -33,11 +40,25 @@ COMMON_DEFAULTS: dict[str, Any] = {
 }
 """Fields of every training configuration; paths count from the working directory."""
 
+MAY_CHANGE = frozenset(
+    {
+        "steps", "device", "threads", "jobs", "validate_every", "checkpoint_every",
+        "cohort", "label_maps", "mapping", "atlas", "atlas_mapping",
+    }
+)  # fmt: skip
+"""Fields that may be others when a run is resumed: how far and where it runs, and where its
+anatomies are kept (a cohort's own plan says whether they are the same)."""
+
 
 def read_config(path: Path, defaults: dict[str, Any]) -> dict[str, Any]:
-    """A YAML configuration over its defaults; unknown keys are refused.
+    """A YAML configuration over its defaults.
 
     Relative paths inside are left as they are; they count from the working directory.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has a field or a sequence that is not known.
     """
     import yaml
 
@@ -55,7 +76,86 @@ def read_config(path: Path, defaults: dict[str, Any]) -> dict[str, Any]:
             f"The configuration {path} has the unknown field {unknown[0]}; "
             f"known are {', '.join(sorted(defaults))}."
         )
-    return {**defaults, **given}
+    config = {**defaults, **given}
+    for field in ("input_weights", "target_weights"):
+        _check_weights(path, field, config.get(field, {}))
+    return config
+
+
+def _check_weights(path: Path, field: str, weights: Any) -> None:
+    """Refuse weights that are not of sequences."""
+    if not isinstance(weights, dict):
+        raise InputError(f"The field {field} in {path} must be lines of `sequence: weight`.")
+    for name in weights:
+        if name not in SEQUENCE_NAMES:
+            raise InputError(
+                f"The field {field} in {path} names the unknown sequence '{name}'; "
+                f"choose from {', '.join(SEQUENCE_NAMES)}."
+            )
+
+
+def enter_folder(
+    output: Path, config: dict[str, Any], resume: bool, report: Callable[[str], None]
+) -> None:
+    """Make a run's folder its own, before anything long begins; nothing is overwritten.
+
+    A run that stopped before its first checkpoint left its configuration only; it may be resumed,
+    and starts anew.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run that is not to be resumed, or none that could be, or one of
+        another configuration.
+    OutputError
+        If the folder cannot be written.
+    """
+    stored = output / "config.json"
+    if (output / "checkpoint.pt").is_file():
+        if not resume:
+            raise InputError(
+                f"{output} holds a training run already; go on with it by --resume, or name "
+                "another folder with --output."
+            )
+        if stored.is_file():
+            _check_same(stored, config)
+        return
+    if resume:
+        if not stored.is_file():
+            raise InputError(
+                f"{output} holds no training run to resume; leave out --resume, or name the "
+                "folder of one with --output."
+            )
+        report("no checkpoint yet; starting anew")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        _write_config(output, config)
+        (output / "log.jsonl").unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(output, error) from error
+
+
+def _check_same(stored: Path, config: dict[str, Any]) -> None:
+    """Refuse to go on with other settings; fields that an older version lacked do not count."""
+    try:
+        found = json.loads(stored.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(
+            f"{stored} is damaged; put it back as it was, or name another folder with --output."
+        )
+    wanted = json.loads(json.dumps(config))
+    for field, value in wanted.items():
+        if field not in MAY_CHANGE and field in found and found[field] != value:
+            raise InputError(
+                f"The settings differ in '{field}' from those that the run began with; set it as "
+                f"in {stored}, or name another folder with --output."
+            )
+
+
+def _write_config(output: Path, config: dict[str, Any]) -> None:
+    (output / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 class AveragedWeights:
@@ -122,15 +222,31 @@ class RunState:
         os.replace(partial, folder / "checkpoint.pt")
 
     def load(self, folder: Path) -> bool:
-        """Take over the folder's checkpoint; False if there is none."""
+        """Take over the folder's checkpoint; False if there is none.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or of another network.
+        """
         path = folder / "checkpoint.pt"
         if not path.is_file():
             return False
-        # a run's own checkpoint, tensors and plain values only
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(saved["network"])
+        try:
+            # a run's own checkpoint, tensors and plain values only
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            raise InputError(f"{path} is damaged; delete it to start anew.") from None
+        try:
+            self.network.load_state_dict(saved["network"])
+        except RuntimeError:
+            raise InputError(
+                f"{path} is of another network than the settings ask for; set the network as it "
+                "was, or name another folder with --output."
+            ) from None
         self.optimiser.load_state_dict(saved["optimiser"])
-        self.average.values = saved["average"]
+        for key, value in self.average.values.items():
+            value.copy_(saved["average"][key])  # stays on the network's device
         self.rng.bit_generator.state = json.loads(saved["rng"])
         self.torch_rng.set_state(saved["torch_rng"])
         self.step, self.seconds = int(saved["step"]), float(saved["seconds"])
@@ -175,7 +291,7 @@ def run(
     ``validate`` is called with the averaged weights in the network.
     """
     log, running = Log(output), []
-    (output / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    _write_config(output, config)
     steps, began = int(config["steps"]), time.monotonic()
     while state.step < steps:
         started = time.monotonic()
@@ -217,11 +333,21 @@ def cosine_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
 
 
 def pick_device(config: dict[str, Any]) -> torch.device:
-    """Device of a training run ("auto" takes CUDA where there is one), with its threads."""
-    name = config["device"]
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    """Device of a training run ("auto" takes CUDA where there is one), with its threads.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or this machine does not have it.
+    """
+    try:
+        name = check_name(str(config["device"]))
+        if name == "auto" and not torch.cuda.is_available():
+            name = "cpu"  # and not a Mac's GPU, on which no training was tried
+        device = resolve(name)
+    except InputError as error:
+        # here it is a field of the settings, not an option
+        raise InputError(str(error).replace("--device ", "device: ")) from None
     if device.type == "cpu":
         torch.set_num_threads(int(config["threads"]))
     torch.manual_seed(int(config["seed"]))

@@ -1,0 +1,105 @@
+"""Whom and what figures are about: the heads of a record, and the body of a real pair."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import fakes
+import models
+from MRISynthLib.errors import InputError
+from MRISynthLib.evaluation import patients as patients_module
+from MRISynthLib.evaluation import synthesis as synthesis_module
+from MRISynthLib.evaluation.patients import Patients
+from MRISynthLib.evaluation.synthesis import evaluate_pair
+from MRISynthLib.simulation import HeadSource
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(patients_module, "rendering_hash", lambda: "as rendered")
+
+
+def test_a_record_says_which_heads_the_figures_are_of(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        (tmp_path / name).touch()
+    (tmp_path / "mapping.json").write_text(
+        '{"tissues": {"fat": [1]}, "soft_tissue": [1], "structures": {}, "landmarks": {}}'
+    )
+    bundle = SimpleNamespace(metadata={"training": {"held_out_maps": ["b.nii.gz"]}})
+    labelled = Patients(heads=HeadSource(tmp_path))
+    labelled.draw(bundle, ("T1w",))
+    record = labelled.record()
+    assert (record["heads"], record["label maps"]) == ("labelled", ["b.nii.gz"])
+    assert record["atlas"] == "none"
+    assert Patients().record()["heads"] == "procedural"
+    joined = Patients(heads=HeadSource(tmp_path, atlas=tmp_path / "atlas")).record()
+    assert joined["atlas"] == "shared with training"
+    assert str(tmp_path) not in json.dumps([record, joined])
+
+
+def _head(sequence: str):
+    head = fakes.head(1, (8, 64, 56), sequence=sequence, name=sequence)
+    scale, offset = {"T1w": (1, 0), "CT": (2, -1000)}.get(sequence, (1.5, 0))
+    return head.replace(voxels=head.voxels * np.float32(scale) + np.float32(offset))
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Put that change of the truth in the place of the synthetic image."""
+
+    def use(truth, change):
+        class Pretender:
+            def __init__(self, bundle, device):
+                pass
+
+            def synthesize(self, inputs, targets):
+                made = truth.replace(voxels=change(truth.voxels))
+                return SimpleNamespace(volumes={truth.sequence: made}, warnings=())
+
+        monkeypatch.setattr(synthesis_module, "Synthesizer", Pretender)
+
+    return use
+
+
+@pytest.mark.parametrize(
+    ("sequence", "change", "counts"),
+    [
+        ("T2w", lambda voxels: 1.3 * voxels, False),
+        ("CT", lambda voxels: 1.3 * (voxels + 1000) - 1000, True),
+        ("ADC", lambda voxels: 1.3 * voxels, True),
+    ],
+)
+def test_brightness_counts_where_an_image_has_a_unit(pretend, sequence, change, counts):
+    truth = _head(sequence)
+    pretend(truth, change)
+    figures = evaluate_pair(None, [_head("T1w")], truth)
+    error = figures["network"]["body"]["MAE"]
+    assert error > 0.2 if counts else error < 0.05
+
+
+def test_a_pair_is_compared_only_where_the_truth_has_voxels(pretend, tmp_path):
+    truth = _head("T2w")
+    pretend(truth, lambda voxels: np.where(np.arange(8)[:, None, None] < 5, voxels, 9999))
+    part = truth.replace(voxels=truth.voxels[:5])
+    figures = evaluate_pair(None, [_head("T1w")], part, tmp_path / "figures")
+    assert figures["network"].keys() == {"body"}
+    assert figures["network"]["body"]["MAE"] < 0.1
+    record = json.loads((tmp_path / "figures" / "pair.json").read_text())
+    assert record["figures"] == {"T1w -> T2w": figures}
+
+
+def test_a_pair_goes_through_a_model_and_must_lie_on_each_other(tmp_path):
+    bundle = models.synthesis_bundle(tmp_path / "model")
+    figures = evaluate_pair(bundle, [_head("T1w")], _head("T2w"), device="cpu")
+    assert set(figures) == {"network", "copy T1w"}
+    assert 0 < figures["network"]["body"]["MAE"] < 2
+    with pytest.raises(InputError, match="NAME=FILE"):
+        evaluate_pair(bundle, [_head("T1w")], _head("T2w").replace(sequence=None))
+    elsewhere = _head("T2w").index_to_world.copy()
+    elsewhere[2, 3] += 1000
+    with pytest.raises(InputError, match="does not overlap"):
+        evaluate_pair(bundle, [_head("T1w")], _head("T2w").replace(index_to_world=elsewhere))

@@ -12,6 +12,7 @@ from MRISynthLib.io import load_one
 from MRISynthLib.preprocessing.background import body_mask
 from MRISynthLib.preprocessing.normalisation import normalise
 from MRISynthLib.simulation import virtual_patient
+from MRISynthLib.simulation.tissues import TISSUE_INDEX
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthSegmentLib.evaluation import dice
 from MRISynthSegmentLib.segmenter import Segmenter
@@ -28,15 +29,27 @@ def segmenter():
 
 
 @pytest.fixture(scope="module")
-def stranger():
-    """A simulated patient with protocols of another hospital, never trained on."""
-    return virtual_patient(90_002, ("T1w", "T2w", "CE-T1w", "STIR"))
+def strangers():
+    """Simulated patients whom no training drew, of hospitals like those that were trained on."""
+    sequences = ("T1w", "T2w", "CE-T1w", "STIR")
+    return [virtual_patient(seed, sequences, stage="T3") for seed in (90_002, 90_003)]
 
 
 @pytest.fixture(scope="module")
-def made(synthesizer, stranger):
-    inputs = [stranger.volumes["T1w"], stranger.volumes["T2w"]]
-    return synthesizer.synthesize(inputs, [Target("CE-T1w"), Target("STIR")], register=False)
+def made_of_each(synthesizer, strangers):
+    targets = [Target("CE-T1w"), Target("STIR")]
+    inputs = [[patient.volumes[name] for name in ("T1w", "T2w")] for patient in strangers]
+    return [synthesizer.synthesize(images, targets, register=False) for images in inputs]
+
+
+@pytest.fixture(scope="module")
+def stranger(strangers):
+    return strangers[0]
+
+
+@pytest.fixture(scope="module")
+def made(made_of_each):
+    return made_of_each[0]
 
 
 def test_bundles_verify_and_say_what_they_are_for():
@@ -48,15 +61,20 @@ def test_bundles_verify_and_say_what_they_are_for():
 
 
 @pytest.mark.parametrize("target", ["CE-T1w", "STIR"])
-def test_better_than_copying_t1w_in_body_and_tumour(made, stranger, target):
-    t1w, truth = stranger.volumes["T1w"], stranger.volumes[target]
-    body = body_mask(t1w.voxels)
-    tumour = {"tumour": stranger.segmentation_masks["GTVp"]}
-    wanted = normalise(truth.voxels)[0]
-    network = compare(network_scale(made.volumes[target]), wanted, body, tumour)
-    copied = compare(normalise(t1w.voxels)[0], wanted, body, tumour)
-    assert network["body"]["SSIM"] > copied["body"]["SSIM"]
-    assert network["tumour"]["MAE"] < 0.8 * copied["tumour"]["MAE"]
+def test_better_than_copying_t1w_in_body_and_tumour(made_of_each, strangers, target):
+    errors = []
+    for patient, made in zip(strangers, made_of_each, strict=True):
+        t1w, truth = patient.volumes["T1w"], patient.volumes[target]
+        body = body_mask(t1w.voxels)
+        tumour = {"tumour": patient.segmentation_masks["GTVp"]}
+        wanted = normalise(truth.voxels)[0]
+        network = compare(network_scale(made.volumes[target]), wanted, body, tumour)
+        copied = compare(normalise(t1w.voxels)[0], wanted, body, tumour)
+        assert network["body"]["SSIM"] > copied["body"]["SSIM"]
+        errors.append((network["tumour"]["MAE"], copied["tumour"]["MAE"]))
+    # one tumour may happen to be as bright in T1w as in the target; not all are
+    ours, copies = np.mean(errors, axis=0)
+    assert ours < 0.8 * copies
 
 
 def test_tumour_enhances_in_synthetic_contrast(made, stranger):
@@ -71,36 +89,44 @@ def test_tumour_enhances_in_synthetic_contrast(made, stranger):
 
 
 def test_what_lies_around_a_place_decides_what_is_made_there(synthesizer, stranger):
-    tumour = stranger.segmentation_masks["GTVp"]
-    k = int(tumour.sum((1, 2)).argmax())
-    row, column = (int(np.median(where)) for where in np.nonzero(tumour[k]))
     inputs = [stranger.volumes["T1w"], stranger.volumes["T2w"]]
-    elsewhere = np.ones(tumour.shape, bool)
-    elsewhere[:, row - 24 : row + 24, column - 24 : column + 24] = False
+    column_mm, row_mm = inputs[0].spacing[:2]
+    rows, columns = np.indices(inputs[0].shape[1:])
+    # places 40 mm apart, each with its neighbourhood of 13 mm: what lies beyond is exchanged
+    away = np.hypot(
+        (rows * row_mm + 20) % 40 - 20,
+        (columns * column_mm + 20) % 40 - 20,
+    )
     moved = [
-        v.replace(voxels=np.where(elsewhere, v.voxels[:, ::-1], v.voxels).copy()) for v in inputs
+        v.replace(voxels=np.where(away < 13, v.voxels, v.voxels[:, ::-1]).copy()) for v in inputs
     ]
-    centre = np.s_[k, row - 4 : row + 5, column - 4 : column + 5]
+    places = body_mask(inputs[0].voxels) & (away < 3)
     images = [
         synthesizer.synthesize(given, [Target("CE-T1w")], register=False)
         .volumes["CE-T1w"]
-        .voxels[centre]
+        .voxels[places]
         for given in (inputs, moved)
     ]
     # a network that has lost all but its finest features looks no farther than a few pixels
-    assert np.abs(images[0] - images[1]).mean() > 0.02 * images[0].mean()
+    assert np.abs(images[0] - images[1]).mean() > 0.03 * images[0].mean()
 
 
-def test_the_prompt_changes_the_image(synthesizer, patient):
-    t1w = patient.volumes["T1w"]
-    short, long = (
-        synthesizer.synthesize([t1w], [Target("T2w", f"3T, TR 4000, TE {te}")], register=False)
-        .volumes["T2w"]
-        .voxels
-        for te in (70, 110)
-    )
-    body = body_mask(t1w.voxels)
-    assert np.abs(short - long)[body].mean() > 1.0
+def test_the_prompt_changes_the_image_as_physics_says(synthesizer, patient):
+    inputs = [patient.volumes["T1w"], patient.volumes["T2w"]]
+
+    def against_brain(target: str, prompt: str, tissue: str) -> float:
+        image = synthesizer.synthesize(inputs, [Target(target, prompt)], register=False)
+        voxels = image.volumes[target].voxels
+        pure = patient.tissue_share > 0.95
+        there = [pure & (patient.tissue == TISSUE_INDEX[name]) for name in (tissue, "white matter")]
+        return float(voxels[there[0]].mean() / voxels[there[1]].mean())
+
+    # short T2 fades first; the shorter T1 recovers first; suppressed fat is dark
+    assert against_brain("PDw", "TE 40", "muscle") < 0.93 * against_brain("PDw", "TE 10", "muscle")
+    assert against_brain("PDw", "TR 2000", "CSF") < 0.9 * against_brain("PDw", "TR 6000", "CSF")
+    bright = against_brain("PDw", "", "fat")
+    assert against_brain("STIR", "", "fat") < 0.5 * bright
+    assert against_brain("T1w-FS", "", "fat") < 0.5 * bright
 
 
 def test_segmentation_finds_the_large_structures_and_the_tumour(segmenter, patient):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +12,19 @@ import torch
 
 from MRISynthLib.bundles import verify
 from MRISynthLib.errors import InputError
+from MRISynthLib.evaluation.patients import held_out
+from MRISynthLib.simulation import HeadSource
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
-from MRISynthLib.training import cohort, train_synthesis
+from MRISynthLib.simulation.tissues import TISSUE_INDEX
+from MRISynthLib.synthesis.losses import dissimilarity
+from MRISynthLib.training import cohort, synthesis, train_synthesis
 from MRISynthLib.training.batches import SimulatedSlices, expected_scale, loss_weights
 from MRISynthLib.training.export import export_synthesis
+from MRISynthLib.training.synthesis import NETWORKS
+from MRISynthSegmentLib import training as segmentation
 from MRISynthSegmentLib.export_model import export_segmentation
-from MRISynthSegmentLib.training import MIRROR, train_segmentation
+from MRISynthSegmentLib.network import AnySequenceUNet
+from MRISynthSegmentLib.training import LEARNED, MIRROR, train_segmentation
 
 CONFIG = """
 steps: {steps}
@@ -37,7 +45,7 @@ cohort: {cohort}
 def anatomies(tmp_path_factory):
     """One training and one validation anatomy."""
     folder = tmp_path_factory.mktemp("cohort")
-    plan = cohort.CohortPlan(procedural=1)
+    plan = cohort.CohortPlan(procedural=1, healthy=0.3)
     cohort.prepare_cohort(plan, folder / "training")
     cohort.prepare_cohort(plan, folder / "validation", validation=True)
     return folder
@@ -52,10 +60,14 @@ def _weights(run):
     return torch.load(run / "checkpoint.pt", weights_only=True)["network"]
 
 
+SMALL = "widths: [16, 16, 16]\ncondition: 16\n"
+
+
 @pytest.mark.parametrize(
     ("train", "small"),
     [
-        (train_synthesis, "widths: [16, 16, 16]\ncondition: 16\n"),
+        (train_synthesis, SMALL + "network: any-to-all\n"),
+        (train_synthesis, SMALL + "network: tissue-maps\n"),
         (train_segmentation, "features: [8, 8, 8, 8, 8, 8]\n"),
     ],
 )
@@ -90,16 +102,30 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
         torch.testing.assert_close(value, second[name], rtol=0, atol=0)
 
 
+def test_an_image_without_its_structure_costs_more_than_one_that_is_too_bright():
+    truth = torch.rand((2, 32, 32), generator=torch.Generator().manual_seed(0))
+    weights = torch.ones_like(truth)
+    flat = truth.mean((1, 2), keepdim=True).expand_as(truth)
+    brighter = truth + (flat - truth).abs().mean()
+    cost = [float(dissimilarity(image, truth, weights)) for image in (truth, brighter, flat)]
+    assert cost[0] == pytest.approx(0, abs=1e-5)
+    assert cost[0] < cost[1] < 0.5 * cost[2]
+    weights[:, :, :16] = 0  # what happens in the left half does not count
+    half = torch.where(weights > 0, truth, flat)
+    assert float(dissimilarity(half, truth, weights)) < 0.2 * cost[2]
+
+
 def test_runs_become_sound_bundles_with_their_figures_in_the_card(tmp_path, anatomies, monkeypatch):
     monkeypatch.setattr("MRISynthLib.training.synthesis.validate", lambda *a: {})
     monkeypatch.setattr("MRISynthSegmentLib.training.validate", lambda *a: {})
-    small = _config(tmp_path / "a.yaml", anatomies, 1, "widths: [16, 16, 16]\ncondition: 16\n")
-    train_synthesis(small, tmp_path / "a", report=lambda text: None)
     row = {"MAE": 0.1234, "PSNR": 21.0, "SSIM": 0.5}
     figures = {"Held-out": {"cases": 2, "figures": {"T1w -> T2w": {"network": {"body": row}}}}}
-    bundle = export_synthesis(tmp_path / "a", tmp_path / "A", "A", figures)
-    assert verify(bundle.folder).network() is not None
-    assert "0.1234" in (bundle.folder / "docs" / "README.md").read_text()
+    for name, network in NETWORKS.items():
+        small = _config(tmp_path / "a.yaml", anatomies, 1, f"{SMALL}network: {name}\n")
+        train_synthesis(small, tmp_path / name, report=lambda text: None)
+        bundle = export_synthesis(tmp_path / name, tmp_path / "out" / name, name, figures)
+        assert isinstance(verify(bundle.folder).network(), network)
+        assert "0.1234" in (bundle.folder / "docs" / "README.md").read_text()
     small = _config(tmp_path / "b.yaml", anatomies, 1, "features: [8, 8, 8, 8, 8, 8]\n")
     train_segmentation(small, tmp_path / "b", report=lambda text: None)
     bundle = export_segmentation(tmp_path / "b", tmp_path / "B", "B", {})
@@ -111,6 +137,18 @@ def test_training_and_validation_patients_are_different_people(anatomies):
     first = cohort.read_anatomy(anatomies / "training" / "procedural-0000.npz")
     second = cohort.read_anatomy(anatomies / "validation" / "procedural-0000.npz")
     assert (first.tissue != second.tissue).mean() > 0.05
+
+
+def test_a_compact_anatomy_is_the_same_anatomy(anatomies):
+    compact = cohort.read_anatomy(anatomies / "training" / "procedural-0000.npz")
+    full = compact.anatomy()
+    brain = full.mask("Brain")
+    assert 900_000 < brain.sum() < 1_800_000  # voxels of 1 ml / 1000
+    again = cohort.CompactAnatomy.of(full)
+    np.testing.assert_array_equal(again.anatomy().structures, full.structures)
+    k, j, i = again.places[LABELLED_STRUCTURES.index("Brain")].T
+    assert brain[k, j, i].all()
+    assert again.counts.sum() == full.tissue.size
 
 
 def test_batches_hold_what_they_say(anatomies):
@@ -128,31 +166,92 @@ def test_batches_hold_what_they_say(anatomies):
     assert set(weights.unique().tolist()) <= {torch.tensor(v).item() for v in (0.2, 1.0, 3.0, 5.0)}
 
 
-def test_expected_scale_is_what_normalisation_finds_in_the_whole_volume():
+@pytest.mark.parametrize(
+    ("coil", "within"),
+    # a coil's pattern makes some places brighter than the tissues' own signal
+    [({"bias": 0.0}, 0.08), ({"bias": 0.125, "surface": 0.175}, 0.15)],
+)
+def test_expected_scale_is_what_normalisation_finds_in_the_whole_volume(typical, coil, within):
     from MRISynthLib.preprocessing.normalisation import find_normalisation
-    from MRISynthLib.simulation import cases
-    from MRISynthLib.simulation.imaging import Acquisition, PatientTissues, acquire, tissue_maps
+    from MRISynthLib.simulation.imaging import Acquisition, acquire
     from MRISynthLib.simulation.protocols import typical_protocol
+
+    counts, tissues, maps = typical
+    generator = torch.Generator().manual_seed(0)
+    for sequence in ("T1w", "T2w", "CE-T1w"):
+        protocol = typical_protocol(sequence)
+        acquisition = Acquisition(blur_mm=0.4, noise=0.005, **coil)
+        image = acquire(maps, protocol, acquisition, generator).numpy()
+        found = find_normalisation(image).scale
+        assert expected_scale(counts, tissues, protocol) == pytest.approx(found, rel=within)
+
+
+@pytest.fixture(scope="module")
+def typical():
+    """(voxels of each tissue, tissues, slabs) of one patient in a usual examination."""
+    from MRISynthLib.simulation import cases
+    from MRISynthLib.simulation.imaging import PatientTissues, tissue_maps
+    from MRISynthLib.simulation.slices import SlicePlan, cut
     from MRISynthLib.simulation.tissues import TISSUES
 
     rng = np.random.default_rng(11)
     anatomy = cases.draw_anatomy(rng, "T2")
-    slabs, _, _ = cases._slabs(anatomy)
+    labels, _ = cut(anatomy, SlicePlan.of(cases.TYPICAL))
     tissues = PatientTissues.draw(rng, 3.0)
     generator = torch.Generator().manual_seed(0)
-    maps = tissue_maps(torch.from_numpy(slabs.astype(np.int64)), tissues, generator)
-    counts = np.bincount(anatomy.tissue.ravel(), minlength=len(TISSUES))
-    for sequence in ("T1w", "T2w", "CE-T1w"):
-        protocol = typical_protocol(sequence)
-        quiet = Acquisition(blur_mm=0.4, noise=0.005, bias=0.0)
-        image = acquire(maps, protocol, quiet, generator).numpy()
-        found = find_normalisation(image).scale
-        assert expected_scale(counts, tissues, protocol) == pytest.approx(found, rel=0.25)
+    slabs = torch.from_numpy(labels.astype(np.int64))
+    maps = tissue_maps(slabs, tissues, generator, cases.TYPICAL.pixel_mm)
+    return np.bincount(anatomy.tissue.ravel(), minlength=len(TISSUES)), tissues, maps
+
+
+class _KnownError:
+    """Slices whose target is the first input and a quarter; every other batch has a tumour."""
+
+    def __init__(self, slices):
+        self.slices, self.drawn = slices, 0
+
+    def draw(self, rng, torch_rng, names, **asked):
+        batch = self.slices.draw(rng, torch_rng, names, **asked)
+        tissue = torch.where(batch.tissue > 0, TISSUE_INDEX["muscle"], 0)
+        self.drawn += 1
+        if self.drawn % 2:
+            tissue[:, 24:40, 24:40] = TISSUE_INDEX["tumour"]
+        images = {**batch.images, names[-1]: batch.images[names[0]] + 0.25}
+        return replace(batch, images=images, tissue=tissue)
+
+
+def test_validation_means_the_tumours_error_over_batches_that_have_one(anatomies, monkeypatch):
+    monkeypatch.setattr(synthesis, "VALIDATION_BATCHES", 2)
+    monkeypatch.setattr(synthesis, "VALIDATION_TASKS", ((("T1w", "T2w"), "CE-T1w"),))
+    files = [anatomies / "validation" / "procedural-0000.npz"]
+    slices = _KnownError(SimulatedSlices(files, (64, 64), 2.0, cases=1, slices=2, focus=1.0))
+    torch.manual_seed(0)
+    network = NETWORKS["tissue-maps"]((16, 16, 16), 16)
+    figures = synthesis.validate(network, slices, torch.device("cpu"))
+    task = "T1w+T2w->CE-T1w"
+    assert figures[f"{task} copy body"] == pytest.approx(0.25, abs=1e-3)
+    assert figures[f"{task} copy tumour"] == pytest.approx(0.25, abs=1e-3)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures[f"{task} body"] > 0 and 0 <= figures[f"{task} tissue told"] <= 1
+    assert network.training
+
+
+def test_validation_of_delineation_has_every_structure_for_every_set_of_inputs(
+    anatomies, monkeypatch
+):
+    monkeypatch.setattr(segmentation, "VALIDATION_BATCHES", 1)
+    files = [anatomies / "validation" / "procedural-0000.npz"]
+    slices = SimulatedSlices(files, (64, 64), 2.0, cases=1, slices=2, flip=False)
+    network = AnySequenceUNet(len(LEARNED), (8, 8, 8, 8, 8, 8))
+    figures = segmentation.validate(network, slices, torch.device("cpu"))
+    sets = ("T1w+T2w+CE-T1w", "T1w+T2w", "T1w")
+    assert set(figures) == {f"{inputs} {name}" for inputs in sets for name in LEARNED}
+    assert all(0 <= value <= 1 for value in figures.values())
 
 
 def test_mirroring_swaps_left_and_right_names():
     for index, other in enumerate(MIRROR):
-        first, second = LABELLED_STRUCTURES[index], LABELLED_STRUCTURES[other]
+        first, second = LEARNED[index], LEARNED[other]
         assert first[:-2] == second[:-2]
         assert (first[-2:], second[-2:]) in {("_L", "_R"), ("_R", "_L")} or first == second
 
@@ -170,17 +269,67 @@ def test_configurations_with_mistakes_are_refused_in_words(tmp_path, text, says)
         train_synthesis(tmp_path / "none.yaml", tmp_path / "run")
 
 
-def test_evaluation_uses_no_label_map_that_was_trained_on(tmp_path):
-    from MRISynthLib.evaluation.synthesis import held_out_source
-
-    trained = SimpleNamespace(metadata={"training": {"held_out_maps": ["b.nii.gz"]}})
+@pytest.fixture
+def two_maps(tmp_path):
+    """A folder of two (empty) label maps with a mapping."""
     for name in ("a.nii.gz", "b.nii.gz"):
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / "mapping.json").write_text('{"tissues": {"fat": [1]}, "soft_tissue": [1]}')
-    source = held_out_source(trained, tmp_path, None)
-    assert [file.name for file in source.files] == ["b.nii.gz"]
-    (tmp_path / "b.nii.gz").unlink()
+    (tmp_path / "mapping.json").write_text(
+        '{"tissues": {"fat": [1]}, "soft_tissue": [1], "structures": {}, "landmarks": {}}'
+    )
+    return HeadSource(tmp_path)
+
+
+def test_evaluation_uses_no_label_map_that_was_trained_on(two_maps):
+    trained = SimpleNamespace(metadata={"training": {"held_out_maps": ["b.nii.gz"]}})
+    assert [file.name for file in held_out(trained, two_maps).open().files] == ["b.nii.gz"]
+    plan = cohort.CohortPlan(0, two_maps, 2, ("b.nii.gz",))
+    assert plan.sources(validation=False)[1][0].names == ("a.nii.gz",)
+    assert plan.sources(validation=True)[1][0].names == ("b.nii.gz",)
     with pytest.raises(InputError, match="kept from training"):
-        held_out_source(trained, tmp_path, None)
-    training = cohort.CohortPlan(0, tmp_path, None, 2, ("b.nii.gz",)).sources(validation=False)
-    assert [file.name for file in training[1][0].files] == ["a.nii.gz"]
+        held_out(SimpleNamespace(metadata={"training": {}}), two_maps).open()
+
+
+def test_a_cohort_folder_of_another_plan_is_not_taken_for_this_one(two_maps, tmp_path):
+    folder = tmp_path / "cohort"
+    nothing = cohort.CohortPlan(0, two_maps, 0, seed=3)
+    assert cohort.prepare_cohort(nothing, folder) == []
+    assert cohort.prepare_cohort(nothing, folder) == []
+    with pytest.raises(InputError, match=r"another 'seed'.*name another folder"):
+        cohort.prepare_cohort(replace(nothing, seed=4), folder)
+    for damaged in ("{", "[]"):
+        (folder / "plan.json").write_text(damaged)
+        with pytest.raises(InputError, match="name another folder"):
+            cohort.prepare_cohort(nothing, folder)
+
+
+def test_anatomies_of_another_mapping_or_an_older_simulation_are_not_taken(
+    two_maps, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cohort, "_make", lambda path, *job: path.touch())
+    folder, said = tmp_path / "cohort", []
+    plan = cohort.CohortPlan(0, two_maps, 1)
+    cohort.prepare_cohort(plan, folder)
+    cohort.prepare_cohort(plan, folder, report=said.append)
+    assert said == ["anatomies: 2 of 2"]
+    monkeypatch.setattr(cohort, "ANATOMY_VERSION", cohort.ANATOMY_VERSION + 1)
+    with pytest.raises(InputError, match=r"another 'anatomy_version'.*name another folder"):
+        cohort.prepare_cohort(plan, folder)
+    monkeypatch.undo()
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(mapping.read_text() + " ")
+    with pytest.raises(InputError, match=r"another 'mapping'.*name another folder"):
+        cohort.prepare_cohort(plan, folder)
+
+
+def test_a_cohort_of_before_these_were_noted_is_used_and_that_is_said(two_maps, tmp_path):
+    folder, said = tmp_path / "cohort", []
+    plan = cohort.CohortPlan(0, two_maps, 0, seed=3)
+    cohort.prepare_cohort(plan, folder)
+    path = folder / "plan.json"
+    found = json.loads(path.read_text())
+    old = {name: found[name] for name in ("seed", "healthy", "validation", "label_maps", "atlas")}
+    path.write_text(json.dumps(old))
+    assert cohort.prepare_cohort(plan, folder, report=said.append) == []
+    assert "older version" in said[0] and str(folder) in said[0]
+    assert json.loads(path.read_text()) == old

@@ -7,14 +7,16 @@ import math
 import re
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol as Interface
 
 import numpy as np
 
-from ..prompts import Contrast
-from ..sequences import SEQUENCE_NAMES, SEQUENCES
+from ..prompts import RANGES, Contrast
+from ..sequences import SEQUENCE_NAMES, SEQUENCES, SPIN_ECHO_FROM_MS
 from ..volume import Volume
+from .completion import completed, settled
+from .described import Described
 
 BUCKETS = 2048
 """Words are hashed into this many rows of an embedding table."""
@@ -24,23 +26,11 @@ VECTOR_SIZE = len(SEQUENCE_NAMES) + 2 + 5 * 2
 _WORDS = re.compile(r"[a-z]+[0-9]?|[\u4e00-\u9fff]")
 
 
-class Described(Interface):
-    """Anything that says which contrast is meant."""
-
-    text: str
-    sequence: str
-    contrast_agent: bool
-    fat_suppressed: bool
-    field_strength_t: float | None
-    tr_ms: float | None
-    te_ms: float | None
-    ti_ms: float | None
-    flip_angle_deg: float | None
-
-
 def contrast_vector(contrast: Described) -> np.ndarray:
     """float32 (VECTOR_SIZE,): sequence one-hot, agent, fat suppression, then value and
-    "is known" of field strength, TR, TE, TI (logarithmic) and flip angle."""
+    "is known" of field strength, TR, TE, TI (logarithmic) and flip angle, of the contrast as
+    :func:`completion.settled` has it."""
+    contrast = settled(contrast)
     vector = np.zeros(VECTOR_SIZE, np.float32)
     vector[SEQUENCE_NAMES.index(contrast.sequence)] = 1.0
     start = len(SEQUENCE_NAMES)
@@ -79,6 +69,7 @@ class Description:
     te_ms: float | None = None
     ti_ms: float | None = None
     flip_angle_deg: float | None = None
+    technique: str | None = None
 
 
 _FROM_DICOM = {
@@ -90,21 +81,47 @@ _FROM_DICOM = {
 }
 
 
+_GAUSS_PER_T = 1e4
+
+
 def describe_input(volume: Volume) -> Description:
-    """An input's sequence, and its acquisition parameters where its header had them."""
-    known = {}
+    """An input's sequence, and its technique and parameters where its header had them.
+
+    A header's number outside what the prompt's may be (:data:`prompts.RANGES`) is not believed; a
+    field strength in gauss, which old scanners wrote, is.
+    """
+    known: dict[str, float] = {}
     for name, keyword in _FROM_DICOM.items():
         value = volume.acquisition.get(keyword)
-        if isinstance(value, int | float) and value > 0:
+        if not isinstance(value, int | float):
+            continue
+        _, low, high, _ = RANGES[name]
+        if name == "field_strength_t" and low <= value / _GAUSS_PER_T <= high:
+            value = value / _GAUSS_PER_T
+        if low <= value <= high:
             known[name] = float(value)
-    if known.get("flip_angle_deg", 0) > 60:
+    if known.get("flip_angle_deg", 0) > 60 and known.get("tr_ms", 1e9) > SPIN_ECHO_FROM_MS:
         known.pop("flip_angle_deg")  # refocusing angles say nothing about the contrast
     info = SEQUENCES[volume.sequence]
     suppressed = info.fat_suppressed and volume.sequence != "FLAIR"
-    return Description(info.name, info.name, info.contrast_agent, suppressed, **known)
+    technique = _header_technique(volume.acquisition.get("ScanningSequence"))
+    return Description(
+        info.name, info.name, info.contrast_agent, suppressed, **known, technique=technique
+    )
+
+
+def _header_technique(scanning_sequence: object) -> str | None:
+    """From DICOM's ScanningSequence (0018,0020): one code or several."""
+    if scanning_sequence is None:
+        return None
+    codes = set(re.findall("[A-Z]+", str(scanning_sequence)))
+    if "GR" in codes:
+        return _PREPARED if "IR" in codes else "gradient echo"
+    return "spin echo" if "SE" in codes else None
 
 
 _TECHNIQUES = ("spin echo", "gradient echo", "inversion recovery", "echo planar")
+_PREPARED = "inversion-prepared gradient echo"
 
 
 def describe_target(contrast: Contrast) -> Description:
@@ -115,7 +132,7 @@ def describe_target(contrast: Contrast) -> Description:
     """
     words = [contrast.sequence]
     prepared = contrast.technique == "gradient echo" and contrast.ti_ms is not None
-    if prepared:
+    if prepared or contrast.technique == _PREPARED:
         words.append("MPRAGE")
     elif contrast.technique in _TECHNIQUES:
         words.append(contrast.technique)
@@ -132,7 +149,35 @@ def describe_target(contrast: Contrast) -> Description:
         contrast.te_ms,
         contrast.ti_ms,
         contrast.flip_angle_deg,
+        contrast.technique,
     )
+
+
+def understood_as(contrast: Contrast, inputs: Sequence[Volume]) -> str:
+    """A prompt in words, and what the inputs' headers, or what is usual, add to it."""
+    wanted = describe_target(contrast)
+    wish, like = completed(wanted, [describe_input(volume) for volume in inputs])
+    field, times = [], []
+    if wanted.field_strength_t is None and wish.field_strength_t is not None:
+        field.append(f"{wish.field_strength_t:g} T")
+    for name, text in _IN_WORDS.items():
+        value = getattr(wish, name)
+        if getattr(wanted, name) is None and value is not None:
+            times.append(text.format(round(value, 1)))
+    if like:
+        added = [f"{', '.join(field + times)} as in {like}"]
+    else:
+        added = [f"{', '.join(field)} as in the inputs"] if field else []
+        added += [f"{', '.join(times)} as usual"] if times else []
+    return "; ".join([contrast.describe(), *added])
+
+
+_IN_WORDS = {
+    "tr_ms": "TR {:g} ms",
+    "te_ms": "TE {:g} ms",
+    "ti_ms": "TI {:g} ms",
+    "flip_angle_deg": "flip angle {:g}°",
+}
 
 
 def tokens(text: str, limit: int = 48) -> list[int]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+from monai.metrics.regression import KernelType, compute_ssim_and_cs
 from torch.nn import functional
+
+SSIM_WINDOW = 7
 
 
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -23,6 +26,26 @@ def gradient_difference(
     return total
 
 
+def dissimilarity(
+    prediction: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Weighted mean of 1 - SSIM (Wang et al., IEEE TIP 2004) of images (batch, rows, columns)
+    with a data range of 1; pixels nearer than half a window to the edge are left out."""
+    half = SSIM_WINDOW // 2
+    # differences of squares: too fine for half precision
+    with torch.autocast(prediction.device.type, enabled=False):
+        similarity, _ = compute_ssim_and_cs(
+            prediction[:, None].float(),
+            truth[:, None].float(),
+            spatial_dims=2,
+            data_range=1.0,
+            kernel_type=KernelType.GAUSSIAN,
+            kernel_size=(SSIM_WINDOW, SSIM_WINDOW),
+            kernel_sigma=(1.5, 1.5),
+        )
+    return weighted_mean(1 - similarity[:, 0], weights[:, half:-half, half:-half])
+
+
 def laplace_nll(
     prediction: torch.Tensor, log_scale: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
@@ -37,7 +60,10 @@ def laplace_nll(
 def tissue_entropy(logits: torch.Tensor, tissue: torch.Tensor, rare: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of the tissue at half resolution.
 
-    logits: (batch, tissues, rows / 2, columns / 2); tissue: (batch, rows, columns) long;
-    rare: (tissues,) weight of each.
+    logits: (batch, tissues, rows / 2, columns / 2); tissue: (batch, rows, columns) long, -1
+    where unknown; rare: (tissues,) weight of each.
     """
-    return functional.cross_entropy(logits.float(), tissue[:, ::2, ::2], weight=rare)
+    half = tissue[:, ::2, ::2]
+    if not bool((half >= 0).any()):
+        return logits.sum() * 0.0
+    return functional.cross_entropy(logits.float(), half, weight=rare, ignore_index=-1)

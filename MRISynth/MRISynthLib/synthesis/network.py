@@ -157,7 +157,12 @@ class AnyToAllNet(nn.Module):
         """Text embedding (batch, condition) of prompts or of input descriptions."""
         return self.text(tokens, offsets, vectors)
 
-    def encode(self, images: torch.Tensor, described: torch.Tensor) -> list[torch.Tensor]:
+    def encode(
+        self,
+        images: torch.Tensor,
+        described: torch.Tensor,
+        valid: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
         """Features of the inputs, fused.
 
         Parameters
@@ -166,6 +171,9 @@ class AnyToAllNet(nn.Module):
             (batch, inputs, rows, columns), normalised to about 0-1 inside the body.
         described:
             (inputs, condition), or (batch, inputs, condition): embedding of what each is.
+        valid:
+            Boolean, as ``images``: where each input has voxels; None is everywhere. Not looked
+            at here, but by networks that carry an input over.
 
         Returns
         -------
@@ -216,6 +224,16 @@ class AnyToAllNet(nn.Module):
         that merely looks like it, the decoder must know what is where."""
         *features, detail = features
         condition = wanted.expand(detail.shape[0], -1)
+        x, tissue = self.trunk(features, condition)
+        x = self.detail(x, detail, condition)
+        image, log_scale = self.head(functional.silu(x)).float().unbind(1)
+        return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE), tissue
+
+    def trunk(
+        self, features: list[torch.Tensor], condition: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """From fused features (coarsest last) to (batch, FINE, rows, columns), and the logits of
+        the tissues."""
         x = self.decoder[-1](features[-1], condition)
         for block in self.deep:
             x = block(x, condition)
@@ -225,10 +243,7 @@ class AnyToAllNet(nn.Module):
             x = self.decoder[level](x, condition)
         x = functional.silu(self.finish(x))
         tissue = self.tissue(x)
-        x = functional.pixel_shuffle(self.spread(x), 2)
-        x = self.detail(x, detail, condition)
-        image, log_scale = self.head(functional.silu(x)).float().unbind(1)
-        return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE), tissue
+        return functional.pixel_shuffle(self.spread(x), 2), tissue
 
     def forward(self, images, described, wanted):
         """``decode(encode(images, described), wanted)``."""

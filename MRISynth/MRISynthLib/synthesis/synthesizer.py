@@ -18,7 +18,15 @@ from ..prompts import Contrast, understand
 from ..provenance import SYNTHETIC_MARK, Provenance
 from ..sequences import SEQUENCE_NAMES
 from ..volume import Volume
-from .conditioning import Described, contrast_vector, describe_input, describe_target, token_batch
+from .completion import completed
+from .conditioning import (
+    contrast_vector,
+    describe_input,
+    describe_target,
+    token_batch,
+    understood_as,
+)
+from .described import Described
 
 UNITS: dict[str, tuple[float, float, str]] = {
     "CT": (2500.0, -1000.0, "HU"),
@@ -170,7 +178,7 @@ class Synthesizer(LoadedModel):
             synthetic=True,
             sequence=target.sequence,
             prompt=target.prompt,
-            understood=contrast.describe(),
+            understood=understood_as(contrast, inputs),
             seed=seed,
             warnings=warnings,
             **self.origin(inputs),
@@ -188,14 +196,12 @@ class Synthesizer(LoadedModel):
     @torch.inference_mode()
     def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks):
         """Images and expected errors on the grid per target, and when the first slice came."""
+        given = [describe_input(volume) for volume in inputs]
         described = dict(
-            zip(
-                (volume.sequence for volume in inputs),
-                self._embed([describe_input(volume) for volume in inputs]),
-                strict=True,
-            )
+            zip((volume.sequence for volume in inputs), self._embed(given), strict=True)
         )
-        prompts = self._embed([describe_target(contrast) for _, contrast in wanted])
+        wishes = [completed(describe_target(contrast), given)[0] for _, contrast in wanted]
+        prompts = self._embed(wishes)
         shape = prepared.grid.shape
         images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
@@ -248,11 +254,18 @@ class Synthesizer(LoadedModel):
         stride = self.network.stride
         stack = np.stack([prepared.stack[name][slices] for name in names], 1)
         rows, columns = stack.shape[-2:]
-        tensor = torch.from_numpy(np.ascontiguousarray(stack)).to(self.device)
-        tensor = functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
+        covered = np.ones(stack.shape, bool)
+        for number, name in enumerate(names):
+            if prepared.valid[name] is not None:
+                covered[:, number] = prepared.valid[name][slices]
+
+        def padded(array: np.ndarray) -> torch.Tensor:
+            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            return functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
+
         embedded = torch.stack([described[name] for name in names])
         with self.autocast():
-            return self.network.encode(tensor, embedded)
+            return self.network.encode(padded(stack), embedded, padded(covered))
 
     def _decode(self, features, prompt, shape) -> tuple[np.ndarray, np.ndarray]:
         with self.autocast():

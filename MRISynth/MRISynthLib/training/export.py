@@ -11,9 +11,11 @@ import torch
 
 from ..bundles import Bundle, write_bundle
 from ..errors import InputError
+from ..evaluation.patients import SIDES
 from ..provenance import DISCLAIMER
 from ..sequences import SEQUENCE_NAMES
 from ..simulation.tissues import TISSUES
+from .synthesis import NETWORKS
 
 INTENDED_USE = (
     "Research and demonstration of missing-sequence synthesis and delineation for radiotherapy "
@@ -65,21 +67,20 @@ def export_run(
         key: value.half().contiguous() if value.dtype.is_floating_point else value
         for key, value in saved["average"].items()
     }
-    maps = int(config["per_label_map"])
+    labelled = _labelled(config)
     training_data = (
-        f"Virtual NPC cohort: {config['procedural']} procedural heads"
-        + (f" and {maps} deformations of each label map (training ones only)" if maps else "")
-        + "; images simulated while training. No patient data."
+        f"Virtual NPC cohort: {config['procedural']} procedural heads{labelled}; images simulated "
+        "while training. No patient data."
     )
     full = {
-        "version": "0.1.0",
+        "version": "0.2.0",
         **metadata,
         "training_data": training_data,
         "training": {
             "steps": int(saved["step"]),
             "hours": round(float(saved["seconds"]) / 3600, 2),
             "parameters": sum(v.numel() for v in weights.values()),
-            "held_out_maps": list(config["held_out_maps"]),
+            "held_out_maps": list(config["held_out_maps"]) if labelled else [],
         },
         "quality": dict(figures) or "not evaluated",
         "licence": "Apache-2.0",
@@ -90,9 +91,20 @@ def export_run(
     return write_bundle(folder, full, inference, weights, card=card(full))
 
 
+def _labelled(config: Mapping[str, Any]) -> str:
+    """What a run learned from label maps, in words; empty if it had none."""
+    each = int(config["per_label_map"])
+    if not config.get("label_maps") or each < 1:
+        return ""
+    # every head is of a map chosen by chance, so that only their number altogether is known
+    atlas = ", joined with a head-and-neck atlas" if config.get("atlas") else ""
+    return f" and deformed label maps (training ones only), {each} times as many as maps{atlas}"
+
+
 def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
     """A run of ``train synthesis`` as a bundle."""
     config = read_run(run)
+    network = NETWORKS[config.get("network", "any-to-all")]
     metadata = {
         "name": name,
         "task": "synthesis",
@@ -100,7 +112,7 @@ def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, A
         "sequences_out": list(SEQUENCE_NAMES),
     }
     network_def = {
-        "_target_": "MRISynthLib.synthesis.network.AnyToAllNet",
+        "_target_": f"{network.__module__}.{network.__qualname__}",
         "widths": list(config["widths"]),
         "condition": int(config["condition"]),
         "tissues": len(TISSUES),
@@ -140,11 +152,29 @@ def card(metadata: Mapping[str, Any]) -> str:
         return "\n".join([*lines, quality, ""])
     for title, record in quality.items():
         lines += [f"### {title}", ""]
-        about = [f"{key} {value}" for key, value in record.items() if key != "figures"]
+        about = [f"{key} {_plain(value)}" for key, value in record.items() if key != "figures"]
         lines += [", ".join(about), ""] if about else []
-        for task, figures in record["figures"].items():
-            lines += [f"**{task}**", "", *_table(figures), ""]
+        figures = record["figures"]
+        if "benchmark" not in record:
+            lines += _tasks(figures)
+            continue
+        # a table of each of the many sets would bury these two
+        for side in (name for name in SIDES if name in figures):
+            lines += [f"#### {side} the hospitals that models train on", "", *_tasks(figures[side])]
+        lines += ["The figures of each test set are in the bundle's metadata.", ""]
     return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+
+
+def _tasks(figures: Mapping[str, Any]) -> list[str]:
+    """Figures of every task under its name."""
+    lines: list[str] = []
+    for task, values in figures.items():
+        lines += [f"**{task}**", "", *_table(values), ""]
+    return lines
 
 
 def _table(figures: Mapping[str, Any]) -> list[str]:

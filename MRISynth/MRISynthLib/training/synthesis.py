@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..errors import InputError
 from ..simulation.tissues import TISSUE_INDEX, TISSUES
+from ..synthesis.completion import completed
 from ..synthesis.conditioning import contrast_vector, token_batch
-from ..synthesis.losses import gradient_difference, laplace_nll, tissue_entropy, weighted_mean
+from ..synthesis.losses import (
+    dissimilarity,
+    gradient_difference,
+    laplace_nll,
+    tissue_entropy,
+    weighted_mean,
+)
 from ..synthesis.network import AnyToAllNet
-from .batches import SimulatedSlices, loss_weights
-from .cohort import CohortPlan, prepare_cohort
-from .runs import COMMON_DEFAULTS, RunState, pick_device, read_config, run
+from ..synthesis.rendering import map_difference, parameter_maps
+from ..synthesis.tissue_net import TissueMapNet
+from .batches import SimulatedSlices, SliceBatch, loss_weights
+from .cohort import cohort_paths
+from .runs import COMMON_DEFAULTS, RunState, enter_folder, pick_device, read_config, run
 
 DEFAULTS: dict[str, Any] = {
     **COMMON_DEFAULTS,
+    "network": "tissue-maps",
     "widths": [48, 96, 144],
     "condition": 128,
-    "steps": 6000,
+    "steps": 6500,
     "learning_rate": 1.5e-3,
     "size": [128, 128],
     "pixel_mm": 1.0,
@@ -32,6 +43,9 @@ DEFAULTS: dict[str, Any] = {
     "tissue_weight": 0.15,
     "focus": 0.75,
     "gradient_weight": 0.5,
+    "ssim_weight": 0.4,
+    "map_weight": 0.1,
+    "physics_weight": 0.3,
     "uncertainty_weight": 0.05,
     "ema": 0.998,
     "input_weights": {
@@ -45,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     },
 }  # fmt: skip
 
+NETWORKS = {"any-to-all": AnyToAllNet, "tissue-maps": TissueMapNet}
+
 LIKE_TUMOUR = ("tumour", "necrosis", "mucosa", "lymphoid tissue")
 RARE_WEIGHT = 4.0
 """How much more the tissues that must not be mistaken for each other count."""
@@ -56,6 +72,9 @@ VALIDATION_TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("T1w", "T2w"), "STIR"),
     (("T1w", "T2w"), "FLAIR"),
 )
+
+VALIDATION_BATCHES = 6
+"""Of each task."""
 
 
 def draw_task(rng: np.random.Generator, config: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -85,6 +104,14 @@ def embed_mentions(network: AnyToAllNet, mentions: list, device: torch.device) -
     )
 
 
+def wishes(batch: SliceBatch, inputs: Sequence[str], target: str) -> list:
+    """What is asked for of each slice: its mention, completed from the inputs' as in use."""
+    given = zip(*(batch.mentions[name] for name in inputs), strict=True)
+    return [
+        completed(wish, found)[0] for wish, found in zip(batch.mentions[target], given, strict=True)
+    ]
+
+
 def _features(network, batch, inputs, device):
     images = torch.stack([batch.images[name] for name in inputs], 1)
     described = torch.stack(
@@ -100,14 +127,22 @@ def _step_loss(network, batch, inputs, targets, config, device) -> torch.Tensor:
     rare[[TISSUE_INDEX[name] for name in LIKE_TUMOUR]] = RARE_WEIGHT
     rare[TISSUE_INDEX["air"]] = 0.2
     total = torch.zeros((), device=device)
+    if batch.parameters is not None:
+        difference = map_difference(parameter_maps(features[0]), batch.parameters, weights)
+        total = total + config["map_weight"] * len(targets) * difference
     for target in targets:
-        wanted = embed_mentions(network, batch.mentions[target], device)
+        wanted = embed_mentions(network, wishes(batch, inputs, target), device)
         image, log_scale, tissue = network.decode_with_tissue(features, wanted)
         truth = batch.images[target]
         entropy = tissue_entropy(tissue, batch.tissue, rare)
         total = total + config["tissue_weight"] * entropy
         total = total + weighted_mean((image - truth).abs(), weights)
+        if batch.parameters is not None:
+            physical = network.physical_image(features[0], wanted)
+            error = weighted_mean((physical - truth).abs(), weights)
+            total = total + config["physics_weight"] * error
         total = total + config["gradient_weight"] * gradient_difference(image, truth, weights)
+        total = total + config["ssim_weight"] * dissimilarity(image, truth, weights)
         doubt = laplace_nll(image, log_scale, truth, weights)
         total = total + config["uncertainty_weight"] * doubt
     return total / len(targets)
@@ -120,16 +155,17 @@ def validate(
     """Mean absolute error in body and tumour per task, beside that of copying an input, and
     how well the network tells tissues apart (Dice of the tumour, share of the body right).
 
-    Always the same simulated slices: seeds are fixed.
+    Always the same simulated slices: seeds are fixed. An error is the mean over the batches that
+    show any of its region; without such a batch it is left out.
     """
     network.eval()
     rng, torch_rng = np.random.default_rng(77), torch.Generator(device).manual_seed(77)
     figures: dict[str, float] = {}
     for inputs, target in VALIDATION_TASKS:
-        sums, told = np.zeros(4), np.zeros(4)
-        for _ in range(6):
+        sums, counted, told = np.zeros(4), np.zeros(4), np.zeros(4)
+        for _ in range(VALIDATION_BATCHES):
             batch = slices.draw(rng, torch_rng, [*inputs, target], clean=(target,), plain=1.0)
-            wanted = embed_mentions(network, batch.mentions[target], device)
+            wanted = embed_mentions(network, wishes(batch, inputs, target), device)
             features = _features(network, batch, inputs, device)
             image, _, logits = network.decode_with_tissue(features, wanted)
             told += _tissue_counts(logits.argmax(1), batch.tissue[:, ::2, ::2])
@@ -137,12 +173,14 @@ def validate(
             tumour = loss_weights(batch.tissue, 5.0) == 5.0
             for n, guess in enumerate((image, batch.images[inputs[0]])):
                 error = (guess - truth).abs()
-                sums[n] += float(error[body].mean()) / 6
-                if tumour.any():
-                    sums[2 + n] += float(error[tumour].mean()) / 6
+                for position, region in ((n, body), (2 + n, tumour)):
+                    if region.any():
+                        sums[position] += float(error[region].mean())
+                        counted[position] += 1
         key = f"{'+'.join(inputs)}->{target}"
-        for name, value in zip(("body", "copy body", "tumour", "copy tumour"), sums, strict=True):
-            figures[f"{key} {name}"] = round(float(value), 4)
+        for position, name in enumerate(("body", "copy body", "tumour", "copy tumour")):
+            if counted[position]:
+                figures[f"{key} {name}"] = round(float(sums[position] / counted[position]), 4)
         figures[f"{key} tumour told Dice"] = round(float(2 * told[0] / max(told[1], 1)), 4)
         figures[f"{key} tissue told"] = round(float(told[2] / max(told[3], 1)), 4)
     network.train()
@@ -159,40 +197,6 @@ def _tissue_counts(guess: torch.Tensor, tissue: torch.Tensor) -> np.ndarray:
     return sums
 
 
-def cohort_paths(
-    config: dict[str, Any], output: Path, report: Callable[[str], None] = print
-) -> tuple[list[Path], list[Path]]:
-    """Make (or find) the training and validation anatomies of a configuration."""
-
-    def plan(procedural: int, per_map: int) -> CohortPlan:
-        return CohortPlan(
-            procedural=procedural,
-            label_maps=Path(config["label_maps"]) if config["label_maps"] else None,
-            mapping=Path(config["mapping"]) if config["mapping"] else None,
-            per_label_map=per_map,
-            held_out_maps=tuple(config["held_out_maps"]),
-            healthy=float(config["healthy"]),
-        )
-
-    folder = Path(config["cohort"]) if config["cohort"] else output / "cohort"
-
-    def told(done: int, total: int) -> None:
-        if done % 10 == 0 or done == total:
-            report(f"anatomies: {done} of {total}")
-
-    per_map = int(config["per_label_map"])
-    training = prepare_cohort(
-        plan(int(config["procedural"]), per_map), folder / "training", False, told
-    )
-    validation = prepare_cohort(
-        plan(int(config["validation_procedural"]), max(per_map // 2, 1)),
-        folder / "validation",
-        True,
-        told,
-    )
-    return training, validation
-
-
 def train_synthesis(
     config_path: Path,
     output: Path,
@@ -203,10 +207,21 @@ def train_synthesis(
 
     The folder holds ``checkpoint.pt`` (resumes exactly), ``log.jsonl`` and TensorBoard
     files. :func:`MRISynthLib.training.export.export_synthesis` turns it into a bundle.
+
+    Raises
+    ------
+    InputError
+        If the configuration, the folder, or a source of anatomies cannot be used.
     """
     config = read_config(config_path, DEFAULTS)
+    if config["network"] not in NETWORKS:
+        raise InputError(
+            f"The network '{config['network']}' in {config_path} is unknown; choose "
+            f"{' or '.join(NETWORKS)}."
+        )
     output = Path(output)
     device = pick_device(config)
+    enter_folder(output, config, resume, report)
     training, validation = cohort_paths(config, output, report)
     slices = SimulatedSlices(
         training,
@@ -220,7 +235,8 @@ def train_synthesis(
     held_out = SimulatedSlices(
         validation, (160, 160), 1.0, cases=2, slices=4, focus=1.0, device=str(device)
     )
-    network = AnyToAllNet(tuple(config["widths"]), int(config["condition"]))
+    network = NETWORKS[config["network"]](tuple(config["widths"]), int(config["condition"]))
+    physical = isinstance(network, TissueMapNet)
     state = RunState.new(network, config, device)
     if resume and state.load(output):
         report(f"resumed at step {state.step}")
@@ -228,7 +244,9 @@ def train_synthesis(
     def loss_of_step() -> torch.Tensor:
         inputs, targets = draw_task(state.rng, config)
         wanted = [*inputs, *targets]
-        batch = slices.draw(state.rng, state.torch_rng, wanted, clean=tuple(targets))
+        batch = slices.draw(
+            state.rng, state.torch_rng, wanted, clean=tuple(targets), parameters=physical
+        )
         with torch.autocast(device.type, torch.bfloat16, enabled=config["precision"] == "bf16"):
             return _step_loss(network, batch, inputs, targets, config, device)
 

@@ -12,6 +12,7 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from scipy.spatial.transform import Rotation
 
 from MRISynthLib.errors import InputError, OutputError
 from MRISynthLib.io import load, load_one, save
@@ -93,6 +94,22 @@ def test_sform_wins_and_a_disagreement_is_said(tmp_path: Path) -> None:
     assert volume.origin[0] == pytest.approx(-92)
     assert "12.0 mm" in volume.warnings[0]
     assert not load_one(_nifti(tmp_path / "one.nii", _grey())).warnings
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 0.02, 0.07, 3.0])
+def test_a_file_never_states_two_orientations(tmp_path: Path, tilt_deg: float) -> None:
+    """Rotations near half a turn, which a quaternion in single precision cannot hold."""
+    turn = Rotation.from_euler("xyz", (10 * tilt_deg, -2 * tilt_deg, tilt_deg), degrees=True)
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn.as_matrix() * (0.9, 0.9, 4.0)
+    matrix[:3, 3] = (-110, -120, -80)
+    save(Volume(np.zeros((30, 256, 240), np.float32), matrix), tmp_path / "a.nii.gz")
+    back = load_one(tmp_path / "a.nii.gz")
+    assert back.warnings == ()
+    np.testing.assert_allclose(back.index_to_world, matrix, atol=1e-5)
+    header = nib.load(tmp_path / "a.nii.gz").header
+    if header["qform_code"] > 0:
+        np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-5)
 
 
 def test_qform_serves_where_there_is_no_sform(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from . import metadata
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns RAS millimetres into LPS and back."""
 
-_DISAGREEMENT_MM = 0.1
+_DISAGREEMENT_MM, _QFORM_MM = 0.1, 1e-3
+"""Largest difference of both orientations that is read without a warning, and that is written."""
 _COMMENT = 6  # NIfTI extension code for plain text
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 
@@ -134,15 +135,20 @@ def _orientation(path: Path, image: nib.Nifti1Image) -> tuple[np.ndarray, list[s
         )
     warnings = []
     if sform is not None and qform is not None:
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in image.shape[:3]])).reshape(3, -1)
-        apart = (sform - qform)[:3] @ np.vstack([corners, np.ones(8)])
-        largest = float(np.linalg.norm(apart, axis=0).max())
+        largest = _apart_mm(sform, qform, image.shape)
         if not largest <= _DISAGREEMENT_MM:
             warnings.append(
                 f"{path.name} states two orientations that differ by up to {largest:.1f} mm "
                 f"(sform code {sform_code}, qform code {qform_code}); the sform was taken."
             )
     return RAS_LPS @ (sform if sform is not None else qform), warnings
+
+
+def _apart_mm(first: np.ndarray, second: np.ndarray, shape: tuple[int, ...]) -> float:
+    """How far the corners of an image lie apart under two affines."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape[:3]])).reshape(3, -1)
+    apart = (first - second)[:3] @ np.vstack([corners, np.ones(8)])
+    return float(np.linalg.norm(apart, axis=0).max())
 
 
 def _kept(image: nib.Nifti1Image) -> dict[str, Any]:
@@ -177,6 +183,10 @@ def write_nifti(volume: Volume, path: Path) -> None:
     image.set_qform(affine if orthogonal else None, code=1 if orthogonal else 0)
     if not orthogonal:
         image.header["pixdim"][1:4] = volume.spacing
+    # near half a turn the single precision of the quaternion is too coarse: better none than
+    # one that contradicts the sform
+    elif _apart_mm(affine, image.header.get_qform(), image.shape) > _QFORM_MM:
+        image.set_qform(None, code=0)
     header = image.header
     header.set_xyzt_units("mm", "sec")
     if volume.provenance is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.speed import network_gflop
 from MRISynthLib.bundles import load_bundle
 from MRISynthLib.evaluation.metrics import compare
 from MRISynthLib.evaluation.synthesis import network_scale
@@ -147,3 +148,8 @@ def test_real_head_runs_end_to_end(synthesizer, segmenter, shared_data):
     assert image.voxels[body].mean() > 5 * image.voxels[~body].mean()
     masks = segmenter.segment([t2w, t1w]).segmentation
     assert 900 < masks.volume_ml("Brain") < 1900
+
+
+def test_the_benchmark_of_speed_counts_what_the_network_does(synthesizer):
+    one = network_gflop(synthesizer, 1)
+    assert one > 1 and network_gflop(synthesizer, 3) == pytest.approx(3 * one)

@@ -28,7 +28,7 @@ class LoadedModel:
         self.bundle = bundle
         self.device = resolve(device)
         self.dtype = choose_dtype(self.device)
-        self.network = bundle.network().eval()
+        self.network = bundle.network().eval().requires_grad_(False)
         self.network.to(self.device, memory_format=torch.channels_last)
         self.pixel_mm = float(bundle.inference.get("pixel_mm", 1.0))
 

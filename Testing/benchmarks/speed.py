@@ -16,13 +16,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from MRISynthLib.bundles import load_bundle
 from MRISynthLib.devices import peak_memory_mb
 from MRISynthLib.progress import Callbacks
+from MRISynthLib.prompts import for_sequence
 from MRISynthLib.simulation import demo_patient
+from MRISynthLib.synthesis.conditioning import contrast_vector, describe_target, token_batch
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthSegmentLib.segmenter import Segmenter
 
@@ -61,9 +64,13 @@ def network_gflop(synthesizer: Synthesizer, slices: int) -> float:
     """Operations of the network for that many slices, two inputs and one target."""
     network, device = synthesizer.network, synthesizer.device
     images = torch.rand(1, 2, 240, 216, device=device)
-    condition = torch.randn(2, network.text.mix[0].out_features, device=device)
+    said = [describe_target(for_sequence(name)) for name in ("T1w", "T2w", "CE-T1w")]
+    flat, offsets = token_batch([each.text for each in said])
+    vectors = np.stack([contrast_vector(each) for each in said])
+    told = (torch.from_numpy(part).to(device) for part in (flat, offsets, vectors))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(images, condition, condition[:1])
+        embedded = network.embed(*told)
+        network(images, embedded[:2], embedded[2:])
     return counter.get_total_flops() * slices / 1e9
 
 
@@ -79,8 +86,6 @@ def main() -> None:
     """Measure and print."""
     import tempfile
     from pathlib import Path
-
-    import numpy as np
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")

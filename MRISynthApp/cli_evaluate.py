@@ -17,10 +17,8 @@ from .options import (
     Json,
     Mapping,
     Model,
-    chosen_sets,
+    benchmark_patients,
     head_source,
-    refuse_with_benchmark,
-    warn_of_part,
 )
 from .session import Session, session
 
@@ -160,17 +158,17 @@ def _patients(
     from MRISynthLib.evaluation.patients import FIRST_SEED, Patients
 
     if benchmark is not None or sets:
-        chosen = chosen_sets(benchmark, sets)
-        refuse_with_benchmark(
+        return benchmark_patients(
+            run,
+            cases,
+            benchmark,
+            sets,
             seed=seed,
             label_maps=label_maps,
             mapping=mapping,
             atlas=atlas,
             atlas_mapping=atlas_mapping,
         )
-        patients = Patients(cases, benchmark=benchmark, sets=chosen)
-        warn_of_part(run, patients)
-        return patients
     heads = head_source(label_maps, mapping, atlas, atlas_mapping)
     return Patients(cases, FIRST_SEED if seed is None else seed, heads)
 

@@ -122,7 +122,7 @@ def simulate(
         from MRISynthLib.simulation import benchmark_requests, cohort_requests
         from MRISynthLib.simulation import simulate as make
 
-        from .options import chosen_sets, head_source, refuse_with_benchmark, warn_of_part
+        from .options import benchmark_patients, head_source
         from .progress_display import ProgressDisplay
 
         if hospital == "list":
@@ -136,10 +136,11 @@ def simulate(
         output, layout = output or Path("cohort"), layout or Layout.NIFTI
         folder = None if anatomy == "procedural" else Path(anatomy)
         if benchmark is not None or sets:
-            from MRISynthLib.evaluation.patients import Patients
-
-            chosen = chosen_sets(benchmark, sets)
-            refuse_with_benchmark(
+            patients = benchmark_patients(
+                run,
+                cases,
+                benchmark,
+                sets,
                 seed=seed,
                 hospital=hospital,
                 anatomy=folder,
@@ -147,8 +148,6 @@ def simulate(
                 atlas=atlas,
                 atlas_mapping=atlas_mapping,
             )
-            patients = Patients(cases, benchmark=benchmark, sets=chosen)
-            warn_of_part(run, patients)
             requests = benchmark_requests(patients.sets, names, layout.value, patients.of_each)
         else:
             heads = head_source(folder, mapping, atlas, atlas_mapping)

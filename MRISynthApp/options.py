@@ -143,39 +143,40 @@ def head_source(
     return HeadSource(folder, mapping, atlas, atlas_mapping)
 
 
-def chosen_sets(benchmark: str | None, sets: list[str] | None) -> tuple[str, ...]:
-    """Names of the benchmark's sets; none means all.
+def benchmark_patients(
+    run: Session,
+    cases: int | None,
+    benchmark: str | None,
+    sets: list[str] | None,
+    **others: object,
+) -> Patients:
+    """The patients of a benchmark or of the named sets; says so where they are not all of it.
+
+    ``others`` are options about patients that are not fixed, by name.
 
     Raises
     ------
     InputError
-        If the version is not given.
+        If the version is not given or a set unknown, or one of ``others`` was given.
     """
     from MRISynthLib.errors import InputError
+    from MRISynthLib.evaluation.patients import Patients
     from MRISynthLib.simulation.benchmark import VERSION
 
     if benchmark is None:
         raise InputError(f"--set names a part of the benchmark; give --benchmark {VERSION} too.")
-    names = [name.strip() for text in sets or () for name in text.split(",")]
-    return tuple(dict.fromkeys(name for name in names if name))
-
-
-def warn_of_part(run: Session, patients: Patients) -> None:
-    """Say that some of a benchmark's patients are not the benchmark."""
-    if not patients.whole_benchmark:
-        run.warn(
-            f"This is not benchmark {patients.benchmark} but a part or a variant of it; do not "
-            "quote it as the benchmark."
-        )
-
-
-def refuse_with_benchmark(**options: object) -> None:
-    """Raise InputError if one of these options was given: a benchmark's patients are fixed."""
-    from MRISynthLib.errors import InputError
-
-    for name, value in options.items():
+    for name, value in others.items():
         if value is not None:
             raise InputError(
                 f"The benchmark's patients are fixed; leave out --{name.replace('_', '-')} or "
                 "--benchmark."
             )
+    names = [name.strip() for text in sets or () for name in text.split(",")]
+    chosen = tuple(dict.fromkeys(name for name in names if name))
+    patients = Patients(cases, benchmark=benchmark, sets=chosen)
+    if not patients.whole_benchmark:
+        run.warn(
+            f"This is not benchmark {patients.benchmark} but a part or a variant of it; do not "
+            "quote it as the benchmark."
+        )
+    return patients

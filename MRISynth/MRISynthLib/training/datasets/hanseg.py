@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from .cases import DatasetCase, LabelFile
-from .layout import Finding, Layout, Listing, folders_in, not_here, stem
+from .layout import Finding, Layout, Listing, folders_in, not_here, odd_masks, stem
 
 CASES = 42
 
@@ -83,14 +83,7 @@ def _case(folder: Path) -> tuple[DatasetCase, list[Finding]]:
     ]
     prefix = f"{name}_OAR_"
     masks = {stem(path).removeprefix(prefix): path for path in folder.glob(f"{prefix}*.nrrd")}
-    for other in sorted(set(masks) - _PUBLISHED):
-        findings.append(
-            Finding(f"{name} has a mask '{other}', which is none of the published names "
-                    f"({masks[other]}); left out.", name)
-        )  # fmt: skip
-    missing = sorted(_PUBLISHED - set(masks))
-    if missing:
-        findings.append(Finding(f"{name} has no mask of {', '.join(missing)}.", name))
+    findings += odd_masks(name, masks, _PUBLISHED)
     labels: dict[str, tuple[LabelFile, ...]] = {}
     if _CT in images:
         for structure, parts in STRUCTURES.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,3 +104,19 @@ def not_here(title: str, published: int, present: Iterable[str], unit: str) -> l
     if count >= published:
         return []
     return [Finding(f"{count} of the {published} {unit} of {title} are here.")]
+
+
+def odd_masks(case: str, masks: Mapping[str, Path], published: Set[str]) -> list[Finding]:
+    """Findings on masks of a case that were not published, and on those that are not there."""
+    findings = [
+        Finding(
+            f"{case} has a mask '{name}', which is none of the published names ({masks[name]}); "
+            "left out.",
+            case,
+        )
+        for name in sorted(set(masks) - published)
+    ]
+    missing = sorted(published - set(masks))
+    if missing:
+        findings.append(Finding(f"{case} has no mask of {', '.join(missing)}.", case))
+    return findings

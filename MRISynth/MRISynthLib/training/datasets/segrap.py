@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .cases import DatasetCase, LabelFile
-from .layout import Finding, Layout, Listing, folders_in, not_here, stem
+from .layout import Finding, Layout, Listing, folders_in, not_here, odd_masks, stem
 
 PATIENTS = 120
 IMAGES = {"": "image", "_contrast": "image_contrast"}
@@ -80,14 +80,7 @@ def _add(folder: Path, cases: list[DatasetCase], findings: list[Finding]) -> Non
         for path in folder.glob("*.nii.gz")
         if stem(path) not in IMAGES.values() and not path.name.startswith(".")
     }
-    for other in sorted(set(masks) - _PUBLISHED):
-        findings.append(
-            Finding(f"{name} has a mask '{other}', which is none of the published names "
-                    f"({masks[other]}); left out.", name)
-        )  # fmt: skip
-    missing = sorted(_PUBLISHED - set(masks))
-    if missing:
-        findings.append(Finding(f"{name} has no mask of {', '.join(missing)}.", name))
+    findings += odd_masks(name, masks, _PUBLISHED)
     labels = {
         structure: (
             LabelFile(

@@ -67,6 +67,11 @@ def test_what_is_meant(text: str, sequence: str) -> None:
         ("增强T1 3.0T 重复时间620毫秒 回波时间10毫秒", (3.0, 620.0, 10.0, None, None)),
         ("STIR TI 220", (None, None, None, 220.0, None)),
         ("T1_TR-620_TE-10", (None, 620.0, 10.0, None, None)),
+        ("Scanner=1.5, T1w", (1.5, None, None, None, None)),
+        ("T1w, Scanner: 3", (3.0, None, None, None, None)),
+        ("3 特斯拉T1", (3.0, None, None, None, None)),
+        ("T1重复时间: 0.62秒TE 9毫秒", (None, 620.0, 9.0, None, None)),
+        ("短反转时间反转恢复 3T", (3.0, None, None, None, None)),
         ("CE-T1w", (None,) * 5),
     ],
 )
@@ -216,6 +221,153 @@ def test_words_that_only_look_like_a_negation(text: str, sequence: str) -> None:
 )
 def test_negations_in_whole_sentences(text: str, sequence: str) -> None:
     assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("T1 ohne jedes KM", "T1w"),
+        ("T1 ohne jegliche Gabe von Gadolinium", "T1w"),
+        ("T1 mit KM, ohne jede Fettsuppression", "CE-T1w"),
+        ("T1, never any contrast material", "T1w"),
+        ("T1 without prior contrast administration", "T1w"),
+        ("T1 before i.v. contrast", "T1w"),
+        ("T1 noch vor i.v. Kontrastmittel", "T1w"),
+        ("T1 without gadolinium-based contrast agent", "T1w"),
+        ("T1 w/o_contrast_fat sat", "T1w-FS"),
+        ("kontrastmittelfreie T1", "T1w"),
+        ("T1 KM, auf keinen Fall Fettsättigung", "CE-T1w"),
+        ("T1 post gad, turn off the fat suppression", "CE-T1w"),
+        ("T1 post gad, fat suppression disabled", "CE-T1w"),
+        ("T1 KM, Fettsättigung bitte weglassen", "CE-T1w"),
+        ("T2 fatsat: no thanks", "T2w"),
+        ("T1 KM: ohne, FS: mit", "T1w-FS"),
+        ("T1 FS(-) Gd(+)", "CE-T1w"),
+        ("T1 KM- FS+", "T1w-FS"),
+        ("T1 nict mit KM, nihct fettgesättigt", "T1w"),
+        ("注射造影剂之前的T1", "T1w"),
+        ("未注射钆对比剂T1压脂", "T1w-FS"),
+        ("T1增强,取消压脂", "CE-T1w"),
+        ("T1增强,脂肪不抑制", "CE-T1w"),
+        ("T1不加对比剂和压脂", "T1w"),
+        ("T1 post, fat must not be dark", "CE-T1w"),
+    ],
+)
+def test_no_denial_is_read_as_a_wish(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("T1 mit KM, bitte FS nicht vergessen", "CE-T1w-FS"),
+        ("T1 not only with contrast but also fat sat", "CE-T1w-FS"),
+        ("T1不仅增强,还要压脂", "CE-T1w-FS"),
+        ("T1 FS statt ohne FS", "T1w-FS"),
+        ("T1 nativ statt mit KM", "T1w"),
+        ("T1 where fat is not bright", "T1w-FS"),
+        ("T1 mit KM, weil sie nicht vorliegt", "CE-T1w"),
+        ("CE-T1w, the patient has a gadolinium allergy", "CE-T1w"),
+        ("T1 with good soft tissue contrast", "T1w"),
+        ("kontrastreiche T1", "T1w"),
+        ("鉴别诊断用,非角化性癌 增强T1", "CE-T1w"),
+        ("免疫治疗后增强T1", "CE-T1w"),
+        ("a fair T2", "T2w"),
+    ],
+)
+def test_no_wish_is_read_as_a_denial(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T1 post KM und ohne jedes KM",
+        "T1 with and without contrast",
+        "T1 vor und nach KM",
+        "T1 +/- contrast",
+        "T1 maybe with fat sat",
+        "不确定是否增强的T1",
+        "T1, Kontrastmittel hat er keins bekommen",
+        "不要给病人打增强,T1",
+        "T1 contrast no fat sat yes",
+        "T1 no fat",
+        "T1 fatsat and in-phase",
+    ],
+)
+def test_what_may_be_meant_either_way_is_asked_about(text: str) -> None:
+    with pytest.raises(InputError, match="say which"):
+        understand(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T1 and FLAIR",
+        "T2 fs und STIR",
+        "DWI and ADC",
+        "T1 post and T1",
+        "T1和FLAIR",
+        "T2, not odd STIR",
+    ],
+)
+def test_two_images_are_not_merged_into_one(text: str) -> None:
+    with pytest.raises(InputError, match="at once"):
+        understand(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("T1 using suppression of fat", "T1w-FS"),
+        ("T2 mit Unterdrückung des Fetts", "T2w-FS"),
+        ("T2 mit Fettsignalunterdrückung", "T2w-FS"),
+        ("T1加脂肪信号抑制", "T1w-FS"),
+        ("T1脂肪变黑", "T1w-FS"),
+        ("T1 mDIXON fat suppressed", "T1w-FS"),
+        ("使用药后T1", "CE-T1w"),
+        ("CSF-nulled T2", "FLAIR"),
+        ("T2 mit dunklem Liquor", "FLAIR"),
+        ("liquorunterdrückte T2", "FLAIR"),
+        ("抑水T2", "FLAIR"),
+        ("T2 without CSF suppression", "T2w"),
+        ("diffusion coefficient map", "ADC"),
+        ("Karte des Diffusionskoeffizienten", "ADC"),
+        ("扩散系数图", "ADC"),
+        ("fat-nulled inversion recovery", "STIR"),
+        ("Inversionssequenz mit kurzer TI", "STIR"),
+        ("短TI反转恢复", "STIR"),
+        ("density weighted", "PDw"),
+        ("protonengewichtet", "PDw"),
+        ("sCT", "CT"),
+    ],
+)
+def test_other_words_for_the_same(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("T1 post gad rather than simulation CT", "CE-T1w"),
+        ("T1 instead of pseudo-CT", "T1w"),
+        ("STIR statt synthetisches CT", "STIR"),
+        ("质子密度,不是定位CT扫描", "PDw"),
+        ("T2 FS, not T2 FLAIR", "T2w-FS"),
+        ("ADC-Bild und nicht tirm dark-fluid", "ADC"),
+        ("T1 fat dark instead of fat-nulled inversion recovery", "T1w-FS"),
+        ("T2 fatsat rather than diffusion trace image", "T2w-FS"),
+        ("weder T1 noch T2, sondern PD", "PDw"),
+    ],
+)
+def test_what_it_is_not_to_be_is_left_out(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
+
+
+def test_partial_suppression_is_shown_as_not_understood() -> None:
+    wanted = understand("post-gadolinium T1, partly fat-suppressed")
+    assert wanted.sequence == "CE-T1w"
+    assert wanted.not_understood == ("partly",)
 
 
 @given(st.text(max_size=80), st.sampled_from((None, *SEQUENCE_NAMES)))

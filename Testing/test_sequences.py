@@ -97,6 +97,9 @@ def test_nearest_names_help(text: str, best: str) -> None:
         ("t1_vibe_dixon_tra_W.nii", "T1w-FS"),
         ("平扫T1.nii", "T1w"),
         ("增强T1压脂.nii", "CE-T1w-FS"),
+        ("t1_tse_wo_contrast.nii", "T1w"),
+        ("T1_dixon_in_phase.nii", "T1w"),
+        ("T2_csf_suppressed.nii", "FLAIR"),
     ],
 )
 def test_names_alone_are_enough(name: str, sequence: str) -> None:
@@ -165,6 +168,7 @@ def test_timing_alone_gives_a_guess_that_is_asked_about(acquisition: dict, seque
         ("ct1.nii", {"SeriesDescription": "T1 T2"}),
         ("T1.nii", {"SeriesDescription": "T1 pre", "ContrastBolusAgent": "Dotarem"}),
         ("T1 pre and post.nii", {}),
+        ("T1_with_and_without_gad.nii", {}),
         ("T1 dixon.nii", {}),
         ("gado.nii", {}),
         ("ROI-T1.nii", {}),

@@ -18,19 +18,20 @@ from .sequences import (
     canonical_name,
     nearest_names,
 )
-from .wording import Wording, compose, plain, read
+from .word_forms import plain
+from .wording import Wording, compose, read
 
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _TIME_UNIT = (
-    r"(?:\s*(ms|msec|msek|milliseconds?|毫秒|[uµμ]s|microseconds?|微秒|s|sec|sek|seconds?|秒)"
-    r"(?![a-z]))?"
+    r"(?:\s*((?:ms|msec|msek|milliseconds?|[uµμ]s|microseconds?|s|sec|sek|seconds?)(?![a-z])|"
+    r"毫秒|微秒|秒))?"
 )
 _IS = r"\s*(?:=|:|of|is|von|为|是|(?<=\S)[-–])?\s*"
 _LATIN_START = r"(?<![a-z0-9])"
 _TIMES = {
     "tr_ms": rf"(?:{_LATIN_START}(?:tr|repetition time|repetitionszeit)|重复时间)",
     "te_ms": rf"(?:{_LATIN_START}(?:te|echo time|echozeit)|回波时间)",
-    "ti_ms": rf"(?:{_LATIN_START}(?:ti|inversion time|inversionszeit)|反转时间)",
+    "ti_ms": rf"(?:{_LATIN_START}(?:ti|inversion time|inversionszeit)|(?<!短)反转时间)",
 }
 _COMBINED = re.compile(
     rf"{_LATIN_START}(tr\s*/\s*te(?:\s*/\s*ti)?){_IS}{_NUMBER}\s*/\s*{_NUMBER}"
@@ -41,10 +42,12 @@ _FLIP = re.compile(
     r"\s*(?:°|degrees?|deg|grad|度)?"
 )
 _FIELD = re.compile(
-    rf"{_LATIN_START}(?<!\d)(?:(\d{{1,2}}(?:[.,]\d+)?)\s*(?:t|tesla|特斯拉)|"
-    r"(\d{2,5})\s*(mt|millitesla|gauss|高斯))(?![a-z0-9*])"
+    rf"{_LATIN_START}(?<!\d)(?:(\d{{1,2}}(?:[.,]\d+)?)\s*(?:(?:t|tesla)(?![a-z0-9*])|特斯拉)|"
+    r"(\d{2,5})\s*((?:mt|millitesla|gauss)(?![a-z0-9*])|高斯))"
 )
-_SCANNER = re.compile(r"(?:scanner|扫描仪|系统)\s*[:=]\s*(\d(?:[.,]\d+)?)(?=\s*[^\d\s.,t])")
+_SCANNER = re.compile(
+    r"(?:scanner|gerät|扫描仪|设备|系统)\s*[:=]\s*(\d(?:[.,]\d+)?)(?![\d*]|[.,]\d|\s*t)"
+)
 _DICOM_TAGS = {
     tag: re.compile(rf"\(?{tag[:4]},\s*{tag[4:]}\)?\s*(?:ds|fl|fd)?\s*\[?\s*(?=\d)")
     for tag in ("00180080", "00180081", "00180082", "00181314", "00180087")

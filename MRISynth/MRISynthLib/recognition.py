@@ -210,6 +210,8 @@ def _fat_suppression(
         return header, 0.6, "whether fat is suppressed is said both ways"
     if header or True in said:
         return True, 1.0, "fat is suppressed"
+    if False in said:
+        return False, 1.0, "fat is not suppressed"
     if any(words.dixon for _, _, words in sources) and not image_type & {"IP", "IN_PHASE"}:
         return False, 0.6, "which Dixon image it is (water, in-phase ...) is not said"
     return False, 1.0, ""

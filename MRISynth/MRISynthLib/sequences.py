@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .recognition import CONFIDENT, Recognition, recognise_parts
-from .wording import Wording, compose, normalise, read
+from .word_forms import normalise
+from .wording import Wording, compose, read
 
 if TYPE_CHECKING:
     from .volume import Volume

@@ -174,3 +174,39 @@ def _as_sequence_needs(drawn: Acquisition, sequence: str, rng: np.random.Generat
     if sequence == "STIR":
         return replace(drawn, fat_failure=0.0)  # inversion does not mind the field
     return drawn
+
+
+def predictable(acquisition: Acquisition) -> Acquisition:
+    """The same on a good day: without noise, motion and failing suppression, which nobody can
+    know beforehand; coil, resolution and the effects of the field stay."""
+    return replace(
+        acquisition,
+        noise=0.003,
+        g_factor=1.0,
+        shift_mm=(0.0, 0.0),
+        rotation_deg=0.0,
+        swallow_mm=0.0,
+        ghosts=0.0,
+        motion_mm=0.0,
+        transmit=0.0,
+        fat_failure=0.0,
+    )
+
+
+def displacement(
+    acquisition: Acquisition, shape: tuple[int, int, int], index_to_world: np.ndarray
+) -> np.ndarray:
+    """4x4 from a place in the head to where this image shows it (LPS mm).
+
+    Only what is rigid: the turn in the plane about the middle of the image and the shift against
+    the other sequences, not what swallowing and the field do.
+    """
+    angle = np.deg2rad(acquisition.rotation_deg)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    pixels = np.linalg.norm(index_to_world[:3, :2], axis=0)
+    middle = (np.array(shape[:0:-1]) - 1) / 2
+    move = np.eye(4)
+    move[:2, :2] = (cosine, sine), (-sine, cosine)
+    shift = np.array(acquisition.shift_mm[::-1]) / pixels
+    move[:2, 3] = middle + shift - move[:2, :2] @ middle
+    return index_to_world @ move @ np.linalg.inv(index_to_world)

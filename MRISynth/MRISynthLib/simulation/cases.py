@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..progress import SILENT, Callbacks
 from ..sequences import SEQUENCE_NAMES
 from ..volume import Volume
-from .acquisition import Acquisition, AcquisitionStyle
+from .acquisition import Acquisition, AcquisitionStyle, displacement, predictable
 from .anatomy import LABELLED_STRUCTURES, Anatomy
 from .examinations import Examination
 from .hospitals import Hospital, inside_hospitals
@@ -46,6 +46,12 @@ class VirtualPatient:
         How each sequence was acquired.
     description:
         Condition, side, seed, source, hospital, examination.
+    clean:
+        Sequence -> the image without noise, motion and failing suppression, for those that
+        were asked for so.
+    displacements:
+        Sequence -> 4x4 from a place in the head to where that image shows it (LPS mm), of the
+        patient's rigid motion between the images.
     """
 
     name: str
@@ -56,6 +62,8 @@ class VirtualPatient:
     tissue_share: np.ndarray
     protocols: dict[str, Protocol]
     description: dict = field(default_factory=dict)
+    clean: dict[str, Volume] = field(default_factory=dict)
+    displacements: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def draw_anatomy(rng: np.random.Generator, condition: str | None, source=None) -> Anatomy:
@@ -83,6 +91,7 @@ def virtual_patient(
     typical: bool = False,
     hospital: str | None = None,
     name: str | None = None,
+    clean: tuple[str, ...] = (),
     callbacks: Callbacks = SILENT,
 ) -> VirtualPatient:
     """A simulated examination of one patient; the same arguments give the same images.
@@ -103,6 +112,9 @@ def virtual_patient(
         those that may be trained on.
     name:
         Name of the patient; by default from the seed.
+    clean:
+        Those of ``sequences`` that are made once more, without noise and motion; the others are
+        the same as without.
 
     Raises
     ------
@@ -132,6 +144,7 @@ def virtual_patient(
         seed,
         rng,
         name or f"sub-virtual{seed:06d}",
+        clean,
         callbacks,
     )
 
@@ -149,9 +162,13 @@ def examine(
     seed: int,
     rng: np.random.Generator,
     name: str,
+    clean: tuple[str, ...] = (),
     callbacks: Callbacks = SILENT,
 ) -> VirtualPatient:
-    """All images of one anatomy in one hospital, or with typical protocols where it is None."""
+    """All images of one anatomy in one hospital, or with typical protocols where it is None.
+
+    ``clean`` as for :func:`virtual_patient`.
+    """
     import torch
 
     from .imaging import PatientTissues, acquire, stored_values, tissue_maps
@@ -170,26 +187,38 @@ def examine(
         plan.sub_slice_mm,
         examination.levels_mm(),
     )
-    volumes, protocols = {}, {}
-    for number, sequence in enumerate(sequences):
-        callbacks.check()
-        if where is None:
-            protocol = typical_protocol(sequence, field_t)
-            drawn = AcquisitionStyle().draw(sequence, rng, coil=examination.coil)
-            acquisition = replace(drawn, slice_mm=examination.slice_mm)
-        else:
-            protocol = where.draw_protocol(sequence, rng, examination.slice_mm)
-            acquisition = where.draw_acquisition(sequence, rng, examination, moved=number > 0)
-        image = acquire(maps, protocol, acquisition, torch_rng)
-        image = stored_values(image, protocol, acquisition)
-        protocols[sequence] = protocol
-        volumes[sequence] = Volume(
+
+    def image_of(sequence: str, acquisition: Acquisition, made: str = "simulated") -> Volume:
+        protocol = protocols[sequence]
+        image = stored_values(
+            acquire(maps, protocol, acquisition, torch_rng), protocol, acquisition
+        )
+        return Volume(
             image.numpy().astype(np.float32),
             plan.index_to_head,
             sequence,
-            f"{sequence} (simulated)",
+            f"{sequence} ({made})",
             acquisition=_acquisition_attributes(protocol, acquisition, examination, where),
         )
+
+    volumes, protocols, acquisitions = {}, {}, {}
+    for number, sequence in enumerate(sequences):
+        callbacks.check()
+        if where is None:
+            protocols[sequence] = typical_protocol(sequence, field_t)
+            drawn = AcquisitionStyle().draw(sequence, rng, coil=examination.coil)
+            acquisition = replace(drawn, slice_mm=examination.slice_mm)
+        else:
+            protocols[sequence] = where.draw_protocol(sequence, rng, examination.slice_mm)
+            acquisition = where.draw_acquisition(sequence, rng, examination, moved=number > 0)
+        acquisitions[sequence] = acquisition
+        volumes[sequence] = image_of(sequence, acquisition)
+    # after all others, so that their random numbers do not depend on what is asked for here
+    without = {
+        sequence: image_of(sequence, predictable(acquisitions[sequence]), "simulated, clean")
+        for sequence in sequences
+        if sequence in clean
+    }
     masks = {
         structure: (structures >> np.uint64(position) & np.uint64(1)).astype(bool)
         for position, structure in enumerate(LABELLED_STRUCTURES)
@@ -204,7 +233,11 @@ def examine(
     }
     profile = slice_profile(labels.shape[1], plan.sub_slice_mm, examination.slice_mm)
     held = fractions(labels, profile)
-    return VirtualPatient(name, volumes, masks, *held, protocols, description)
+    moves = {
+        sequence: displacement(acquisition, examination.shape, plan.index_to_head)
+        for sequence, acquisition in acquisitions.items()
+    }
+    return VirtualPatient(name, volumes, masks, *held, protocols, description, without, moves)
 
 
 def _acquisition_attributes(

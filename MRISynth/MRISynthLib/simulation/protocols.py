@@ -248,6 +248,10 @@ class Mention:
     technique: str | None = None
 
 
+SUPPRESSED_FLAIR = 0.25
+"""Share of the fat signal below which a FLAIR is called fat-suppressed; some are, most are not."""
+
+
 def mention(protocol: Protocol, rng: np.random.Generator, plain: float = 0.4) -> Mention:
     """What someone would write for this protocol: any of its details may be left out.
 
@@ -260,6 +264,9 @@ def mention(protocol: Protocol, rng: np.random.Generator, plain: float = 0.4) ->
         return Mention(sequence, sequence, agent, suppressed)
     words = [sequence if rng.random() < 0.4 else _paraphrase(sequence, rng)]
     said: dict[str, Any] = {}
+    if sequence == "FLAIR" and protocol.fat_signal < SUPPRESSED_FLAIR and rng.random() < 0.7:
+        words.append("fat-suppressed")
+        suppressed = True
     physical = protocol.technique not in ("CT", "ADC")
     if physical and rng.random() < 0.6:
         words.append(_TECHNIQUE_WORDS[protocol.technique][int(rng.integers(2))])
@@ -299,6 +306,8 @@ def protocol_prompt(protocol: Protocol) -> str:
         words.append(f"TI {protocol.ti_ms:.0f} ms")
     if protocol.technique == "GRE":
         words.append(f"flip angle {protocol.flip_deg:.0f}")
+    if protocol.sequence == "FLAIR" and protocol.fat_signal < SUPPRESSED_FLAIR:
+        words.append("fat-suppressed")
     return ", ".join(words)
 
 

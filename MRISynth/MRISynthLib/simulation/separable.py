@@ -54,8 +54,9 @@ def random_field(
     scale:
         Distance over which it changes, in pixels.
     levels:
-        Positions (batch,) of the slices, in pixels, where they are one stack: the field then
-        varies from slice to slice as it does in the plane. None: slices are unrelated.
+        Positions of a stack's slices, in pixels: the field then varies from slice to slice as it
+        does in the plane. The batch is one such stack, or several unrelated ones after each
+        other. None: slices are unrelated.
     """
     batch, rows, columns = size
     across = _spline_of_line(rows, scale, device)
@@ -66,9 +67,9 @@ def random_field(
         nodes = torch.randn(shape, generator=rng, device=device)
     else:
         through = spline_matrix(levels, scale, device)
-        shape = (through.shape[1], across.shape[1], along.shape[1])
+        shape = (batch // len(levels), through.shape[1], across.shape[1], along.shape[1])
         nodes = torch.randn(shape, generator=rng, device=device)
-        nodes = torch.einsum("bn,nrc->brc", through, nodes)
+        nodes = torch.einsum("bn,snrc->sbrc", through, nodes).flatten(0, 1)
         deviation *= math.sqrt(_SPLINE_VARIANCE)
     return across @ nodes @ along.T / deviation
 

@@ -104,7 +104,8 @@ class SlabMaps:
     pixel_mm, sub_slice_mm:
         Spacing in the plane and of the sub-slices.
     levels_mm:
-        Position (batch,) of each slice where they are one stack, None where unrelated.
+        Positions of a stack's slices where the batch is one stack, or several after each other;
+        None where slices are unrelated.
     """
 
     labels: torch.Tensor
@@ -114,6 +115,17 @@ class SlabMaps:
     pixel_mm: float = 1.0
     sub_slice_mm: float = 1.0
     levels_mm: np.ndarray | None = None
+
+    def some(self, chosen: slice) -> SlabMaps:
+        """Some of the slabs, which count as unrelated."""
+        return SlabMaps(
+            self.labels[chosen],
+            self.patient,
+            tuple(texture[chosen] for texture in self.textures),
+            self.receive[chosen],
+            self.pixel_mm,
+            self.sub_slice_mm,
+        )
 
     @cached_property
     def bags(self) -> torch.Tensor:

@@ -97,7 +97,7 @@ class MRISynthWidget(PanelWidget):
         self._understanding = panel.understand_targets(
             [row.sequence for row in targets if row.ticked],
             parameters.prompt,
-            [row.sequence for row in self._used],
+            self._used,
             model,
         )
         self._showUnderstanding()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Device, ImageFormat, Inputs, Json, Model, Output, Register
+from .options import Device, ImageFormat, Inputs, Json, Match, Model, Output, Register
 from .session import Session, session
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def synthesize(
     model: Model = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same images.")] = 0,
     register: Register = True,
+    match: Match = None,
     as_json: Json = False,
 ) -> None:
     """Make missing sequences from those at hand.
@@ -96,6 +97,7 @@ def synthesize(
                     "bundle": str(bundle.folder),
                     "seed": seed,
                     "register": register,
+                    "match": match,
                 },
                 [item.volume for item in read],
                 slices=False,

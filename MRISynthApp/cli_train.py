@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,16 +11,36 @@ import typer
 from rich.markup import escape
 
 from .options import Json
-from .session import session
+from .session import Session, session
 
 app = typer.Typer(no_args_is_help=True, help="Train a model, and make a bundle of it.")
 
-SHARES = {"training": 0.7, "validation": 0.15, "test": 0.15}
-"""Of the patients, in a split."""
-
 STOPPED_TRAINING = "Stopped; the last checkpoint is kept, so --resume goes on from there."
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file with the settings.")]
+TOGETHER = """Several GPUs, or several processes of a CPU, learn together when torchrun starts them:
+
+`torchrun --nproc_per_node=4 -m MRISynthApp train {} CONFIG --output DIR`
+
+One step then learns from as many batches as there are processes, times `accumulate` of the
+settings. A run goes on with as many processes as it began with."""
+
+Configs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="CONFIG",
+        help="Files with the settings (YAML or JSON); later ones overrule earlier ones.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Overrule a field of the settings, such as learning_rate=1e-3 or "
+        "target_weights::STIR=4. Give the option once for each field.",
+        show_default=False,
+    ),
+]
 Run = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="DIR", help="Folder for checkpoints and the log."),
@@ -34,28 +55,46 @@ class Task(StrEnum):
     SEGMENTATION = "segmentation"
 
 
-@app.command("synthesis")
+@app.command("synthesis", epilog=TOGETHER.format("synthesis"))
 def train_synthesis(
-    config: Config, output: Run = Path("runs/synthesis"), resume: Resume = False
+    configs: Configs,
+    output: Run = Path("runs/synthesis"),
+    overrides: Overrides = None,
+    resume: Resume = False,
 ) -> None:
-    """Train a network that makes sequences."""
+    """Train a network that makes sequences, on the virtual cohort or on folders of patients."""
     with session("train synthesis", stopped=STOPPED_TRAINING) as run:
         from MRISynthLib.training import train_synthesis as train
 
-        require_file(config, "a YAML file with the settings")
-        run.show(f"The run is in {train(config, output, resume, run.say)}")
+        _train(run, train, configs, output, resume, overrides)
 
 
-@app.command("segmentation")
+@app.command("segmentation", epilog=TOGETHER.format("segmentation"))
 def train_segmentation(
-    config: Config, output: Run = Path("runs/segmentation"), resume: Resume = False
+    configs: Configs,
+    output: Run = Path("runs/segmentation"),
+    overrides: Overrides = None,
+    resume: Resume = False,
 ) -> None:
     """Train a network that delineates structures."""
     with session("train segmentation", stopped=STOPPED_TRAINING) as run:
-        require_file(config, "a YAML file with the settings")
         from MRISynthSegmentLib.training import train_segmentation as train
 
-        run.show(f"The run is in {train(config, output, resume, run.say)}")
+        _train(run, train, configs, output, resume, overrides)
+
+
+@app.command("text", epilog=TOGETHER.format("text"))
+def train_text(
+    configs: Configs,
+    output: Run = Path("runs/text"),
+    overrides: Overrides = None,
+    resume: Resume = False,
+) -> None:
+    """Train a network that reads prompts, for the settings field 'towers' of synthesis."""
+    with session("train text", stopped=STOPPED_TRAINING) as run:
+        from MRISynthLib.training.text import train_text as train
+
+        _train(run, train, configs, output, resume, overrides)
 
 
 @app.command("export")
@@ -113,6 +152,7 @@ def check(
     """Read a dataset (a cohort, Foshan NPC, HNTS-MRG, HaN-Seg, SegRap) and say what is wrong."""
     with session("train check", as_json) as run:
         from MRISynthLib.progress import Callbacks
+        from MRISynthLib.training.configuration import SHARES
         from MRISynthLib.training.datasets import open_dataset
         from MRISynthLib.training.datasets import split as part
 
@@ -144,6 +184,23 @@ def check(
         )
         for line in (*dataset.notes, *run.record["dataset"]["findings"]):
             run.show(escape(f"- {line}"))
+
+
+def _train(
+    run: Session,
+    train: Callable[..., Path],
+    configs: list[Path],
+    output: Path,
+    resume: bool,
+    overrides: list[str] | None,
+) -> None:
+    from MRISynthLib.training.distributed import started_first
+
+    for config in configs:
+        require_file(config, "a YAML or JSON file with the settings")
+    folder = train(configs, output, resume, run.say, overrides or ())
+    if started_first():
+        run.show(f"The run is in {folder}")
 
 
 def require_file(path: Path, what: str) -> None:

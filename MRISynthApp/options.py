@@ -72,6 +72,15 @@ Register = Annotated[
         help="Align the inputs to the first one, or trust that they are aligned.",
     ),
 ]
+Match = Annotated[
+    bool | None,
+    typer.Option(
+        "--match/--no-match",
+        help="Bring the inputs to the brightness of the images that the model was trained on, or "
+        "leave them; without it, what was measured to be better for the model.",
+        show_default=False,
+    ),
+]
 Mapping = Annotated[
     Path | None,
     typer.Option(

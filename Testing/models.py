@@ -8,7 +8,7 @@ import torch
 
 from MRISynthLib.bundles import Bundle, write_bundle
 from MRISynthLib.sequences import SEQUENCE_NAMES
-from MRISynthLib.synthesis.network import AnyToAllNet
+from MRISynthLib.synthesis.direct_net import DirectNet
 from MRISynthSegmentLib.network import AnySequenceUNet
 from MRISynthSegmentLib.structures import STRUCTURES
 
@@ -26,9 +26,9 @@ def synthesis_bundle(folder: Path) -> Bundle:
     """An untrained synthesis bundle of some thousand parameters."""
     torch.manual_seed(0)
     widths = (16, 16, 16)
-    network = AnyToAllNet(widths, 16)
+    network = DirectNet(widths, 16)
     definition = {
-        "_target_": "MRISynthLib.synthesis.network.AnyToAllNet",
+        "_target_": "MRISynthLib.synthesis.direct_net.DirectNet",
         "widths": list(widths),
         "condition": 16,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,70 @@ def test_images_that_lie_apart_are_registered_before_they_are_drawn(people, tmp_
     assert np.corrcoef(case.stack["T2w"].ravel(), truth.ravel())[0, 1] > 0.9
     slices._ready.clear()
     again = slices.ready(0)  # from the registration that it keeps
-    np.testing.assert_allclose(again.stack["T2w"], case.stack["T2w"], atol=0.02)
+    np.testing.assert_array_equal(again.stack["T2w"], case.stack["T2w"])
     drawn = _draw(slices, ["T1w", "T2w"])
     assert drawn.images["T2w"].shape == (2, 64, 64)
+
+
+def test_a_registration_is_found_again_by_a_later_run_until_the_files_change(
+    people, tmp_path, monkeypatch
+):
+    who = people[0].moved((400.0, -250.0, 90.0), "T2w")
+    folder = WRITERS["foshan"](tmp_path / "data", who, 1)
+    shutil.rmtree(folder / "CE-T1WI")
+    cases, kept = open_dataset(tmp_path / "data").cases, tmp_path / "run" / "registrations"
+
+    def stack():
+        slices = CaseSlices(cases, (64, 64), 3.0, 1, 1, registrations=kept)
+        return slices.ready(0).stack["T2w"]
+
+    registrations = []
+    from MRISynthLib.preprocessing import registration
+
+    register = registration.register
+    monkeypatch.setattr(
+        registration, "register", lambda *a, **k: registrations.append(1) or register(*a, **k)
+    )
+    first = stack()
+    assert len(registrations) == 1
+    np.testing.assert_array_equal(stack(), first)
+    assert len(registrations) == 1
+    (folder / "ROI-T1.nii").touch()
+    np.testing.assert_array_equal(stack(), first)
+    assert len(registrations) == 2
+
+
+@pytest.mark.parametrize(("apart", "known"), [(4.0, True), (7.0, False)])
+def test_neighbouring_slices_are_given_where_they_are_near(folders, apart, known):
+    slices = CaseSlices(open_dataset(folders["cohort"]).cases[:1], (24, 24), 3.0, 1, 12, focus=0.0)
+    case = slices.ready(0)
+    count = len(case.body)
+    levels = np.broadcast_to(0.05 * np.arange(1, count + 1)[:, None, None], case.tissue.shape)
+    stack = {name: levels.astype(np.float32) for name in ("T1w", "T2w")}
+    slices._ready[0] = replace(case, stack=stack, spacing=np.array([3.0, 3.0, apart]))
+    batch = _draw(slices, ["T1w", "T2w"], clean=("T2w",), around=True, parameters=True)
+    alone = _draw(slices, ["T1w", "T2w"], clean=("T2w",))
+    assert torch.equal(batch.images["T1w"], alone.images["T1w"])
+    assert alone.around is None and batch.parameters is None
+    assert batch.around["T1w"].shape == batch.around["T2w"].shape == (12, 2, 24, 24)
+    assert not batch.around["T2w"].any()  # of a target nothing else is given
+    middle = batch.images["T1w"][:, 12, 12]
+    below, above = batch.around["T1w"][:, :, 12, 12].T
+    if not known:
+        assert not batch.around["T1w"].any()
+        return
+    level = (batch.images["T2w"][:, 12, 12] / 0.05).round()
+    step = middle / level  # brightness varies from batch to batch
+    torch.testing.assert_close(below, step * (level - 1))
+    torch.testing.assert_close(above, torch.where(level < count, step * (level + 1), 0.0))
+
+
+def test_what_a_case_can_be_asked_for_shows_one_region(folders):
+    slices = CaseSlices(open_dataset(folders["cohort"]).cases[:1], (24, 24), 3.0, 1, 1)
+    case = slices.ready(0)
+    upper = np.arange(len(case.body)) >= len(case.body) // 2
+    cover = {"T1w": np.ones(len(upper)), "T2w": 1.0 * upper, "CE-T1w": 1.0 * ~upper}
+    slices._ready[0] = replace(case, cover=cover)
+    assert slices.together(0) == {"T1w", "T2w"}
+    assert slices.drawable(["T2w", "T1w"]) and not slices.drawable(["CE-T1w", "T2w"])
+    assert not slices.drawable(["FLAIR"])

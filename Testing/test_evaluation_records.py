@@ -8,13 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import fake_patients
 import fakes
 import models
+from MRISynthApp.__main__ import main
 from MRISynthLib.errors import InputError
+from MRISynthLib.evaluation import models as models_module
 from MRISynthLib.evaluation import patients as patients_module
-from MRISynthLib.evaluation import synthesis as synthesis_module
 from MRISynthLib.evaluation.patients import Patients
-from MRISynthLib.evaluation.synthesis import evaluate_pair
+from MRISynthLib.evaluation.real import BEST, Pair, evaluate_pair
+from MRISynthLib.evaluation.rivals import COPY, ORACLE
+from MRISynthLib.io import save
 from MRISynthLib.simulation import HeadSource
 
 
@@ -52,15 +56,13 @@ def pretend(monkeypatch):
     """Put that change of the truth in the place of the synthetic image."""
 
     def use(truth, change):
-        class Pretender:
-            def __init__(self, bundle, device):
-                pass
-
+        class Pretender(fake_patients.synthesizer()):
             def synthesize(self, inputs, targets):
                 made = truth.replace(voxels=change(truth.voxels))
                 return SimpleNamespace(volumes={truth.sequence: made}, warnings=())
 
-        monkeypatch.setattr(synthesis_module, "Synthesizer", Pretender)
+        monkeypatch.setattr(models_module, "Synthesizer", Pretender)
+        return [fake_patients.bundle(sequences=("T1w", "T2w", "CT", "ADC"))]
 
     return use
 
@@ -75,31 +77,63 @@ def pretend(monkeypatch):
 )
 def test_brightness_counts_where_an_image_has_a_unit(pretend, sequence, change, counts):
     truth = _head(sequence)
-    pretend(truth, change)
-    figures = evaluate_pair(None, [_head("T1w")], truth)
-    error = figures["network"]["body"]["MAE"]
-    assert error > 0.2 if counts else error < 0.05
+    bundles = pretend(truth, change)
+    row = evaluate_pair(bundles, Pair((_head("T1w"),), truth, {}))["network"]["body"]
+    assert row["MAE"] > 0.2 if counts else row["MAE"] < 0.05
+    assert row[BEST] > 30
 
 
 def test_a_pair_is_compared_only_where_the_truth_has_voxels(pretend, tmp_path):
     truth = _head("T2w")
-    pretend(truth, lambda voxels: np.where(np.arange(8)[:, None, None] < 5, voxels, 9999))
+    bundles = pretend(truth, lambda voxels: np.where(np.arange(8)[:, None, None] < 5, voxels, 9999))
     part = truth.replace(voxels=truth.voxels[:5])
-    figures = evaluate_pair(None, [_head("T1w")], part, tmp_path / "figures")
+    pair = Pair((_head("T1w"),), part, {})
+    figures = evaluate_pair(bundles, pair, tmp_path / "figures")
     assert figures["network"].keys() == {"body"}
     assert figures["network"]["body"]["MAE"] < 0.1
     record = json.loads((tmp_path / "figures" / "pair.json").read_text())
     assert record["figures"] == {"T1w -> T2w": figures}
 
 
+def test_regions_of_a_pair_are_measured_apart(pretend):
+    truth = _head("T2w")
+    lower = np.arange(8)[:, None, None] < 4
+    bundles = pretend(truth, lambda voxels: np.where(lower, voxels, voxels[:, ::-1, ::-1]))
+    mask = truth.replace(voxels=np.broadcast_to(lower, truth.shape).astype(np.float32), name="m")
+    figures = evaluate_pair(bundles, Pair((_head("T1w"),), truth, {"lower": mask}))
+    assert figures["network"]["lower"]["MAE"] < 0.7 * figures["network"]["body"]["MAE"]
+    assert figures[ORACLE].keys() == {"body", "lower"}
+    assert figures[ORACLE]["lower"][BEST] >= figures[COPY]["lower"][BEST]
+    away = mask.index_to_world.copy()
+    away[0, 3] += 1000
+    gone = {"gone": mask.replace(index_to_world=away)}
+    with pytest.raises(InputError, match="region gone"):
+        evaluate_pair(bundles, Pair((_head("T1w"),), truth, gone))
+
+
 def test_a_pair_goes_through_a_model_and_must_lie_on_each_other(tmp_path):
-    bundle = models.synthesis_bundle(tmp_path / "model")
-    figures = evaluate_pair(bundle, [_head("T1w")], _head("T2w"), device="cpu")
-    assert set(figures) == {"network", "copy T1w"}
+    bundles = [models.synthesis_bundle(tmp_path / "model")]
+    t1w, t2w = _head("T1w"), _head("T2w")
+    figures = evaluate_pair(bundles, Pair((t1w,), t2w, {}), device="cpu")
+    assert set(figures) == {"network", COPY, ORACLE}
     assert 0 < figures["network"]["body"]["MAE"] < 2
     with pytest.raises(InputError, match="NAME=FILE"):
-        evaluate_pair(bundle, [_head("T1w")], _head("T2w").replace(sequence=None))
-    elsewhere = _head("T2w").index_to_world.copy()
+        evaluate_pair(bundles, Pair((t1w,), t2w.replace(sequence=None), {}))
+    elsewhere = t2w.index_to_world.copy()
     elsewhere[2, 3] += 1000
     with pytest.raises(InputError, match="does not overlap"):
-        evaluate_pair(bundle, [_head("T1w")], _head("T2w").replace(index_to_world=elsewhere))
+        evaluate_pair(bundles, Pair((t1w,), t2w.replace(index_to_world=elsewhere), {}))
+
+
+def test_a_pair_on_the_command_line_with_a_region(tmp_path, capfd):
+    bundle = models.synthesis_bundle(tmp_path / "model")
+    for name in ("T1w", "T2w"):
+        save(_head(name), tmp_path / f"{name}.nii.gz")
+    t1w = _head("T1w")
+    save(t1w.replace(voxels=(t1w.voxels > 550).astype(np.float32)), tmp_path / "mask.nii.gz")
+    arguments = ["evaluate", "pair", "--model", str(bundle.folder), "--device", "cpu", "--json"]
+    arguments += ["--input", f"T1w={tmp_path / 'T1w.nii.gz'}"]
+    arguments += ["--truth", f"T2w={tmp_path / 'T2w.nii.gz'}"]
+    assert main([*arguments, "--region", f"bright={tmp_path / 'mask.nii.gz'}"]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["figures"]["network"].keys() == {"body", "bright"}

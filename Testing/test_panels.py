@@ -136,25 +136,34 @@ def test_unticking_everything_stays():
 
 
 def test_prompt_refines_ticked_targets():
-    understood = panel.understand_targets(["CE-T1w"], "3T, TR 620 TE 10", ["T1w"], Model())
+    understood = panel.understand_targets(["CE-T1w"], "3T, TR 620 TE 10", [T1W], Model())
     assert understood.targets == (("CE-T1w", "3T, TR 620 TE 10"),)
     assert "620" in understood.text and not understood.problem
 
 
+def test_what_is_taken_from_the_header_of_an_input_is_said():
+    header = {"MagneticFieldStrength": 1.5, "RepetitionTime": 560.0, "EchoTime": 14.0}
+    scanned = InputRow("8", "t1 tse", "T1w", 0.95, acquisition=header)
+    assert panel.understand_targets(["CE-T1w"], "", [scanned, T2W], Model()).text.endswith(
+        "1.5 T, TR 560 ms, TE 14 ms as in T1w"
+    )
+    assert "as in" not in panel.understand_targets(["CE-T1w"], "", [T1W], Model()).text
+
+
 def test_prompt_alone_names_the_target():
-    assert panel.understand_targets([], "STIR at 3T", ["T1w"], Model()).targets == (
+    assert panel.understand_targets([], "STIR at 3T", [T1W], Model()).targets == (
         ("STIR", "STIR at 3T"),
     )
 
 
 def test_prompt_without_meaning_is_refused_with_the_nearest():
-    understood = panel.understand_targets([], "stirr please", ["T1w"], Model())
+    understood = panel.understand_targets([], "stirr please", [T1W], Model())
     assert "STIR" in understood.problem and not understood.targets
 
 
 def test_prompt_for_what_is_given_or_cannot_be_made_is_refused():
-    assert "already among the inputs" in panel.understand_targets([], "T1", ["T1w"]).problem
-    refused = panel.understand_targets([], "FLAIR", ["T1w"], Model()).problem
+    assert "already among the inputs" in panel.understand_targets([], "T1", [T1W]).problem
+    refused = panel.understand_targets([], "FLAIR", [T1W], Model()).problem
     assert "cannot make FLAIR" in refused and "STIR" in refused
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.prompts import understand
 from MRISynthLib.synthesis.conditioning import contrast_vector, describe_target, tokens
-from MRISynthLib.synthesis.network import AnyToAllNet
+from MRISynthLib.synthesis.direct_net import DirectNet
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthLib.volume import Volume, matrix_from_parts
 
@@ -97,16 +99,16 @@ def test_cancel_ends_the_work(synthesizer):
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(synthesizer, monkeypatch):
-    encode = AnyToAllNet.encode
+    encode = DirectNet.encode
     sizes = []
 
-    def greedy(self, images, described, valid):
+    def greedy(self, images, *others):
         sizes.append(len(images))
         if len(images) > 1:
             raise RuntimeError("CUDA out of memory")
-        return encode(self, images, described, valid)
+        return encode(self, images, *others)
 
-    monkeypatch.setattr(AnyToAllNet, "encode", greedy)
+    monkeypatch.setattr(DirectNet, "encode", greedy)
     result = synthesizer.synthesize([_head("T1w")], [Target("T2w")])
     assert max(sizes) > 1 and sizes[-1] == 1
     assert result.volumes["T2w"].shape == (12, 90, 84)
@@ -114,13 +116,13 @@ def test_out_of_memory_halves_the_batch_and_goes_on(synthesizer, monkeypatch):
 
 def test_an_input_that_ends_early_is_not_taken_for_air(synthesizer, monkeypatch):
     counts = []
-    encode = AnyToAllNet.encode
+    encode = DirectNet.encode
 
-    def spy(self, images, described, valid):
+    def spy(self, images, *others):
         counts.append(images.shape[1])
-        return encode(self, images, described, valid)
+        return encode(self, images, *others)
 
-    monkeypatch.setattr(AnyToAllNet, "encode", spy)
+    monkeypatch.setattr(DirectNet, "encode", spy)
     whole = _head("T1w")
     upper = _head("T2w", seed=2)
     matrix = whole.index_to_world @ np.array(
@@ -129,6 +131,26 @@ def test_an_input_that_ends_early_is_not_taken_for_air(synthesizer, monkeypatch)
     upper = Volume(upper.voxels[6:], matrix, "T2w", "T2w upper half")
     synthesizer.synthesize([whole, upper], [Target("STIR")], register=False)
     assert {1, 2} == set(counts)
+
+
+def test_each_slice_is_seen_with_those_beside_it(synthesizer, monkeypatch):
+    encode, seen = DirectNet.encode, {}
+
+    def spy(self, images, described, valid, around):
+        for image, near in zip(images[:, 0], around[:, 0], strict=True):
+            seen[float(image.sum())] = [float(each.sum()) for each in near]
+        return encode(self, images, described, valid, around)
+
+    monkeypatch.setattr(DirectNet, "encode", spy)
+    head = _head("T1w")
+    steps = np.linspace(1.0, 0.5, head.shape[0], dtype=np.float32)[:, None, None]
+    synthesizer.synthesize([head.with_voxels(head.voxels * steps)], [Target("STIR")])
+    (first,) = (own for own, (below, _) in seen.items() if below == 0)
+    order = [first]  # from the lowest slice up, each the one above the last
+    while seen[order[-1]][1] != 0:
+        order.append(seen[order[-1]][1])
+    assert len(order) == head.shape[0] and order[0] > 1.8 * order[-1]
+    assert all(seen[own][0] == below for below, own in itertools.pairwise(order))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +176,7 @@ def test_requests_that_make_no_sense_are_refused_in_words(synthesizer, inputs, t
 
 def test_order_of_inputs_does_not_change_the_features():
     torch.manual_seed(1)
-    network = AnyToAllNet((16, 16, 16), 16).eval()
+    network = DirectNet((16, 16, 16), 16).eval()
     images, described = torch.rand(1, 3, 32, 32), torch.randn(3, 16)
     turned = [2, 0, 1]
     with torch.inference_mode():

@@ -19,17 +19,17 @@ from MRISynthLib.synthesis.conditioning import (
     contrast_vector,
     describe_input,
     describe_target,
-    token_batch,
     understood_as,
 )
+from MRISynthLib.synthesis.equation_net import EquationNet
 from MRISynthLib.synthesis.rendering import (
     MAPS,
     map_difference,
+    maps_of,
     parameter_maps,
     protocol_of,
     render,
 )
-from MRISynthLib.synthesis.tissue_net import TissueMapNet
 from MRISynthLib.volume import Volume
 
 
@@ -44,14 +44,11 @@ def asked(text: str):
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return TissueMapNet((16, 16, 16), 16).eval()
+    return EquationNet((16, 16, 16), 16).eval()
 
 
 def embedded(network, *texts: str) -> torch.Tensor:
-    items = [described(text) for text in texts]
-    flat, offsets = token_batch([item.text for item in items])
-    vectors = np.stack([contrast_vector(item) for item in items])
-    return network.embed(*(torch.from_numpy(part) for part in (flat, offsets, vectors)))
+    return network.embed([described(text) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -130,12 +127,11 @@ def test_true_maps_cost_nothing_and_wrong_ones_something():
 def test_an_untrained_network_already_obeys_the_signal_equation(network):
     with torch.inference_mode():
         features = network.encode(torch.rand(1, 2, 32, 32), embedded(network, "T1w", "T2w"))
-        raw = features[0]
         short, long = (
-            network.physical_image(raw, embedded(network, f"T2w TR 9000 TE {te}"))
+            network.physical_image(features[0], embedded(network, f"T2w TR 9000 TE {te}"))
             for te in (60, 120)
         )
-        maps = parameter_maps(raw)
+        maps = maps_of(features[0])
         protocol = asked("T1w")
         plain, enhanced = (render(maps, replace(protocol, dose=dose)) for dose in (0.0, 1.0))
     # both are scaled by the bright end of an average head, alike for all pixels
@@ -196,6 +192,7 @@ def test_what_an_input_does_not_show_is_not_carried_over(network):
     with torch.no_grad():
         for layer in (network.maps, network.head):
             layer.weight.zero_()
+
         network.head.bias.copy_(torch.tensor([0.0, 0.0, 20.0]))  # carry over, correct nothing
         given, wanted = embedded(network, "T1w", "T2w"), embedded(network, "CE-T1w")
         image, _ = network.decode(network.encode(images, given, valid), wanted)

@@ -21,6 +21,7 @@ from MRISynthLib.training import cohort, synthesis, train_synthesis
 from MRISynthLib.training.batches import SimulatedSlices, expected_scale, loss_weights
 from MRISynthLib.training.export import export_synthesis
 from MRISynthLib.training.synthesis import NETWORKS
+from MRISynthLib.training.text import load_towers, train_text
 from MRISynthSegmentLib import training as segmentation
 from MRISynthSegmentLib.export_model import export_segmentation
 from MRISynthSegmentLib.network import AnySequenceUNet
@@ -60,7 +61,17 @@ def _weights(run):
     return torch.load(run / "checkpoint.pt", weights_only=True)["network"]
 
 
-SMALL = "widths: [16, 16, 16]\ncondition: 16\n"
+SMALL = "network_options: {widths: [16, 16, 16], condition: 16}\n"
+OURS = ("tissue-maps", "any-to-all")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Nothing is measured or shown while training."""
+    for module in ("MRISynthLib.training.synthesis", "MRISynthSegmentLib.training"):
+        monkeypatch.setattr(f"{module}.validate", lambda *a: {})
+        monkeypatch.setattr(f"{module}.picture", lambda *a: None)
+    monkeypatch.setattr("MRISynthLib.training.synthesis.write_survey", lambda *a: None)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +80,12 @@ SMALL = "widths: [16, 16, 16]\ncondition: 16\n"
         (train_synthesis, SMALL + "network: any-to-all\n"),
         (train_synthesis, SMALL + "network: tissue-maps\n"),
         (train_segmentation, "features: [8, 8, 8, 8, 8, 8]\n"),
+        (train_text, "sequences: 3\nphrases: 4\n"),
     ],
 )
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
-    tmp_path, anatomies, train, small, monkeypatch
+    tmp_path, anatomies, train, small, monkeypatch, quick
 ):
-    for module in ("MRISynthLib.training.synthesis", "MRISynthSegmentLib.training"):
-        monkeypatch.setattr(f"{module}.validate", lambda *a: {})
     whole = _config(tmp_path / "whole.yaml", anatomies, 4, small)
     train(whole, tmp_path / "at once", report=lambda text: None)
 
@@ -115,22 +125,44 @@ def test_an_image_without_its_structure_costs_more_than_one_that_is_too_bright()
     assert float(dissimilarity(half, truth, weights)) < 0.2 * cost[2]
 
 
-def test_runs_become_sound_bundles_with_their_figures_in_the_card(tmp_path, anatomies, monkeypatch):
-    monkeypatch.setattr("MRISynthLib.training.synthesis.validate", lambda *a: {})
-    monkeypatch.setattr("MRISynthSegmentLib.training.validate", lambda *a: {})
+def test_runs_become_sound_bundles_with_their_figures_in_the_card(tmp_path, anatomies, quick):
     row = {"MAE": 0.1234, "PSNR": 21.0, "SSIM": 0.5}
     figures = {"Held-out": {"cases": 2, "figures": {"T1w -> T2w": {"network": {"body": row}}}}}
-    for name, network in NETWORKS.items():
+    for name in OURS:
         small = _config(tmp_path / "a.yaml", anatomies, 1, f"{SMALL}network: {name}\n")
         train_synthesis(small, tmp_path / name, report=lambda text: None)
         bundle = export_synthesis(tmp_path / name, tmp_path / "out" / name, name, figures)
-        assert isinstance(verify(bundle.folder).network(), network)
+        assert isinstance(verify(bundle.folder).network(), NETWORKS[name])
         assert "0.1234" in (bundle.folder / "docs" / "README.md").read_text()
     small = _config(tmp_path / "b.yaml", anatomies, 1, "features: [8, 8, 8, 8, 8, 8]\n")
     train_segmentation(small, tmp_path / "b", report=lambda text: None)
     bundle = export_segmentation(tmp_path / "b", tmp_path / "B", "B", {})
     assert verify(bundle.folder).network() is not None
     assert json.loads((tmp_path / "b" / "config.json").read_text())["steps"] == 1
+
+
+def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypatch):
+    for module in ("MRISynthLib.training.synthesis", "MRISynthLib.training.text"):
+        monkeypatch.setattr(f"{module}.validate", lambda *a: {})
+    monkeypatch.setattr("MRISynthLib.training.synthesis.picture", lambda *a: None)
+    monkeypatch.setattr("MRISynthLib.training.survey.TRAINING_DRAWS", 2)
+    monkeypatch.setattr("MRISynthLib.training.survey.HELD_OUT_DRAWS", 2)
+    text = _config(tmp_path / "text.yaml", anatomies, 1, "sequences: 3\nphrases: 4\n")
+    train_text(text, tmp_path / "towers", report=lambda text: None)
+    more = f"{SMALL}towers: {tmp_path / 'towers'}\nconsistency_weight: 0.1\n"
+    train_synthesis(
+        _config(tmp_path / "a.yaml", anatomies, 1, more), tmp_path / "run", report=lambda text: None
+    )
+    bundle = export_synthesis(tmp_path / "run", tmp_path / "bundle", "Known", {})
+    survey = bundle.inference["survey"]
+    assert 0.05 < survey["brightness"]["T1w"] < 1 and min(survey["doubt"].values()) > 0
+    screen = verify(bundle.folder).network().screen
+    assert float(screen.limit) > 0 and 0 <= float(screen.doubtful) <= 1
+    # what prompts are read with is what was taught, and stays so
+    taught = load_towers(tmp_path / "towers").text.state_dict()
+    used = verify(bundle.folder).network().prompt.tower.state_dict()
+    for name, value in taught.items():
+        torch.testing.assert_close(used[name], value, atol=2e-3, rtol=1e-2)
 
 
 def test_training_and_validation_patients_are_different_people(anatomies):
@@ -210,6 +242,9 @@ class _KnownError:
     def __init__(self, slices):
         self.slices, self.drawn = slices, 0
 
+    def drawable(self, sequences):
+        return True
+
     def draw(self, rng, torch_rng, names, **asked):
         batch = self.slices.draw(rng, torch_rng, names, **asked)
         tissue = torch.where(batch.tissue > 0, TISSUE_INDEX["muscle"], 0)
@@ -232,7 +267,8 @@ def test_validation_means_the_tumours_error_over_batches_that_have_one(anatomies
     assert figures[f"{task} copy body"] == pytest.approx(0.25, abs=1e-3)
     assert figures[f"{task} copy tumour"] == pytest.approx(0.25, abs=1e-3)
     assert all(np.isfinite(value) for value in figures.values())
-    assert figures[f"{task} body"] > 0 and 0 <= figures[f"{task} tissue told"] <= 1
+    assert figures[f"{task} body"] > 0
+    assert figures["score"] == figures[f"{task} SSIM"] < 1
     assert network.training
 
 
@@ -245,7 +281,11 @@ def test_validation_of_delineation_has_every_structure_for_every_set_of_inputs(
     network = AnySequenceUNet(len(LEARNED), (8, 8, 8, 8, 8, 8))
     figures = segmentation.validate(network, slices, torch.device("cpu"))
     sets = ("T1w+T2w+CE-T1w", "T1w+T2w", "T1w")
+    score = figures.pop("score")
     assert set(figures) == {f"{inputs} {name}" for inputs in sets for name in LEARNED}
+    assert score == pytest.approx(np.mean(list(figures.values())), abs=1e-4)
+    shown = segmentation.picture(network, slices, torch.device("cpu"))
+    assert shown.dtype == np.uint8 and shown.shape == (2 * 64 + 2, 3 * 64 + 4)
     assert all(0 <= value <= 1 for value in figures.values())
 
 

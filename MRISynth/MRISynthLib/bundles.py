@@ -47,6 +47,10 @@ from .errors import BundleError, OutputError
 if TYPE_CHECKING:
     import torch
 
+TEXT_MODEL = "text_model"
+"""Folder of a bundle for a text model of another maker, and the field of the inference
+configuration that says that there is one."""
+
 FOLDERS_VARIABLE = "MRISYNTH_BUNDLES"
 """Environment variable with further folders of bundles, before the shipped ones."""
 
@@ -117,6 +121,8 @@ class Bundle:
             do not fit it.
         """
         network = build_network(self.inference.get("network_def"), self.folder / INFERENCE)
+        if self.inference.get("text_model"):
+            self._give_text_model(network)
         try:
             network.load_state_dict(self.weights())
         except RuntimeError as error:
@@ -125,6 +131,21 @@ class Bundle:
                 "install the model again or a version of MRISynth that matches it."
             ) from error
         return network.eval()
+
+    def _give_text_model(self, network: torch.nn.Module) -> None:
+        """The text model of another maker that lies in the bundle; it is no part of the weights."""
+        from .errors import InputError
+        from .synthesis.checkpoint_text import PretrainedTextTower
+
+        if not hasattr(network, "prompt"):
+            raise BundleError(
+                f"The network of {self.folder / INFERENCE} reads no text, so it cannot have a text "
+                "model; install the model again."
+            )
+        try:
+            network.prompt.tower = PretrainedTextTower.load(self.folder / TEXT_MODEL)
+        except InputError as error:
+            raise BundleError(str(error)) from error
 
 
 # ---------------------------------------------------------------------------- finding
@@ -296,11 +317,13 @@ def write_bundle(
     inference: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor],
     card: str | None = None,
+    text_model: Mapping[str, Path] | None = None,
 ) -> Bundle:
     """Write a bundle beside ``folder``, check it, then put it in place of what was there.
 
     ``card`` is the model card in Markdown; without it one is made from the metadata. Weights
-    are split into files of at most 15 MiB.
+    are split into files of at most 15 MiB. ``text_model`` are files of a text model of another
+    maker, by their names, which go into the bundle.
 
     Raises
     ------
@@ -324,6 +347,9 @@ def write_bundle(
         _write_text(beside / METADATA, json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
         _write_text(beside / INFERENCE, json.dumps(inference, indent=2) + "\n")
         _write_text(beside / CARD, card or model_card(metadata))
+        for name, path in (text_model or {}).items():
+            (beside / TEXT_MODEL).mkdir(exist_ok=True)
+            shutil.copyfile(path, beside / TEXT_MODEL / name)
         parts = _split(weights)
         for number, part in enumerate(parts, start=1):
             count = f"-{number:05d}-of-{len(parts):05d}" if len(parts) > 1 else ""

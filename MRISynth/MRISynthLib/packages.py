@@ -30,8 +30,9 @@ REQUIREMENTS: tuple[str, ...] = (
 SHIPPED_WITH_SLICER: tuple[str, ...] = ("numpy", "pydicom", "scipy", "SimpleITK")
 """Dependencies of pyproject.toml that Slicer brings along."""
 
-NOT_USED_IN_SLICER: tuple[str, ...] = ("rich", "slicerio", "torchmetrics", "typer")
-"""Dependencies of pyproject.toml for the command line and for evaluation."""
+NOT_USED_IN_SLICER: tuple[str, ...] = ("einops", "rich", "slicerio", "torchmetrics", "typer")
+"""Dependencies of pyproject.toml for the command line, for evaluation and for one of the networks
+that the product's own is compared with."""
 
 
 class Installer(Protocol):

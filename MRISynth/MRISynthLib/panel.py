@@ -65,6 +65,8 @@ class InputRow:
         Whether a network made this volume.
     problem:
         One sentence on why the volume cannot be an input; empty if it can.
+    acquisition:
+        What its header says of how it was taken, by DICOM keyword.
     """
 
     key: str
@@ -76,6 +78,7 @@ class InputRow:
     ticked: bool | None = None
     synthetic: bool = False
     problem: str = ""
+    acquisition: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sure(self) -> bool:
@@ -122,6 +125,7 @@ def row_of(
         ticked=ticked,
         synthetic=volume.is_synthetic,
         problem=problem,
+        acquisition=volume.acquisition,
     )
 
 
@@ -228,15 +232,22 @@ class Understanding:
 
 
 def understand_targets(
-    ticked: Iterable[str], prompt: str, given: Iterable[str] = (), model: Model | None = None
+    ticked: Iterable[str],
+    prompt: str,
+    inputs: Sequence[InputRow] = (),
+    model: Model | None = None,
 ) -> Understanding:
     """Join ticked sequences and the user's words.
 
-    Words refine every ticked target; with nothing ticked they say themselves what to make.
+    Words refine every ticked target; with nothing ticked they say themselves what to make. What
+    is taken from the inputs' headers, or as usual, is said.
     """
     from .prompts import understand
+    from .synthesis.conditioning import understood_as
 
-    ticked, prompt, given = tuple(ticked), prompt.strip(), set(given)
+    ticked, prompt = tuple(ticked), prompt.strip()
+    known = [row for row in inputs if row.sequence is not None]
+    given = {row.sequence for row in known}
     if not prompt and not ticked:
         return Understanding()
     try:
@@ -254,7 +265,8 @@ def understand_targets(
                 problem=f"The model cannot make {contrast.sequence}; it makes {makes}."
             )
         targets[contrast.sequence] = prompt
-    return Understanding(tuple(targets.items()), "; ".join(c.describe() for c in contrasts))
+    meaning = ". ".join(understood_as(contrast, known) for contrast in contrasts)
+    return Understanding(tuple(targets.items()), meaning)
 
 
 def why_disabled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SYNTHETIC_MARK = "SYNTHETIC"
@@ -20,7 +20,8 @@ class Provenance:
     """How an image was made.
 
     ``inputs`` holds one mapping per input with at least ``sequence``, ``name`` and
-    ``synthetic``; ``understood`` is the prompt's meaning as shown to the user.
+    ``synthetic``; ``understood`` is the prompt's meaning as shown to the user; ``matching``:
+    sequence -> what the input was multiplied by to be as bright as training images.
     """
 
     synthetic: bool
@@ -32,6 +33,7 @@ class Provenance:
     bundle: str = ""
     bundle_version: str = ""
     bundle_hash: str = ""
+    matching: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     device: str = ""
     dtype: str = ""

@@ -138,5 +138,7 @@ class SceneInputs:
             node = slicer.mrmlScene.GetNodeByID(row.key)
             if node is None:
                 raise InputError(f"The volume '{row.name}' is not in the scene any more; load it.")
-            volumes.append(mrml.volume_from_node(node).replace(sequence=row.sequence))
+            # headers too: what is not asked for is taken from them
+            volume = mrml.volume_from_node(node)
+            volumes.append(volume.replace(sequence=row.sequence, acquisition=row.acquisition))
         return volumes

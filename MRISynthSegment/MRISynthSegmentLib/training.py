@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from MRISynthLib.training.runs import (
     COMMON_DEFAULTS,
     RunState,
     enter_folder,
+    mosaic,
     pick_device,
+    processes,
     read_config,
     run,
 )
@@ -103,7 +105,8 @@ def _loss(logits: torch.Tensor, batch: SliceBatch, dice: DiceLoss) -> torch.Tens
 def validate(
     network: AnySequenceUNet, slices: SimulatedSlices, device: torch.device
 ) -> dict[str, float]:
-    """Dice per structure over fixed simulated slices, for three sets of inputs."""
+    """Dice per structure over fixed simulated slices, for three sets of inputs; the ``score`` is
+    the mean of all."""
     network.eval()
     figures: dict[str, float] = {}
     for inputs in (("T1w", "T2w", "CE-T1w"), ("T1w", "T2w"), ("T1w",)):
@@ -120,27 +123,58 @@ def validate(
         for name, value in zip(LEARNED, score, strict=True):
             figures[f"{'+'.join(inputs)} {name}"] = round(float(value), 3)
     network.train()
-    return figures
+    return {**figures, "score": round(float(np.mean(list(figures.values()))), 4)}
+
+
+@torch.no_grad()
+def picture(network: AnySequenceUNet, slices: SimulatedSlices, device: torch.device) -> np.ndarray:
+    """Some slices, one a row: T1w, what is drawn there, what the network finds from T1w and T2w.
+
+    uint8 (rows, columns); every structure has a grey of its own.
+    """
+    rng, torch_rng = np.random.default_rng(79), torch.Generator(device).manual_seed(79)
+    batch = slices.draw(rng, torch_rng, ["T1w", "T2w"])
+    greys = torch.linspace(0.3, 1.1, len(LEARNED), device=device)[:, None, None]
+    truth = (batch.structures[:, CHANNELS] * greys).amax(1)
+    found = ((network(batch.images) > 0) * greys).amax(1)
+    columns = (batch.images["T1w"], truth, found)
+    return mosaic([[column[n].cpu().numpy() for column in columns] for n in range(len(truth))])
 
 
 def train_segmentation(
-    config_path: Path,
+    configs: Path | Sequence[Path],
     output: Path,
     resume: bool = False,
     report: Callable[[str], None] = print,
+    overrides: Sequence[str] = (),
 ) -> Path:
-    """Train as ``config_path`` (YAML over :data:`DEFAULTS`) says; returns the run's folder.
+    """Train as ``configs`` (files over :data:`DEFAULTS`) and ``overrides`` (``field=value``) say;
+    returns the run's folder.
+
+    Started by ``torchrun``, all its processes learn together.
 
     Raises
     ------
     InputError
         If the configuration, the folder, or a source of anatomies cannot be used.
+    EndedElsewhere
+        If another process of the run has ended.
     """
-    config = read_config(config_path, DEFAULTS)
     output = Path(output)
-    device = pick_device(config)
-    enter_folder(output, config, resume, report)
-    training, validation = cohort_paths(config, output, report)
+    with processes() as group:
+        report = group.reporter(report)
+        with group.in_turn():
+            config = read_config(configs, DEFAULTS, overrides)
+            device = pick_device(config, group)
+            if group.is_first:
+                enter_folder(output, config, resume, report)
+            anatomies = cohort_paths(config, output, report)
+        _train(config, output, resume, report, anatomies, device, group)
+    return output
+
+
+def _train(config, output, resume, report, anatomies, device, group) -> None:
+    training, validation = anatomies
     size, pixel = tuple(config["size"]), float(config["pixel_mm"])
     cases, count = int(config["cases"]), int(config["slices"])
     slices = SimulatedSlices(
@@ -166,7 +200,7 @@ def train_segmentation(
         device=str(device),
     )
     network = AnySequenceUNet(len(LEARNED), tuple(config["features"]))
-    state = RunState.new(network, config, device)
+    state = RunState.new(network, config, device, group)
     if resume and state.load(output):
         report(f"resumed at step {state.step}")
     dice = DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0)
@@ -186,5 +220,5 @@ def train_segmentation(
         loss_of_step,
         lambda: validate(network, held_out, device),
         report,
+        lambda: picture(network, held_out, device),
     )
-    return output

@@ -44,7 +44,7 @@ class MRISynthChainTest(unittest.TestCase):
         logic = MRISynthLogic()
         used = panel.selected(logic.inputs.rows(), logic.model())
         self.assertEqual([row.sequence for row in used], ["T1w", "T2w"])
-        wish = panel.understand_targets(["CE-T1w"], "", ["T1w", "T2w"], logic.model())
+        wish = panel.understand_targets(["CE-T1w"], "", used, logic.model())
         volumes = logic.inputs.volumes(used)
         request = panel.synthesis_parameters(wish, device="cpu", register=False)
         job = client_for("cpu").submit(panel.SYNTHESIS_TASK, request, volumes)

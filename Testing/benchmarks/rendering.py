@@ -21,7 +21,7 @@ import torch
 from MRISynthLib.simulation.hospitals import inside_hospitals
 from MRISynthLib.simulation.imaging import PatientTissues, acquire, tissue_maps
 from MRISynthLib.simulation.tissues import TISSUE_INDEX
-from MRISynthLib.synthesis.network import AnyToAllNet
+from MRISynthLib.synthesis.direct_net import DirectNet
 
 SEQUENCES = ("T1w", "T2w", "CE-T1w-FS", "STIR")
 
@@ -81,9 +81,9 @@ def main() -> None:
             acquisition = site.draw_acquisition(name, rng, moved=name != SEQUENCES[0])
             images[name] = acquire(maps, protocol, acquisition, torch_rng)
 
-    network = AnyToAllNet().to(device, memory_format=torch.channels_last)
+    network = DirectNet().to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-4)
-    described = torch.randn(2, network.text.mix[0].out_features, device=device)
+    described = torch.randn(2, network.prompt.mix[0].out_features, device=device)
 
     def train() -> None:
         dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32

@@ -25,7 +25,7 @@ from MRISynthLib.devices import peak_memory_mb
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.prompts import for_sequence
 from MRISynthLib.simulation import demo_patient
-from MRISynthLib.synthesis.conditioning import contrast_vector, describe_target, token_batch
+from MRISynthLib.synthesis.conditioning import describe_target
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthSegmentLib.segmenter import Segmenter
 
@@ -65,11 +65,8 @@ def network_gflop(synthesizer: Synthesizer, slices: int) -> float:
     network, device = synthesizer.network, synthesizer.device
     images = torch.rand(1, 2, 240, 216, device=device)
     said = [describe_target(for_sequence(name)) for name in ("T1w", "T2w", "CE-T1w")]
-    flat, offsets = token_batch([each.text for each in said])
-    vectors = np.stack([contrast_vector(each) for each in said])
-    told = (torch.from_numpy(part).to(device) for part in (flat, offsets, vectors))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        embedded = network.embed(*told)
+        embedded = network.embed(said)
         network(images, embedded[:2], embedded[2:])
     return counter.get_total_flops() * slices / 1e9
 

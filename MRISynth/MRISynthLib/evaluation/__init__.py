@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+_MODULES = {
+    "evaluate_synthesis": "synthesis",
+    "Options": "synthesis",
+    "evaluate_pair": "real",
+    "write_results": "output",
+}
+
 
 def __getattr__(name: str):
-    if name not in ("evaluate_synthesis", "evaluate_pair"):
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import synthesis
+    from importlib import import_module
 
-    return getattr(synthesis, name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..bundles import Bundle
 from ..errors import InputError
@@ -23,14 +23,20 @@ from ..simulation.head_source import PROCEDURAL, HeadSource
 from ..training.cohort import is_training_seed
 from .metrics import mean_of
 
+if TYPE_CHECKING:
+    from .cases import Case
+
 FIRST_SEED = 90_000
 """Seed of the first patient unless another is asked for; training uses others."""
 
 REGRESSION_SEEDS = range(1000, 1004)
 """Patients on which a linear regression is fitted; none of them is evaluated."""
 
+EVERYTHING = "all"
+"""The first level of a benchmark's figures: all patients of all sets."""
+
 SIDES = ("inside", "outside")
-"""Of the hospitals that models train on: the first level of a benchmark's figures, before sets."""
+"""Of the hospitals that models train on: the next levels of a benchmark's figures, before sets."""
 
 
 @dataclass(frozen=True)
@@ -77,39 +83,65 @@ class Patients:
                 f"seeds, as from {FIRST_SEED}."
             )
 
+    def cases_for(
+        self,
+        bundles: Sequence[Bundle],
+        sequences: tuple[str, ...],
+        clean: tuple[str, ...] = (),
+        report: Callable[[str], None] = lambda text: None,
+    ) -> Iterator[Case]:
+        """As :meth:`draw`, in the shape that evaluation works on.
+
+        ``clean``: sequences that are wanted without noise and motion too.
+        """
+        from .cases import Case
+
+        drawn = self.draw(bundles, sequences, report, clean)
+        return (Case.of_patient(patient, group) for group, patient in drawn)
+
     def draw(
         self,
-        bundle: Bundle,
+        bundles: Bundle | Sequence[Bundle],
         sequences: tuple[str, ...],
         report: Callable[[str], None] = lambda text: None,
+        clean: tuple[str, ...] = (),
     ) -> Iterator[tuple[str, VirtualPatient]]:
         """Each patient with the name of the test set ("" without a benchmark).
 
         Raises
         ------
         InputError
-            If no labelled head was kept from the model.
+            If no labelled head was kept from all models.
         """
         if self.benchmark is not None:
-            return self._draw_benchmark(sequences, report)
-        heads = held_out(bundle, self.heads)
+            return self._draw_benchmark(sequences, clean, report)
+        heads = self.heads
+        for bundle in bundles if isinstance(bundles, Sequence) else (bundles,):
+            heads = held_out(bundle, heads)
         heads.ready(lambda done, total: report(f"heads joined with the atlas: {done} of {total}"))
         source = heads.open()
         self._maps[:] = [file.name for file in source.files] if source is not None else []
-        return self._draw_by_seed(sequences, source, report)
+        return self._draw_by_seed(sequences, source, clean, report)
 
-    def _draw_benchmark(self, sequences, report) -> Iterator[tuple[str, VirtualPatient]]:
+    def _draw_benchmark(self, sequences, clean, report) -> Iterator[tuple[str, VirtualPatient]]:
         specs = [case for each in self._chosen() for case in each.cases]
         for number, case in enumerate(specs, start=1):
             report(f"patient {number} of {len(specs)}: {case.name}, {case.stage}")
             patient = virtual_patient(
-                case.seed, sequences, stage=case.stage, hospital=case.hospital, name=case.name
+                case.seed,
+                sequences,
+                stage=case.stage,
+                hospital=case.hospital,
+                name=case.name,
+                clean=clean,
             )
             yield case.test_set, patient
 
-    def _draw_by_seed(self, sequences, source, report) -> Iterator[tuple[str, VirtualPatient]]:
+    def _draw_by_seed(
+        self, sequences, source, clean, report
+    ) -> Iterator[tuple[str, VirtualPatient]]:
         for number in range(self.of_each):
-            patient = virtual_patient(self.seed + number, sequences, source=source)
+            patient = virtual_patient(self.seed + number, sequences, source=source, clean=clean)
             report(f"patient {number + 1} of {self.of_each}: {patient.description.get('stage')}")
             yield "", patient
 
@@ -126,6 +158,11 @@ class Patients:
     def of_each(self) -> int:
         """How many patients; with a benchmark, of each of its sets."""
         return self.cases or CASES_PER_SET
+
+    @property
+    def total(self) -> int:
+        """How many patients altogether."""
+        return self.of_each * (len(self._chosen()) if self.benchmark is not None else 1)
 
     @property
     def whole_benchmark(self) -> bool:
@@ -163,27 +200,32 @@ class Patients:
 
 
 def held_out(bundle: Bundle, heads: HeadSource) -> HeadSource:
-    """The labelled heads that the model never saw; procedural heads as they are."""
+    """Those of the labelled heads that the model never saw; procedural heads as they are."""
     if heads.procedural:
         return heads
     kept = bundle.metadata.get("training", {}).get("held_out_maps", [])
-    return replace(heads, names=tuple(kept))
+    return replace(heads, names=tuple(n for n in kept if heads.names is None or n in heads.names))
 
 
 def summarise(rows: dict[str, dict[str, list[dict]]]) -> dict[str, Any]:
     """Means of test set -> task -> rows.
 
-    Without a benchmark the tasks' means; with one, those of all sets inside and of all outside
-    the hospitals that models train on, and of each set.
+    Without a benchmark the tasks' means; with one, those of all patients, of all sets inside and
+    of all outside the hospitals that models train on, and of each set.
     """
     if set(rows) == {""}:
         return _means(rows[""])
     groups: dict[str, dict[str, list[dict]]] = {}
     for name, tasks in rows.items():
-        side = SIDES[0] if name.startswith(SIDES[0]) else SIDES[1]
-        for task, found in tasks.items():
-            groups.setdefault(side, {}).setdefault(task, []).extend(found)
+        for level in (EVERYTHING, side_of(name)):
+            for task, found in tasks.items():
+                groups.setdefault(level, {}).setdefault(task, []).extend(found)
     return {name: _means(tasks) for name, tasks in {**groups, **rows}.items()}
+
+
+def side_of(test_set: str) -> str:
+    """Which of :data:`SIDES` a set of the benchmark is on."""
+    return SIDES[0] if test_set.startswith(SIDES[0]) else SIDES[1]
 
 
 def _means(tasks: dict[str, list[dict]]) -> dict[str, Any]:

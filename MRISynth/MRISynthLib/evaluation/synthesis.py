@@ -1,183 +1,259 @@
-"""`mrisynth evaluate synthesis` and `evaluate pair`: the network beside what is simpler."""
+"""`mrisynth evaluate synthesis`: models beside each other and beside what is simpler."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..bundles import Bundle
 from ..errors import InputError
-from ..io.output import staged_folder
-from ..preprocessing.background import body_mask
-from ..preprocessing.normalisation import normalise
-from ..preprocessing.preparation import prepare
-from ..simulation import virtual_patient
-from ..simulation.protocols import protocol_prompt
-from ..synthesis.synthesizer import UNITS, Synthesizer, Target
-from ..volume import Volume
-from .metrics import compare, match_brightness, sharpness_ratio
-from .patients import REGRESSION_SEEDS, Patients, summarise
-
-TASKS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("T1w", "T2w"), "CE-T1w"),
-    (("T1w", "T2w"), "STIR"),
-    (("T1w", "T2w"), "FLAIR"),
-    (("T1w",), "T2w"),
-    (("T2w",), "T1w"),
+from .calibration import calibration
+from .cases import Aligned, Frame
+from .contrast import (
+    contrast_to_noise,
+    enhancement_ratio,
+    reference_tissue,
+    relative_error,
 )
+from .folders import FolderPatients
+from .metrics import Yardstick
+from .models import PROMPTED, Made, Model, load_models, network_scale
+from .patients import Patients
+from .pictures import picture_of
+from .results import CORRELATION, SHARPNESS, Evaluation, Picture, Row
+from .rivals import Weights, fit_regressions, guesses
+from .robustness import PATIENTS as ROBUSTNESS_PATIENTS
+from .robustness import TASKS as ROBUSTNESS_TASKS
+from .robustness import curves_of, robustness
+from .tasks import MAIN, Task, by_inputs, sequences_for
+
+__all__ = ["MAIN", "Options", "evaluate_synthesis", "network_scale"]
+
+Report = Callable[[str], None]
 
 
-def _normalised(volume: Volume) -> np.ndarray:
-    return normalise(volume.voxels, sequence=volume.sequence)[0]
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
 
+    Attributes
+    ----------
+    tasks:
+        What is made from what.
+    register:
+        Whether images and truths are registered, or lie where their headers say.
+    ceiling:
+        Whether the truth without noise and motion stands beside the methods; simulated patients
+        only.
+    robustness:
+        Whether some patients are also made worse.
+    pictures:
+        Of how many patients slices are kept.
+    match:
+        Whether inputs are brought to the brightness of training images; None as each model does
+        in use.
+    """
 
-def network_scale(volume: Volume) -> np.ndarray:
-    """A synthetic volume back on the network's own 0-1 scale."""
-    scale, offset, _ = UNITS.get(volume.sequence, (1000.0, 0.0, ""))
-    return (volume.voxels - offset) / scale
-
-
-def fit_regression(
-    patients: list[dict[str, Volume]], inputs: tuple[str, ...], target: str
-) -> np.ndarray:
-    """Least-squares weights (inputs + 1) of target = sum(w * input) + constant in the body."""
-    rows, values = [], []
-    for volumes in patients:
-        body = body_mask(volumes[inputs[0]].voxels)
-        columns = [_normalised(volumes[name])[body][::7] for name in inputs]
-        rows.append(np.stack([*columns, np.ones_like(columns[0])], 1))
-        values.append(_normalised(volumes[target])[body][::7])
-    weights, *_ = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)
-    return weights
+    tasks: tuple[Task, ...] = MAIN
+    register: bool = True
+    ceiling: bool = False
+    robustness: bool = False
+    pictures: int = 0
+    match: bool | None = None
 
 
 def evaluate_synthesis(
-    bundle: Bundle,
-    patients: Patients,
-    output: Path | None = None,
+    bundles: Sequence[Bundle],
+    patients: Patients | FolderPatients,
+    options: Options | None = None,
     device: str = "auto",
-    report: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
-    """Figures of a model on simulated patients that were not trained on.
+    report: Report = lambda text: None,
+) -> Evaluation:
+    """Figures of models on patients that they were not trained on.
 
-    Beside the network stand copying the first input and a linear regression of the inputs
-    fitted on training patients; the network is asked twice, by the sequence's name alone and
-    with the true protocol in the prompt. For each task: MAE, PSNR, SSIM over whole image, body and
-    tumour, sharpness, and the tumour's brightness against the brain's.
-
-    Parameters
-    ----------
-    patients:
-        On whom; with a benchmark the figures have one more level, for its sets.
-    output:
-        Folder for ``synthesis.json``.
-    """
-    synthesizer = Synthesizer(bundle, device)
-    sequences = tuple(dict.fromkeys(name for task in TASKS for name in (*task[0], task[1])))
-    drawn = patients.draw(bundle, sequences, report)
-    training = [virtual_patient(s, sequences).volumes for s in REGRESSION_SEEDS]
-    regressions = {task: fit_regression(training, *task) for task in TASKS}
-    rows: dict[str, dict[str, list[dict]]] = {}
-    for group, patient in drawn:
-        for inputs, target in TASKS:
-            key = f"{' + '.join(inputs)} -> {target}"
-            row = _one(synthesizer, patient, inputs, target, regressions[inputs, target])
-            rows.setdefault(group, {}).setdefault(key, []).append(row)
-    figures = summarise(rows)
-    if output is not None:
-        _write(output, "synthesis.json", {**patients.record(), "figures": figures})
-    return figures
-
-
-def _one(synthesizer, patient, inputs, target, weights) -> dict[str, Any]:
-    volumes = patient.volumes
-    images = [volumes[name] for name in inputs]
-    result = synthesizer.synthesize(images, [Target(target)], register=False)
-    prompt = protocol_prompt(patient.protocols[target])
-    told = synthesizer.synthesize(images, [Target(target, prompt)], register=False)
-    truth = _normalised(volumes[target])
-    given = [_normalised(volumes[name]) for name in inputs]
-    body = body_mask(volumes[inputs[0]].voxels)
-    tumour = patient.segmentation_masks["GTVp"]
-    masks = {"tumour": tumour} if tumour.any() else {}
-    regressed = sum(w * image for w, image in zip(weights, given, strict=False)) + weights[-1]
-    guesses = {
-        "network": network_scale(result.volumes[target]),
-        "network, protocol in the prompt": network_scale(told.volumes[target]),
-        f"copy {inputs[0]}": given[0],
-        "linear regression": regressed,
-    }
-    match = target not in UNITS
-    row: dict[str, Any] = {
-        name: compare(image, truth, body, masks, match) for name, image in guesses.items()
-    }
-    made = guesses["network"]
-    if match:
-        made = match_brightness(made, truth, body)
-    row["sharpness of network"] = sharpness_ratio(made, truth, body)
-    if tumour.any():
-        brain = patient.segmentation_masks["Brain"]
-        row["tumour over brain"] = {
-            name: float(image[tumour].mean() / max(image[brain].mean(), 1e-6))
-            for name, image in {"truth": truth, **guesses}.items()
-        }
-    doubt = network_scale(result.uncertainty[target].replace(sequence=target))
-    error = np.abs(made - truth)[body]
-    row["uncertainty correlates with error"] = float(np.corrcoef(doubt[body], error)[0, 1])
-    return row
-
-
-def evaluate_pair(
-    bundle: Bundle,
-    inputs: list[Volume],
-    truth: Volume,
-    output: Path | None = None,
-    device: str = "auto",
-    prompt: str = "",
-) -> dict[str, Any]:
-    """Figures on real images: make ``truth.sequence`` from ``inputs`` and compare.
-
-    The truth is registered to the first input; only the body that both cover counts. Images
-    with a unit (CT, ADC) are compared as they are, others after matching their brightness.
+    Beside them stand copying the best input, a linear regression of the inputs fitted on
+    training patients and a cubic remap fitted on the truth. A model that reads prompts is asked
+    twice, by the sequence's name alone and with the true protocol in the prompt. A task that a
+    model cannot do is left out there.
 
     Raises
     ------
     InputError
-        If the truth's sequence is not known, an image cannot be used, or they share no body.
+        If no model can do any of the tasks, or no patient has the images for one.
     """
-    if truth.sequence is None:
-        raise InputError(f"The sequence of {truth.name} is not known; give it as NAME=FILE.")
-    synthesizer = Synthesizer(bundle, device)
-    result = synthesizer.synthesize(inputs, [Target(truth.sequence, prompt)])
-    aligned = prepare([inputs[0], truth]).registered[1]
-    body = body_mask(inputs[0].voxels) & body_mask(aligned.voxels)
-    if not body.any():
-        raise InputError(
-            f"{truth.name} and {inputs[0].name} show no part of the body in common; give images "
-            "of one patient and one region."
-        )
-    wanted, match = _normalised(aligned), truth.sequence not in UNITS
-    guesses = {
-        "network": network_scale(result.volumes[truth.sequence]),
-        f"copy {inputs[0].sequence}": _normalised(inputs[0]),
+    options = options or Options()
+    models = load_models(bundles, device, options.match)
+    tasks = tuple(task for task in options.tasks if any(model.can(task) for model in models))
+    if not tasks:
+        names = ", ".join(bundle.name for bundle in bundles)
+        raise InputError(f"{names} can do none of the tasks that are asked for; choose others.")
+    extra = ROBUSTNESS_TASKS if options.robustness else ()
+    wanted = tuple(dict.fromkeys(target for _, target in tasks)) if options.ceiling else ()
+    drawn = patients.cases_for(bundles, sequences_for((*tasks, *extra)), wanted, report)
+    weights = fit_regressions(tasks, options.register, report)
+    rows: list[Row] = []
+    curves, pictures, moved = [], [], []
+    worse = _evenly(patients.total, ROBUSTNESS_PATIENTS if options.robustness else 0)
+    shown = _evenly(patients.total, options.pictures)
+    for number, case in enumerate(drawn):
+        aligned = Aligned(case, options.register)
+        for row, picture in _of_case(aligned, models, tasks, weights, number in shown):
+            rows.append(row)
+            pictures.append(picture)
+        if number in worse:
+            report(f"{case.name} with worse inputs")
+            curves.append(curves_of(aligned, models, seed=number))
+        moved += aligned.moved_mm
+    if not rows:
+        raise InputError("No patient has the images of any of the tasks; choose other tasks.")
+    about = {
+        **patients.record(),
+        **({} if options.match is None else {"site matching": "on" if options.match else "off"}),
+        "models": [_called(model) for model in models],
+        "registration": _registration(moved) if options.register else "none: headers are trusted",
     }
-    # not the whole image: where the truth has no voxels there is nothing to compare with
+    return Evaluation(
+        about,
+        tuple(model.label for model in models),
+        tuple(rows),
+        robustness(curves),
+        tuple(picture for picture in pictures if picture is not None),
+    )
+
+
+def _called(model: Model) -> str:
+    about = model.record()
+    return f"{model.label}: {about['name']} {about['version']} ({about['hash'][:12]})"
+
+
+def _registration(moved_mm: list[float]) -> str:
+    """In words, what registration did."""
+    if not moved_mm:
+        return "nothing to register"
+    far = [distance for distance in moved_mm if distance > 0]
+    mean = f" by {np.mean(far):.2f} mm on average" if far else ""
+    return f"{len(far)} of {len(moved_mm)} images moved{mean}"
+
+
+def _evenly(total: int, count: int) -> set[int]:
+    """So many positions among all, evenly spread from the first."""
+    return {number * total // count for number in range(count)} if count else set()
+
+
+def _of_case(
+    aligned: Aligned,
+    models: Sequence[Model],
+    tasks: Sequence[Task],
+    weights: Weights,
+    shown: bool,
+) -> Iterator[tuple[Row, Picture | None]]:
+    """Each task that the case has images for; each model encodes the same inputs once."""
+    possible = [
+        (inputs, target)
+        for inputs, target in tasks
+        if all(aligned.usable(name) for name in (*inputs, target))
+    ]
+    for inputs, targets in by_inputs(possible).items():
+        frame = aligned.frame(inputs[0])
+        made = [_made(model, aligned, inputs, targets) for model in models]
+        for target in targets:
+            found = {name: each[target] for part in made for name, each in part.items()}
+            found = {name: value for name, value in found.items() if value is not None}
+            yield _row(aligned, frame, (inputs, target), found, weights, shown)
+
+
+def _made(model: Model, aligned: Aligned, inputs, targets) -> dict[str, dict[str, Made | None]]:
+    """Method -> target -> image, None where the model cannot make it."""
+    able = [target for target in targets if model.can((inputs, target))]
+    nothing = dict.fromkeys(targets)
+    if not able:
+        return {model.label: nothing}
+    volumes = aligned.inputs(inputs)
+    found = {model.label: {**nothing, **model.make(volumes, able)}}
+    prompts = {name: aligned.case.prompts[name] for name in able if aligned.case.prompts.get(name)}
+    if model.reads_prompts and prompts:
+        told = model.make(volumes, list(prompts), prompts)
+        found[model.label + PROMPTED] = {**nothing, **told}
+    return found
+
+
+def _row(
+    aligned: Aligned,
+    frame: Frame,
+    task: Task,
+    made: dict[str, Made],
+    weights: Weights,
+    shown: bool,
+) -> tuple[Row, Picture | None]:
+    yardstick = frame.yardstick(task[1])
+    images = {name: each.image for name, each in made.items()}
+    images |= guesses(frame, task, weights)
+    compared = {name: yardstick.matched(image) for name, image in images.items()}
     figures: dict[str, Any] = {
-        name: {"body": compare(image, wanted, body, {}, match)["body"]}
-        for name, image in guesses.items()
+        name: yardstick.compare_matched(image, multiscale=True) for name, image in compared.items()
     }
-    if output is not None:
-        given = " + ".join(str(volume.sequence) for volume in inputs)
-        record = {"warnings": list(result.warnings)} if result.warnings else {}
-        record["figures"] = {f"{given} -> {truth.sequence}": figures}
-        _write(output, "pair.json", record)
+    figures[SHARPNESS] = {name: yardstick.sharpness(image) for name, image in compared.items()}
+    figures |= _tumour(frame, task[1], yardstick, images)
+    doubts = {
+        name: _calibration(frame, yardstick, each, compared[name])
+        for name, each in made.items()
+        if not name.endswith(PROMPTED)
+    }
+    correlations = {
+        n: doubt["correlation"] for n, doubt in doubts.items() if "correlation" in doubt
+    }
+    if correlations:
+        figures[CORRELATION] = correlations
+    case = aligned.case
+    row = Row(case.name, case.group, task, figures, doubts)
+    return row, picture_of(case.name, frame, task, compared) if shown else None
+
+
+def _tumour(frame: Frame, target: str, yardstick: Yardstick, images) -> dict[str, dict]:
+    """How the tumour stands out in each image, beside the truth; nothing without a tumour."""
+    tumour = frame.tumour
+    if tumour is None:
+        return {}
+    own = {name: image * yardstick.factor(image) for name, image in images.items()}
+    own = {"truth": yardstick.own, **own}
+    figures: dict[str, dict] = {}
+    brain = frame.masks.get("Brain")
+    if brain is not None:
+        figures["tumour over brain"] = {
+            name: float(image[tumour].mean() / max(float(image[brain].mean()), 1e-6))
+            for name, image in own.items()
+        }
+    other = reference_tissue(frame.masks, tumour)
+    if other is not None:
+        ratios = {name: contrast_to_noise(image, tumour, other) for name, image in own.items()}
+        figures |= _against_truth("CNR", ratios, lambda found, true: abs(found - true))
+    if target == "CE-T1w" and frame.has("T1w"):
+        plain = frame.truth("T1w")
+        ratios = {name: enhancement_ratio(image, plain, tumour) for name, image in own.items()}
+        figures |= _against_truth("enhancement ratio", ratios, relative_error)
     return figures
 
 
-def _write(output: Path, name: str, values: dict[str, Any]) -> None:
-    with staged_folder(Path(output)) as stage:
-        (stage / name).write_text(json.dumps(values, indent=2), encoding="utf-8")
+def _against_truth(name: str, values: dict[str, float | None], error) -> dict[str, dict]:
+    """The values under their name, and the error of each but the truth."""
+    known = {key: value for key, value in values.items() if value is not None}
+    if "truth" not in known:
+        return {}
+    errors = {key: error(value, known["truth"]) for key, value in known.items() if key != "truth"}
+    errors = {key: value for key, value in errors.items() if value is not None}
+    return {name: known, **({f"{name} error": errors} if errors else {})}
+
+
+def _calibration(frame: Frame, yardstick: Yardstick, made: Made, image: np.ndarray) -> dict:
+    """Expected against true error, both on the truth's 0-1 scale."""
+    expected = made.expected * (yardstick.factor(made.image) / yardstick.scale)
+    regions = {
+        name: frame.masks[key]
+        for name, key in (("tumour", "GTVp"), ("mucosa", "mucosa"))
+        if key in frame.masks
+    }
+    error = np.abs(image - yardstick.truth)
+    return calibration(error, expected, yardstick.body, regions)

@@ -7,14 +7,14 @@ import math
 import re
 import unicodedata
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..prompts import RANGES, Contrast
 from ..sequences import SEQUENCE_NAMES, SEQUENCES, SPIN_ECHO_FROM_MS
-from ..volume import Volume
 from .completion import completed, settled
 from .described import Described
 
@@ -84,7 +84,19 @@ _FROM_DICOM = {
 _GAUSS_PER_T = 1e4
 
 
-def describe_input(volume: Volume) -> Description:
+class Scanned(Protocol):
+    """A volume, or a panel's line of one: its sequence, and its header by DICOM keyword."""
+
+    @property
+    def sequence(self) -> str | None:
+        """Canonical name."""
+
+    @property
+    def acquisition(self) -> Mapping[str, Any]:
+        """How it was taken."""
+
+
+def describe_input(volume: Scanned) -> Description:
     """An input's sequence, and its technique and parameters where its header had them.
 
     A header's number outside what the prompt's may be (:data:`prompts.RANGES`) is not believed; a
@@ -103,7 +115,8 @@ def describe_input(volume: Volume) -> Description:
     if known.get("flip_angle_deg", 0) > 60 and known.get("tr_ms", 1e9) > SPIN_ECHO_FROM_MS:
         known.pop("flip_angle_deg")  # refocusing angles say nothing about the contrast
     info = SEQUENCES[volume.sequence]
-    suppressed = info.fat_suppressed and volume.sequence != "FLAIR"
+    # as prompts say it: of DWI and FLAIR it goes without saying
+    suppressed = info.name.endswith("-FS") or info.name == "STIR"
     technique = _header_technique(volume.acquisition.get("ScanningSequence"))
     return Description(
         info.name, info.name, info.contrast_agent, suppressed, **known, technique=technique
@@ -139,6 +152,9 @@ def describe_target(contrast: Contrast) -> Description:
     if contrast.vendor:
         words.append(contrast.vendor)
     suppressed = contrast.sequence.endswith("-FS") or contrast.sequence == "STIR"
+    if contrast.sequence == "FLAIR" and contrast.fat_suppressed:
+        words.append("fat-suppressed")
+        suppressed = True
     return Description(
         ", ".join(words),
         contrast.sequence,
@@ -153,7 +169,7 @@ def describe_target(contrast: Contrast) -> Description:
     )
 
 
-def understood_as(contrast: Contrast, inputs: Sequence[Volume]) -> str:
+def understood_as(contrast: Contrast, inputs: Sequence[Scanned]) -> str:
     """A prompt in words, and what the inputs' headers, or what is usual, add to it."""
     wanted = describe_target(contrast)
     wish, like = completed(wanted, [describe_input(volume) for volume in inputs])

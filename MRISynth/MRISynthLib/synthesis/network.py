@@ -15,7 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from ..simulation.tissues import TISSUES
-from .conditioning import BUCKETS, VECTOR_SIZE
+from .base import SynthesisNetwork
+from .blocks import ModulatedBlock, PixelNorm
+from .conditioning import BUCKETS, VECTOR_SIZE, token_batch
 
 MIN_LOG_SCALE = -5.0
 MAX_LOG_SCALE = 0.5
@@ -45,42 +47,6 @@ class TextTower(nn.Module):
         return self.mix(torch.cat((self.words(tokens, offsets), vectors), 1))
 
 
-class PixelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of each pixel (as in ConvNeXt, CVPR 2022).
-
-    Without normalisation the features grow until an activation is shut for good; over the
-    image (group, instance) it would depend on how much air is around the head, which differs
-    between a training slice and a whole one.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, channels, rows, columns), channels-last in memory, to the same."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class ModulatedBlock(nn.Module):
-    """Residual block of two 3x3 convolutions, scaled and shifted by an embedding."""
-
-    def __init__(self, channels: int, condition: int) -> None:
-        super().__init__()
-        self.enter = PixelNorm(channels)
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = PixelNorm(channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.film = nn.Linear(condition, 2 * channels)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
-        nn.init.zeros_(self.second.bias)
-        with torch.no_grad():
-            self.second.weight.mul_(0.3)
-
-    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
-        hidden = self.norm(self.first(functional.silu(self.enter(x))))
-        hidden = functional.silu(hidden * (1 + scale) + shift)
-        return x + self.second(hidden)
-
-
 class DetailPath(nn.Module):
     """Full-resolution detail of the inputs, past the coarse features, for the decoder's end.
 
@@ -106,7 +72,7 @@ class DetailPath(nn.Module):
         return x + self.finish(functional.silu(hidden * (1 + scale) + shift))
 
 
-class AnyToAllNet(nn.Module):
+class AnyToAllNet(SynthesisNetwork):
     """Any subset of sequences in, any sequence out, with a scale of its own error.
 
     Parameters
@@ -153,15 +119,19 @@ class AnyToAllNet(nn.Module):
         """Rows and columns must be multiples of this."""
         return 2 ** len(self.widths)
 
-    def embed(self, tokens, offsets, vectors) -> torch.Tensor:
+    def embed(self, said) -> torch.Tensor:
         """Text embedding (batch, condition) of prompts or of input descriptions."""
-        return self.text(tokens, offsets, vectors)
+        tokens, offsets = (
+            torch.from_numpy(part).to(self.device) for part in token_batch([s.text for s in said])
+        )
+        return self.text(tokens, offsets, self.vectors(said))
 
     def encode(
         self,
         images: torch.Tensor,
         described: torch.Tensor,
         valid: torch.Tensor | None = None,
+        around: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """Features of the inputs, fused.
 
@@ -244,10 +214,6 @@ class AnyToAllNet(nn.Module):
         x = functional.silu(self.finish(x))
         tissue = self.tissue(x)
         return functional.pixel_shuffle(self.spread(x), 2), tissue
-
-    def forward(self, images, described, wanted):
-        """``decode(encode(images, described), wanted)``."""
-        return self.decode(self.encode(images, described), wanted)
 
 
 def _mean_and_maximum(x: torch.Tensor, batch: int, count: int) -> torch.Tensor:

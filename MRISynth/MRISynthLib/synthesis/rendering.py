@@ -26,6 +26,7 @@ MAPS = (*PARAMETERS, "flow")
 
 _THREE_DIMENSIONAL_BELOW_MS = 60.0
 _USUAL_FIELD_T = 3.0
+_SUPPRESSED_FAT = 0.12
 _BODY: dict[str, float] = {
     "fat": 0.2,
     "muscle": 0.25,
@@ -57,6 +58,8 @@ def protocol_of(vector: np.ndarray) -> Protocol:
         "ti_ms": _milliseconds(ti),
         "flip_deg": None if flip is None else 90.0 * flip,
     }
+    if sequence == "FLAIR" and vector[len(SEQUENCE_NAMES) + 1] > 0.5:
+        said["fat_signal"] = _SUPPRESSED_FAT
     said = {name: value for name, value in said.items() if value is not None}
     usual = typical_protocol(sequence, said.get("field_t", _USUAL_FIELD_T))
     angle = said.get("flip_deg")
@@ -80,25 +83,37 @@ def _milliseconds(logarithm: float | None) -> float | None:
     return None if logarithm is None else 10.0 ** (2.0 * (logarithm + 0.5))
 
 
-def parameter_maps(raw: torch.Tensor, field_t: float = _USUAL_FIELD_T) -> TissueMaps:
+def bounded(raw: torch.Tensor) -> torch.Tensor:
     """(batch, len(MAPS), rows, columns) of any numbers as tissue parameters in their bounds."""
     t1, t2, density, fat, uptake, adc, hu, flow = raw.float().unbind(1)
+    return torch.stack(
+        (
+            1200.0 * torch.exp(1.8 * torch.tanh(t1)),
+            80.0 * torch.exp(4.0 * torch.tanh(t2 / 2)),
+            1.6 * torch.sigmoid(density),
+            torch.sigmoid(fat - 2.0),
+            functional.softplus(uptake - 2.0),
+            functional.softplus(adc),
+            1000.0 * hu,
+            torch.sigmoid(flow - 4.0),
+        ),
+        1,
+    )
+
+
+def maps_of(parameters: torch.Tensor, field_t: float = _USUAL_FIELD_T) -> TissueMaps:
+    """Tissue parameters in the order of :data:`MAPS`, with the fat of a field strength."""
 
     def pool(pair: tuple[float, float]) -> torch.Tensor:
-        return raw.new_tensor(at_field(pair, field_t), dtype=torch.float32)
+        return parameters.new_tensor(at_field(pair, field_t), dtype=torch.float32)
 
-    return TissueMaps(
-        t1_ms=1200.0 * torch.exp(1.8 * torch.tanh(t1)),
-        t2_ms=80.0 * torch.exp(4.0 * torch.tanh(t2 / 2)),
-        proton_density=1.6 * torch.sigmoid(density),
-        fat_fraction=torch.sigmoid(fat - 2.0),
-        uptake_mm=functional.softplus(uptake - 2.0),
-        adc=functional.softplus(adc),
-        hu=1000.0 * hu,
-        flow=torch.sigmoid(flow - 4.0),
-        fat_t1_ms=pool(FAT_T1_MS),
-        fat_t2_ms=pool(FAT_T2_MS),
-    )
+    named = dict(zip(MAPS, parameters.unbind(1), strict=True))
+    return TissueMaps(**named, fat_t1_ms=pool(FAT_T1_MS), fat_t2_ms=pool(FAT_T2_MS))
+
+
+def parameter_maps(raw: torch.Tensor, field_t: float = _USUAL_FIELD_T) -> TissueMaps:
+    """``maps_of(bounded(raw), field_t)``."""
+    return maps_of(bounded(raw), field_t)
 
 
 def map_difference(maps: TissueMaps, truth: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

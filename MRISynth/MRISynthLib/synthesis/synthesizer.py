@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from ..bundles import Bundle
 from ..devices import dtype_name, free_memory_mb
 from ..errors import InputError
 from ..loaded_model import LoadedModel
+from ..preprocessing.overlap import label
 from ..preprocessing.preparation import Prepared, prepare
 from ..progress import SILENT, Callbacks
 from ..prompts import Contrast, understand
 from ..provenance import SYNTHETIC_MARK, Provenance
 from ..sequences import SEQUENCE_NAMES
 from ..volume import Volume
+from .base import NEIGHBOUR_MM
 from .completion import completed
-from .conditioning import (
-    contrast_vector,
-    describe_input,
-    describe_target,
-    token_batch,
-    understood_as,
-)
-from .described import Described
+from .conditioning import describe_input, describe_target, understood_as
+from .matching import matched
+from .screen import pooled
 
 UNITS: dict[str, tuple[float, float, str]] = {
     "CT": (2500.0, -1000.0, "HU"),
@@ -39,6 +37,9 @@ ARBITRARY = (1000.0, 0.0, "arbitrary units")
 
 ENOUGH_COVER = 0.5
 """Share of a slice's body that an input must cover to be used there."""
+
+SCREENED = 8
+"""Slices by which the screen judges an input."""
 
 MEMORY_PER_SLICE_MB = 60.0
 """What one slice of 256 x 224 takes at its peak, generously; measured with the benchmark."""
@@ -76,7 +77,25 @@ class SynthesisResult:
 
 
 class Synthesizer(LoadedModel):
-    """Any non-empty subset of sequences in, any set of targets out."""
+    """Any non-empty subset of sequences in, any set of targets out.
+
+    Attributes
+    ----------
+    brightness:
+        Sequence -> mean of the bodies that the model was trained on.
+    matches:
+        Whether matching inputs to it was measured to help.
+    doubt:
+        Target -> factor that makes expected errors as large as those measured on patients kept
+        from training.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        super().__init__(bundle, device)
+        survey = bundle.inference.get("survey", {})
+        self.brightness: dict[str, float] = dict(survey.get("brightness", {}))
+        self.matches = bool(survey.get("matching", False))
+        self.doubt: dict[str, float] = dict(survey.get("doubt", {}))
 
     def synthesize(
         self,
@@ -86,6 +105,7 @@ class Synthesizer(LoadedModel):
         seed: int = 0,
         visible_slice: int | None = None,
         register: bool = True,
+        match: bool | None = None,
         callbacks: Callbacks = SILENT,
     ) -> SynthesisResult:
         """Make the targets from the inputs; the first input is the reference.
@@ -98,6 +118,9 @@ class Synthesizer(LoadedModel):
             Slice of the reference that is wanted first; the others follow outwards.
         register:
             Align inputs that lie differently from the reference.
+        match:
+            Bring the inputs to the brightness of training images (:mod:`matching`); None does
+            what was measured to be better for this model.
 
         Raises
         ------
@@ -116,8 +139,12 @@ class Synthesizer(LoadedModel):
             pixel_mm=self.pixel_mm,
             callbacks=callbacks,
         )
-        warnings = prepared.warnings
+        matched_by = {}
+        if self.matches if match is None else match:
+            stack, matched_by = matched(prepared.stack, prepared.body, self.brightness)
+            prepared = replace(prepared, stack=stack)
         begun = time.perf_counter()
+        warnings = (*prepared.warnings, *self._screened(prepared, inputs))
         images, doubts, first = self._run(prepared, inputs, wanted, visible_slice, callbacks)
         result = SynthesisResult(
             {}, {}, prepared.registered, warnings, {}, str(self.device),
@@ -129,7 +156,8 @@ class Synthesizer(LoadedModel):
             scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
             image = prepared.grid.from_grid(images[target.name], order=3)
             doubt = prepared.grid.from_grid(doubts[target.name], order=1)
-            provenance = self._provenance(inputs, target, contrast, seed, warnings)
+            doubt *= np.float32(self.doubt.get(target.sequence, 1.0))
+            provenance = self._provenance(inputs, target, contrast, seed, warnings, matched_by)
             name = f"{SYNTHETIC_MARK} {target.sequence}"
             result.volumes[target.name] = Volume(
                 np.maximum(image, 0) * np.float32(scale) + np.float32(offset),
@@ -167,13 +195,59 @@ class Synthesizer(LoadedModel):
                     f"The model {self.bundle.name} cannot make {contrast.sequence}; it makes "
                     f"{', '.join(self.bundle.sequences_out)}."
                 )
+            self._check_task(inputs, contrast.sequence)
             if target.name in seen:
                 raise InputError(f"The target {target.name} is asked for twice; ask once.")
             seen.add(target.name)
             wanted.append((target, contrast))
         return wanted
 
-    def _provenance(self, inputs, target, contrast, seed, warnings) -> Provenance:
+    def _check_task(self, inputs: list[Volume], target: str) -> None:
+        """Raise InputError where the network can do some tasks only, and this is none of them."""
+        tasks = self.network.tasks
+        given = {volume.sequence for volume in inputs}
+        if tasks is None or any(set(names) == given and made == target for names, made in tasks):
+            return
+        able = "; ".join(f"{made} from {' and '.join(names)}" for names, made in tasks)
+        raise InputError(
+            f"The model {self.bundle.name} makes only {able}; give just that, or choose another "
+            "model."
+        )
+
+    @torch.inference_mode()
+    def _screened(self, prepared: Prepared, inputs: list[Volume]) -> list[str]:
+        """What the model's screen, if it has one, has to say of the inputs."""
+        screen = getattr(self.network, "screen", None)
+        filled = np.flatnonzero(prepared.body.any((1, 2)))
+        if screen is None or not filled.size:
+            return []
+        found = []
+        some = filled[np.unique(np.linspace(0, len(filled) - 1, SCREENED).astype(int))]
+        body = torch.from_numpy(prepared.body[some]).to(self.device)
+        for volume in inputs:
+            name = str(volume.sequence)
+            described = {name: self.network.embed([describe_input(volume)])[0]}
+            images, told, _, around = self._arranged(prepared, (name,), list(some), described)
+            with self.autocast():
+                looks = self.network.look(images, told.expand(len(images), 1, -1), around)
+            rows, columns = images.shape[-2:]
+            whole = functional.pad(body, (0, columns - body.shape[2], 0, rows - body.shape[1]))
+            seen = pooled(looks[-1], whole)
+            finding = screen.judge(images[:, 0].float(), seen, name, self.pixel_mm)
+            if finding.mistaken:
+                found.append(
+                    f"{label(volume)} is given as {name} but looks like {finding.looks_like}; "
+                    "check which sequence it is."
+                )
+            elif finding.outside:
+                found.append(
+                    f"{label(volume)} is unlike the images that the model was trained on (another "
+                    "part of the body, an artefact, an unusual contrast); what is made from it "
+                    "may be wrong."
+                )
+        return found
+
+    def _provenance(self, inputs, target, contrast, seed, warnings, matched_by) -> Provenance:
         return Provenance(
             synthetic=True,
             sequence=target.sequence,
@@ -181,16 +255,8 @@ class Synthesizer(LoadedModel):
             understood=understood_as(contrast, inputs),
             seed=seed,
             warnings=warnings,
+            matching={name: round(factor, 4) for name, factor in matched_by.items()},
             **self.origin(inputs),
-        )
-
-    def _embed(self, items: list[Described]) -> torch.Tensor:
-        flat, offsets = token_batch([item.text for item in items])
-        vectors = np.stack([contrast_vector(item) for item in items])
-        return self.network.embed(
-            torch.from_numpy(flat).to(self.device),
-            torch.from_numpy(offsets).to(self.device),
-            torch.from_numpy(vectors).to(self.device),
         )
 
     @torch.inference_mode()
@@ -198,10 +264,10 @@ class Synthesizer(LoadedModel):
         """Images and expected errors on the grid per target, and when the first slice came."""
         given = [describe_input(volume) for volume in inputs]
         described = dict(
-            zip((volume.sequence for volume in inputs), self._embed(given), strict=True)
+            zip((volume.sequence for volume in inputs), self.network.embed(given), strict=True)
         )
         wishes = [completed(describe_target(contrast), given)[0] for _, contrast in wanted]
-        prompts = self._embed(wishes)
+        prompts = self.network.embed(wishes)
         shape = prepared.grid.shape
         images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
@@ -251,6 +317,11 @@ class Synthesizer(LoadedModel):
         return max(1, min(fits, 32 if self.device.type == "cuda" else 2))
 
     def _encode(self, prepared: Prepared, names, slices, described):
+        with self.autocast():
+            return self.network.encode(*self._arranged(prepared, names, slices, described))
+
+    def _arranged(self, prepared: Prepared, names, slices, described):
+        """Images, descriptions, validity and neighbours as ``encode`` takes them."""
         stride = self.network.stride
         stack = np.stack([prepared.stack[name][slices] for name in names], 1)
         rows, columns = stack.shape[-2:]
@@ -264,8 +335,25 @@ class Synthesizer(LoadedModel):
             return functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
 
         embedded = torch.stack([described[name] for name in names])
-        with self.autocast():
-            return self.network.encode(padded(stack), embedded, padded(covered))
+        around = self._around(prepared, names, slices)
+        neighbours = None if around is None else padded(around)
+        return padded(stack), embedded, padded(covered), neighbours
+
+    def _around(self, prepared: Prepared, names, slices) -> np.ndarray | None:
+        """(slices, inputs, 2 * context, rows, columns): the neighbours, zero beyond the ends; None
+        where the network does not look at them or they are too far away."""
+        context = self.network.context
+        if not context or prepared.grid.spacing[2] > NEIGHBOUR_MM:
+            return None
+        steps = [step for step in range(-context, context + 1) if step]
+        count, rows, columns = prepared.grid.shape
+        around = np.zeros((len(slices), len(names), len(steps), rows, columns), np.float32)
+        for position, k in enumerate(slices):
+            for place, step in enumerate(steps):
+                if 0 <= k + step < count:
+                    for number, name in enumerate(names):
+                        around[position, number, place] = prepared.stack[name][k + step]
+        return around
 
     def _decode(self, features, prompt, shape) -> tuple[np.ndarray, np.ndarray]:
         with self.autocast():

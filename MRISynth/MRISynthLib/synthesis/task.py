@@ -7,6 +7,8 @@ Parameters (all optional but ``targets``)::
     device           as in :mod:`MRISynthLib.devices`; None for the worker's own
     seed             int
     register         whether inputs that lie differently are aligned
+    match            whether inputs are brought to the brightness of training images; None for what
+                     was measured to be better
     visible_slice    index of the reference's slice that is wanted first, or None
     return_inputs    whether the inputs on the reference's grid come back as well
 
@@ -39,6 +41,7 @@ def _synthesis(
         seed=int(parameters.get("seed", 0)),
         visible_slice=parameters.get("visible_slice"),
         register=bool(parameters.get("register", True)),
+        match=parameters.get("match"),
         callbacks=callbacks,
     )
     named = list(result.volumes.items())

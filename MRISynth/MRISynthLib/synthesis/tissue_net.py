@@ -53,15 +53,16 @@ class TissueMapNet(AnyToAllNet):
         with torch.no_grad():
             self.head.weight.mul_(0.1)
 
-    def embed(self, tokens, offsets, vectors) -> torch.Tensor:
+    def embed(self, said) -> torch.Tensor:
         """Text embedding with the vectors behind it."""
-        return torch.cat((self.text(tokens, offsets, vectors), vectors), 1)
+        return torch.cat((super().embed(said), self.vectors(said)), 1)
 
     def encode(
         self,
         images: torch.Tensor,
         described: torch.Tensor,
         valid: torch.Tensor | None = None,
+        around: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """What is where, and what was given; parameters as :meth:`AnyToAllNet.encode`.
 

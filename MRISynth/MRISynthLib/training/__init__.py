@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 
-def train_synthesis(config_path, output, resume=False, report=print):
+def train_synthesis(configs, output, resume=False, report=print, overrides=()):
     """See :func:`MRISynthLib.training.synthesis.train_synthesis`; imports torch when called."""
     from .synthesis import train_synthesis as run
 
-    return run(config_path, output, resume, report)
+    return run(configs, output, resume, report, overrides)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from ..simulation.acquisition import predictable
 from ..simulation.anatomy import LABELLED_STRUCTURES, bit
 from ..simulation.examinations import Examination, Hospital
 from ..simulation.hospitals import inside_hospitals
@@ -18,6 +19,7 @@ from ..simulation.protocols import Mention, Protocol, mention
 from ..simulation.slabs import mean_parameters, signal_samples
 from ..simulation.slices import PROFILE_REACH
 from ..simulation.tissues import TISSUE_INDEX
+from ..synthesis.base import NEIGHBOUR_MM
 from .cohort import BODY, PHARYNX_LEVEL, read_anatomy
 
 PLAIN = 0.4
@@ -32,7 +34,9 @@ class SliceBatch:
     percentile; mentions: sequence -> what a prompt says of it; tissue: (batch, rows,
     columns) long; structures: (batch, structures, rows, columns) bool in the order of
     ``LABELLED_STRUCTURES``; known: (batch, structures) bool; parameters: (batch, 7, rows, columns),
-    ``slabs.PARAMETERS`` of what is there, None if they were not asked for.
+    ``slabs.PARAMETERS`` of what is there, None if they were not asked for; around: sequence ->
+    (batch, 2, rows, columns), the slices below and above, zero where they are not known, None if
+    they were not asked for; protocols: sequence -> how it was taken, None of real images.
     """
 
     images: dict[str, torch.Tensor]
@@ -41,6 +45,28 @@ class SliceBatch:
     structures: torch.Tensor
     known: torch.Tensor
     parameters: torch.Tensor | None = None
+    around: dict[str, torch.Tensor] | None = None
+    protocols: dict[str, list[Protocol]] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[SliceBatch]) -> SliceBatch:
+        """The slices of several batches, one after the other."""
+        first = parts[0]
+
+        def together(name: str) -> dict:
+            return {s: torch.cat([getattr(part, name)[s] for part in parts]) for s in first.images}
+
+        def listed(name: str) -> dict:
+            return {s: [x for part in parts for x in getattr(part, name)[s]] for s in first.images}
+
+        return cls(
+            together("images"),
+            listed("mentions"),
+            *(torch.cat([getattr(p, n) for p in parts]) for n in ("tissue", "structures", "known")),
+            None if first.parameters is None else torch.cat([part.parameters for part in parts]),
+            None if first.around is None else together("around"),
+            None if first.protocols is None else listed("protocols"),
+        )
 
 
 def expected_scale(
@@ -119,69 +145,89 @@ class SimulatedSlices:
         clean: tuple[str, ...] = (),
         plain: float = PLAIN,
         parameters: bool = False,
+        around: bool = False,
     ) -> SliceBatch:
-        """One batch with an image of each of ``sequences``, and tissue parameters if asked for.
+        """One batch with an image of each of ``sequences``.
 
-        ``plain``: share of targets of which nothing but the sequence is said.
+        ``plain``: share of targets of which nothing but the sequence is said; ``parameters``,
+        ``around``: whether tissue parameters and the neighbouring slices of all but ``clean``
+        sequences are wanted. Neighbours are given where they lie within
+        :data:`base.NEIGHBOUR_MM`.
 
         Images of the sequences in ``clean`` (targets) are made without what cannot be predicted:
         noise, motion, failing suppression. Coil, resolution and the effects of the field stay as
         they are in that hospital.
         """
         parts = [
-            self._draw_case(rng, torch_rng, sequences, clean, plain, parameters)
+            self._draw_case(rng, torch_rng, sequences, clean, plain, parameters, around)
             for _ in range(self.cases)
         ]
-        return SliceBatch(
-            {s: torch.cat([part.images[s] for part in parts]) for s in sequences},
-            {s: [m for part in parts for m in part.mentions[s]] for s in sequences},
-            torch.cat([part.tissue for part in parts]),
-            torch.cat([part.structures for part in parts]),
-            torch.cat([part.known for part in parts]),
-            torch.cat([part.parameters for part in parts]) if parameters else None,
-        )
+        return SliceBatch.joined(parts)
 
-    def _draw_case(self, rng, torch_rng, sequences, clean, plain, parameters) -> SliceBatch:
+    def _draw_case(self, rng, torch_rng, sequences, clean, plain, parameters, around) -> SliceBatch:
         anatomy = self.anatomies[int(rng.integers(len(self.anatomies)))]
         where = self.hospitals[int(rng.integers(len(self.hospitals)))]
         examination = where.draw_examination(rng)
         axial = examination.plane == "axial"
         # other planes come to the network as axial slices, about as thick as their pixels
         thickness = examination.slice_mm if axial else self.pixel_mm
-        labels, codes = self._cut(anatomy, rng, thickness, where.geometry.oblique_deg)
+        apart = thickness + examination.gap_mm if axial else self.pixel_mm
+        stack = np.array((-apart, 0.0, apart) if around and apart <= NEIGHBOUR_MM else (0.0,))
+        middle = len(stack) // 2
+        labels, codes = self._cut(anatomy, rng, thickness, where.geometry.oblique_deg, stack)
         patient = PatientTissues.draw(rng, where.field_t)
         step = PROFILE_REACH * thickness / labels.shape[1]
-        maps = tissue_maps(labels, patient, torch_rng, self.pixel_mm, step)
-        images, mentions = {}, {}
+        levels = stack if len(stack) > 1 else None
+        whole = tissue_maps(labels, patient, torch_rng, self.pixel_mm, step, levels)
+        centre = slice(middle, None, len(stack))
+        maps = whole.some(centre) if len(stack) > 1 else whole
+        images, mentions, protocols, nearby = {}, {}, {}, {}
         for number, sequence in enumerate(sequences):
             protocol = where.draw_protocol(sequence, rng, thickness)
             moved = number > 0 and sequence not in clean
             acquisition = where.draw_acquisition(sequence, rng, examination, moved)
             acquisition = replace(acquisition, slice_mm=thickness)
             if sequence in clean:
-                acquisition = _predictable(acquisition)
+                acquisition = predictable(acquisition)
             if not axial:
                 acquisition = _reformatted(acquisition, examination)
-            image = acquire(maps, protocol, acquisition, torch_rng)
+            seen = maps if sequence in clean else whole
+            image = acquire(seen, protocol, acquisition, torch_rng)
             scale = expected_scale(anatomy.counts, patient, protocol)
             if sequence not in clean:
                 scale *= float(rng.uniform(0.88, 1.12))
-            images[sequence] = normalised(image, scale, protocol.technique)
+            image = normalised(image, scale, protocol.technique)
+            if seen is whole and len(stack) > 1:
+                stacked = image.unflatten(0, (-1, len(stack)))
+                image, nearby[sequence] = stacked[:, middle], stacked[:, ::2]
+            elif around:
+                nearby[sequence] = image.new_zeros(len(image), 2, *image.shape[1:])
+            images[sequence] = image
             said = mention(protocol, rng, plain if sequence in clean else PLAIN)
-            mentions[sequence] = [said] * len(labels)
-        structures = anatomy.flags[codes.long()].movedim(-1, 1)
+            mentions[sequence] = [said] * self.slices
+            protocols[sequence] = [protocol] * self.slices
         return SliceBatch(
             images,
             mentions,
-            labels[:, labels.shape[1] // 2],
-            structures,
-            anatomy.known.expand(len(labels), -1),
+            maps.labels[:, labels.shape[1] // 2],
+            anatomy.flags[codes[centre].long()].movedim(-1, 1),
+            anatomy.known.expand(self.slices, -1),
             mean_parameters(maps, thickness) if parameters else None,
+            nearby if around else None,
+            protocols,
         )
 
-    def _cut(self, anatomy: _OnDevice, rng: np.random.Generator, thickness: float, oblique: float):
-        """(labels (slices, sub-slices, rows, columns) long, structure codes (slices, rows,
-        columns)) under a random tilt, in-plane turn, scale and shift."""
+    def _cut(
+        self,
+        anatomy: _OnDevice,
+        rng: np.random.Generator,
+        thickness: float,
+        oblique: float,
+        stack: np.ndarray,
+    ):
+        """(labels (slices * len(stack), sub-slices, rows, columns) long, structure codes (slices *
+        len(stack), rows, columns)) under a random tilt, in-plane turn, scale and shift; ``stack``:
+        where the slices of each stack lie, mm from its middle."""
         rows, columns = self.size
         count = max(3, 2 * round((PROFILE_REACH * thickness - 1) / 2) + 1)
         depths = (np.arange(count) - (count - 1) / 2) * PROFILE_REACH * thickness / count
@@ -210,6 +256,8 @@ class SimulatedSlices:
 
         row = torch.arange(rows, device=self.device, dtype=torch.float32)[:, None, None]
         column = torch.arange(columns, device=self.device, dtype=torch.float32)[None, :, None]
+        starts = (starts[:, None] + stack[None, :, None] * through[:, None]).reshape(-1, 3)
+        down, right, through = (np.repeat(each, len(stack), 0) for each in (down, right, through))
         plane = (
             on_device(starts)[:, None, None]
             + row * on_device(down)[:, None, None]
@@ -268,19 +316,6 @@ class _OnDevice:
             present or [BODY],
             tumour if tumour in present else PHARYNX_LEVEL,
         )
-
-
-def _predictable(acquisition: Acquisition) -> Acquisition:
-    """The same on a good day: what a network can know beforehand."""
-    return replace(
-        acquisition,
-        noise=0.003,
-        g_factor=1.0,
-        ghosts=0.0,
-        motion_mm=0.0,
-        transmit=0.0,
-        fat_failure=0.0,
-    )
 
 
 def _reformatted(acquisition: Acquisition, examination: Examination) -> Acquisition:

@@ -8,24 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
-from ..bundles import Bundle, write_bundle
+from ..bundles import TEXT_MODEL, Bundle, write_bundle
 from ..errors import InputError
 from ..evaluation.patients import SIDES
 from ..provenance import DISCLAIMER
 from ..sequences import SEQUENCE_NAMES
-from ..simulation.tissues import TISSUES
-from .synthesis import NETWORKS
+from .checkpoint import best_weights
+from .sources import trained_on
+from .synthesis import SCREEN, SURVEY, make_network
+from .text import files_of_towers
 
 INTENDED_USE = (
     "Research and demonstration of missing-sequence synthesis and delineation for radiotherapy "
     "of nasopharyngeal carcinoma. Not for diagnosis, staging, contouring for treatment or any "
     "other clinical decision."
 )
+ONLY_SIMULATED = "Trained on simulated patients only: no real scan has been seen. "
 LIMITS = (
-    "Trained on simulated patients only: no real scan has been seen. Enhancement of a synthetic "
-    "contrast-enhanced image is an estimate from the images given; mucosa, adenoids and "
-    "post-treatment change can look like tumour and the other way round."
+    "Enhancement of a synthetic contrast-enhanced image is an estimate from the images given; "
+    "mucosa, adenoids and post-treatment change can look like tumour and the other way round."
 )
 
 
@@ -50,8 +53,11 @@ def export_run(
     network_def: Mapping[str, Any],
     pixel_mm: float,
     figures: Mapping[str, Any],
+    survey: Mapping[str, Any] | None = None,
+    further: Mapping[str, torch.Tensor] | None = None,
+    text_model: Mapping[str, Path] | None = None,
 ) -> Bundle:
-    """Write the averaged weights of a run as a bundle in half precision.
+    """Write the best averaged weights of a run as a bundle in half precision.
 
     Parameters
     ----------
@@ -60,35 +66,58 @@ def export_run(
     figures:
         What ``mrisynth evaluate`` wrote: title -> its JSON content. Empty before the first
         evaluation.
+    survey, further, text_model:
+        What the run found out about itself, weights beside the network's own, and the files of a
+        text model of another maker.
     """
     config = read_run(run)
-    saved = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
+    found, step = best_weights(run)
     weights = {
         key: value.half().contiguous() if value.dtype.is_floating_point else value
-        for key, value in saved["average"].items()
+        for key, value in found.items()
     }
-    labelled = _labelled(config)
-    training_data = (
+    # distances need the precision of their numbers, and are few
+    weights |= {key: value.float().contiguous() for key, value in (further or {}).items()}
+    labelled, real = _labelled(config), trained_on(Path(run))
+    virtual = (
         f"Virtual NPC cohort: {config['procedural']} procedural heads{labelled}; images simulated "
-        "while training. No patient data."
+        "while training."
     )
+    if not real:
+        training_data = f"{virtual} No patient data."
+    else:
+        training_data = f"{real}. {virtual}" if float(config["data_share"]) < 1 else f"{real}."
     full = {
         "version": "0.2.0",
         **metadata,
         "training_data": training_data,
         "training": {
-            "steps": int(saved["step"]),
-            "hours": round(float(saved["seconds"]) / 3600, 2),
+            "steps": step,
+            "hours": round(_seconds(Path(run), step) / 3600, 2),
             "parameters": sum(v.numel() for v in weights.values()),
             "held_out_maps": list(config["held_out_maps"]) if labelled else [],
         },
         "quality": dict(figures) or "not evaluated",
         "licence": "Apache-2.0",
         "intended_use": INTENDED_USE,
-        "limits": LIMITS,
+        "limits": LIMITS if real else ONLY_SIMULATED + LIMITS,
     }
     inference = {"network_def": dict(network_def), "pixel_mm": pixel_mm}
-    return write_bundle(folder, full, inference, weights, card=card(full))
+    if survey:
+        inference["survey"] = dict(survey)
+    if text_model:
+        inference[TEXT_MODEL] = True
+    return write_bundle(folder, full, inference, weights, card(full), text_model)
+
+
+def _seconds(run: Path, step: int) -> float:
+    """How long a run learned until a step, by its log."""
+    log, seconds = run / "log.jsonl", 0.0
+    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+        record = json.loads(line)
+        if record["step"] <= step:
+            seconds = float(record.get("seconds", seconds))
+    return seconds
 
 
 def _labelled(config: Mapping[str, Any]) -> str:
@@ -102,22 +131,31 @@ def _labelled(config: Mapping[str, Any]) -> str:
 
 
 def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
-    """A run of ``train synthesis`` as a bundle."""
+    """A run of ``train synthesis`` as a bundle, with its survey and its screen."""
     config = read_run(run)
-    network = NETWORKS[config.get("network", "any-to-all")]
+    network = make_network(config)
     metadata = {
         "name": name,
         "task": "synthesis",
         "sequences_in": list(SEQUENCE_NAMES),
         "sequences_out": list(SEQUENCE_NAMES),
     }
-    network_def = {
-        "_target_": f"{network.__module__}.{network.__qualname__}",
-        "widths": list(config["widths"]),
-        "condition": int(config["condition"]),
-        "tissues": len(TISSUES),
-    }
-    return export_run(run, folder, metadata, network_def, float(config["pixel_mm"]), figures)
+    if network.tasks is not None:
+        metadata["tasks"] = [f"{' + '.join(given)} -> {made}" for given, made in network.tasks]
+    options, further = dict(config["network_options"]), {}
+    if (Path(run) / SCREEN).is_file():
+        options["screen"] = True
+        screen = load_file(Path(run) / SCREEN)
+        further = {f"screen.{key}": value for key, value in screen.items()}
+    kind = type(network)
+    network_def = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **options}
+    found = Path(run) / SURVEY
+    survey = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else None
+    pixel_mm = float(config["pixel_mm"])
+    text_model = files_of_towers(Path(config["towers"])) if config["towers"] else {}
+    return export_run(
+        run, folder, metadata, network_def, pixel_mm, figures, survey, further, text_model
+    )
 
 
 def card(metadata: Mapping[str, Any]) -> str:
@@ -152,7 +190,11 @@ def card(metadata: Mapping[str, Any]) -> str:
         return "\n".join([*lines, quality, ""])
     for title, record in quality.items():
         lines += [f"### {title}", ""]
-        about = [f"{key} {_plain(value)}" for key, value in record.items() if key != "figures"]
+        about = [
+            f"{key} {_plain(value)}"
+            for key, value in record.items()
+            if key not in ("figures", "details")
+        ]
         lines += [", ".join(about), ""] if about else []
         figures = record["figures"]
         if "benchmark" not in record:

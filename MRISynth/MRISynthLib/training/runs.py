@@ -1,13 +1,11 @@
-"""What every training run needs: configuration, exact resume, averaged weights, a log."""
+"""The course of every training run: its folder, its steps, what it keeps and tells on the way."""
 
 from __future__ import annotations
 
 import json
-import os
-import pickle
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,81 +15,36 @@ import torch
 from ..devices import check_name, resolve
 from ..errors import InputError
 from ..io.output import output_error
-from ..sequences import SEQUENCE_NAMES
+from .checkpoint import BEST, CHECKPOINT, SPLIT, AveragedWeights, RunState, best_weights
+from .configuration import COMMON_DEFAULTS, MAY_CHANGE, read_config
+from .distributed import ALONE, EndedElsewhere, Group, processes
+from .log import LOG, Log, Means, joined_means, mosaic
 
-COMMON_DEFAULTS: dict[str, Any] = {
-    "precision": "bf16",
-    "device": "auto",
-    "threads": 2,
-    "seed": 1,
-    "procedural": 48,
-    "label_maps": None,
-    "mapping": None,
-    "atlas": None,
-    "atlas_mapping": None,
-    "jobs": 2,
-    "per_label_map": 0,
-    "held_out_maps": [],
-    "healthy": 0.3,
-    "validation_procedural": 6,
-    "cohort": None,
-    "validate_every": 500,
-    "checkpoint_every": 250,
-}
-"""Fields of every training configuration; paths count from the working directory."""
+__all__ = [
+    "ALONE",
+    "COMMON_DEFAULTS",
+    "AveragedWeights",
+    "Group",
+    "Loss",
+    "RunState",
+    "best_weights",
+    "cosine_rate",
+    "enter_folder",
+    "mosaic",
+    "pick_device",
+    "processes",
+    "read_config",
+    "run",
+]
 
-MAY_CHANGE = frozenset(
-    {
-        "steps", "device", "threads", "jobs", "validate_every", "checkpoint_every",
-        "cohort", "label_maps", "mapping", "atlas", "atlas_mapping",
-    }
-)  # fmt: skip
-"""Fields that may be others when a run is resumed: how far and where it runs, and where its
-anatomies are kept (a cohort's own plan says whether they are the same)."""
+LOG_EVERY = 50
+"""Steps."""
 
+MOST_SKIPPED = 20
+"""So many steps in a row whose loss is not finite end a run."""
 
-def read_config(path: Path, defaults: dict[str, Any]) -> dict[str, Any]:
-    """A YAML configuration over its defaults.
-
-    Relative paths inside are left as they are; they count from the working directory.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or has a field or a sequence that is not known.
-    """
-    import yaml
-
-    try:
-        given = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise InputError(f"The configuration {path} does not exist; name another file.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"The configuration {path} is not valid YAML ({error}).") from None
-    if not isinstance(given, dict):
-        raise InputError(f"The configuration {path} must be a list of `name: value` lines.")
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        raise InputError(
-            f"The configuration {path} has the unknown field {unknown[0]}; "
-            f"known are {', '.join(sorted(defaults))}."
-        )
-    config = {**defaults, **given}
-    for field in ("input_weights", "target_weights"):
-        _check_weights(path, field, config.get(field, {}))
-    return config
-
-
-def _check_weights(path: Path, field: str, weights: Any) -> None:
-    """Refuse weights that are not of sequences."""
-    if not isinstance(weights, dict):
-        raise InputError(f"The field {field} in {path} must be lines of `sequence: weight`.")
-    for name in weights:
-        if name not in SEQUENCE_NAMES:
-            raise InputError(
-                f"The field {field} in {path} names the unknown sequence '{name}'; "
-                f"choose from {', '.join(SEQUENCE_NAMES)}."
-            )
+Loss = torch.Tensor | tuple[torch.Tensor, Mapping[str, torch.Tensor | float]]
+"""Of one batch, alone or with the parts that it is made of, by name."""
 
 
 def enter_folder(
@@ -111,7 +64,7 @@ def enter_folder(
         If the folder cannot be written.
     """
     stored = output / "config.json"
-    if (output / "checkpoint.pt").is_file():
+    if (output / CHECKPOINT).is_file():
         if not resume:
             raise InputError(
                 f"{output} holds a training run already; go on with it by --resume, or name "
@@ -127,12 +80,9 @@ def enter_folder(
                 "folder of one with --output."
             )
         report("no checkpoint yet; starting anew")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        _write_config(output, config)
-        (output / "log.jsonl").unlink(missing_ok=True)
-    except OSError as error:
-        raise output_error(output, error) from error
+    _write_config(output, config)
+    for name in (LOG, BEST, SPLIT):
+        (output / name).unlink(missing_ok=True)
 
 
 def _check_same(stored: Path, config: dict[str, Any]) -> None:
@@ -155,173 +105,194 @@ def _check_same(stored: Path, config: dict[str, Any]) -> None:
 
 
 def _write_config(output: Path, config: dict[str, Any]) -> None:
-    (output / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-
-
-class AveragedWeights:
-    """Exponential moving average of a network's weights."""
-
-    def __init__(self, network: torch.nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.values = {k: v.detach().clone() for k, v in network.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, network: torch.nn.Module, step: int) -> None:
-        """Follow the network; faster during the first steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for key, value in network.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.values[key].lerp_(value, 1 - decay)
-            else:
-                self.values[key].copy_(value)
-
-
-@dataclass
-class RunState:
-    """Everything that a run needs to go on exactly where it was."""
-
-    network: torch.nn.Module
-    optimiser: torch.optim.Optimizer
-    average: AveragedWeights
-    rng: np.random.Generator
-    torch_rng: torch.Generator
-    step: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def new(
-        cls, network: torch.nn.Module, config: dict[str, Any], device: torch.device
-    ) -> RunState:
-        """A fresh state: AdamW, averaged weights, random numbers from the seed."""
-        network = network.to(device, memory_format=torch.channels_last)
-        rate, seed = float(config["learning_rate"]), int(config["seed"])
-        return cls(
-            network,
-            torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4),
-            AveragedWeights(network, float(config["ema"])),
-            np.random.default_rng(seed),
-            torch.Generator(device).manual_seed(seed),
-        )
-
-    def save(self, folder: Path) -> None:
-        """Write ``checkpoint.pt`` and, first, its successor beside it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "checkpoint.partial"
-        torch.save(
-            {
-                "network": self.network.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "average": self.average.values,
-                "rng": json.dumps(self.rng.bit_generator.state),
-                "torch_rng": self.torch_rng.get_state(),
-                "step": self.step,
-                "seconds": self.seconds,
-            },
-            partial,
-        )
-        os.replace(partial, folder / "checkpoint.pt")
-
-    def load(self, folder: Path) -> bool:
-        """Take over the folder's checkpoint; False if there is none.
-
-        Raises
-        ------
-        InputError
-            If it is damaged, or of another network.
-        """
-        path = folder / "checkpoint.pt"
-        if not path.is_file():
-            return False
-        try:
-            # a run's own checkpoint, tensors and plain values only
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError):
-            raise InputError(f"{path} is damaged; delete it to start anew.") from None
-        try:
-            self.network.load_state_dict(saved["network"])
-        except RuntimeError:
-            raise InputError(
-                f"{path} is of another network than the settings ask for; set the network as it "
-                "was, or name another folder with --output."
-            ) from None
-        self.optimiser.load_state_dict(saved["optimiser"])
-        for key, value in self.average.values.items():
-            value.copy_(saved["average"][key])  # stays on the network's device
-        self.rng.bit_generator.state = json.loads(saved["rng"])
-        self.torch_rng.set_state(saved["torch_rng"])
-        self.step, self.seconds = int(saved["step"]), float(saved["seconds"])
-        return True
-
-
-class Log:
-    """One JSON object a line in ``log.jsonl``, and TensorBoard where it is installed."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "log.jsonl"
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(folder))
-        except ImportError:
-            self.board = None
-
-    def write(self, step: int, **values: Any) -> None:
-        """Append one record."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        if self.board is not None:
-            for key, value in values.items():
-                if isinstance(value, int | float):
-                    self.board.add_scalar(key, value, step)
-            self.board.flush()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    except OSError as error:
+        raise output_error(output, error) from error
 
 
 def run(
     state: RunState,
     config: dict[str, Any],
     output: Path,
-    loss_of_step: Callable[[], torch.Tensor],
+    loss_of_step: Callable[[], Loss],
     validate: Callable[[], dict[str, float]],
     report: Callable[[str], None],
+    samples: Callable[[], np.ndarray] | None = None,
 ) -> None:
-    """Steps until ``config["steps"]``, with checkpoints, a log, and validation.
+    """Steps until ``config["steps"]``, with checkpoints, a log, validation and samples.
 
-    ``loss_of_step`` draws a batch from the state's random numbers and returns its loss;
-    ``validate`` is called with the averaged weights in the network.
+    A step is one of the optimiser: it learns from ``config["accumulate"]`` batches in each process.
+    A step with a loss or gradient that is not finite is not taken, but drawn anew.
+
+    Parameters
+    ----------
+    loss_of_step:
+        Draws a batch from the state's random numbers and returns its loss.
+    validate:
+        Called with the averaged weights in the network, in the first process only. The weights
+        with the highest figure called "score", if there is one, are kept as ``best.pt``.
+    samples:
+        Gives a picture, uint8 (rows, columns) or (rows, columns, 3), after the steps of
+        ``config["sample_steps"]`` and with each validation; called as ``validate`` is.
+
+    Raises
+    ------
+    InputError
+        If 20 steps in a row had no finite loss.
+    OutputError
+        If a file of the run cannot be written.
+    EndedElsewhere
+        If another process of the run has ended.
     """
-    log, running = Log(output), []
-    _write_config(output, config)
-    steps, began = int(config["steps"]), time.monotonic()
-    while state.step < steps:
-        started = time.monotonic()
+    course = _Course(state, config, output, report)
+    try:
+        course.follow(loss_of_step, validate, samples)
+    finally:
+        course.close()
+
+
+class _Course:
+    """A run on its way; see :func:`run`."""
+
+    def __init__(
+        self,
+        state: RunState,
+        config: dict[str, Any],
+        output: Path,
+        report: Callable[[str], None],
+    ) -> None:
+        self.state, self.config, self.output = state, config, output
+        self.group = state.group
+        self.report = self.group.reporter(report)
+        self.steps, self.accumulate = int(config["steps"]), int(config["accumulate"])
+        self.means = Means()
+        self.began = time.monotonic()
+        self.log = None
+        if self.group.is_first:
+            _write_config(output, config)
+            self.log = Log(output, state.step)
+
+    def follow(self, loss_of_step, validate, samples) -> None:
+        """All steps that are left."""
+        self.report(self._plan())
+        pictured = set(self.config["sample_steps"]) if samples is not None else set()
+        while self.state.step < self.steps:
+            self._learn(loss_of_step)
+            step = self.state.step
+            last = step == self.steps
+            if step % LOG_EVERY == 0 or last:
+                self._tell()
+            if step % int(self.config["validate_every"]) == 0 or last:
+                self._look(validate, samples)
+            elif step in pictured:
+                self._look(None, samples)
+            if step % int(self.config["checkpoint_every"]) == 0 or last:
+                self.state.save(self.output)
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def _plan(self) -> str:
+        """Where the run learns, and from how much at a time."""
+        counts = {
+            "slice": int(self.config.get("slices", 1)),
+            "case": int(self.config.get("cases", 1)),
+            "batch": self.accumulate,
+            "process": self.group.size,
+        }
+        product = " x ".join(_counted(count, name) for name, count in counts.items())
+        device = self.state.torch_rng.device
+        return (
+            f"training on {device} in {self.config['precision']}; a step learns from "
+            f"{_counted(math.prod(counts.values()), 'slice')} ({product})"
+        )
+
+    def _learn(self, loss_of_step: Callable[[], Loss]) -> None:
+        """One step of the optimiser."""
+        state, started = self.state, time.monotonic()
+        rate = cosine_rate(state.step, self.steps, float(self.config["learning_rate"]))
         for group in state.optimiser.param_groups:
-            group["lr"] = cosine_rate(state.step, steps, float(config["learning_rate"]))
-        loss = loss_of_step()
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
-        state.optimiser.step()
+            group["lr"] = rate
+        for _ in range(MOST_SKIPPED):
+            if self._step(loss_of_step):
+                break
+            state.skipped += 1
+            self.report(f"step {state.step + 1}: the loss is not a finite number; drawn anew")
+        else:
+            self._give_up()
         state.step += 1
         state.average.update(state.network, state.step)
         state.seconds += time.monotonic() - started
-        running.append(loss.item())
-        last = state.step == steps
-        if state.step % 50 == 0 or last:
-            minutes = (time.monotonic() - began) / 60
-            mean = float(np.mean(running))
-            report(f"step {state.step} of {steps}, loss {mean:.4f}, {minutes:.1f} min")
-            log.write(state.step, loss=mean, seconds=round(state.seconds, 1))
-            running.clear()
-        if state.step % int(config["checkpoint_every"]) == 0 or last:
-            state.save(output)
-        if state.step % int(config["validate_every"]) == 0 or last:
-            trained = {k: v.clone() for k, v in state.network.state_dict().items()}
-            state.network.load_state_dict(state.average.values)
-            figures = validate()
-            state.network.load_state_dict(trained)
-            log.write(state.step, **figures)
-            report(", ".join(f"{k} {v}" for k, v in figures.items()))
+
+    def _step(self, loss_of_step: Callable[[], Loss]) -> bool:
+        """Draw, and learn if what was found is finite; whether it was."""
+        state, figures = self.state, []
+        state.optimiser.zero_grad(set_to_none=True)
+        for _ in range(self.accumulate):
+            found = loss_of_step()
+            loss, parts = found if isinstance(found, tuple) else (found, {})
+            (loss / self.accumulate).backward()
+            named = {f"loss/{name}": value for name, value in parts.items()}
+            figures.append({"loss": loss.detach(), **named})
+        finite = bool(torch.stack([each["loss"] for each in figures]).isfinite().all())
+        if not self.group.average_gradients(state.learned, finite):
+            return False
+        if not bool(torch.nn.utils.clip_grad_norm_(state.learned, 1.0).isfinite()):
+            return False
+        state.optimiser.step()
+        self.group.average_buffers(state.network)
+        for each in figures:
+            self.means.add(each)
+        return True
+
+    def _give_up(self) -> None:
+        if not self.group.is_first:
+            raise EndedElsewhere  # the first process says why
+        raise InputError(
+            f"The loss was not a finite number {MOST_SKIPPED} times in a row at step "
+            f"{self.state.step + 1}; lower the learning rate ({self.config['learning_rate']:g}) in "
+            "the settings, or look at the data. The last checkpoint is kept."
+        )
+
+    def _tell(self) -> None:
+        """The means since the last time, over all processes."""
+        taken = self.group.gather(self.means.take())
+        if self.log is None:
+            return
+        state, means = self.state, joined_means(taken)
+        minutes = (time.monotonic() - self.began) / 60
+        self.report(
+            f"step {state.step} of {self.steps}, loss {means['loss']:.4f}, {minutes:.1f} min"
+        )
+        rate = state.optimiser.param_groups[0]["lr"]
+        about = {"learning_rate": rate, "skipped": state.skipped}
+        self.log.write(state.step, {**means, **about, "seconds": round(state.seconds, 1)})
+
+    def _look(self, validate, samples) -> None:
+        """Validate, if asked for, and show samples; the other processes wait."""
+        if self.log is not None:
+            state, figures, picture = self.state, {}, None
+            with state.average.within(state.network):
+                if samples is not None:
+                    picture = samples()
+                if validate is not None:
+                    figures = validate()
+            if picture is not None:
+                self.report(f"samples in {self.log.show(state.step, picture)}")
+            if figures:
+                self.log.write(state.step, figures)
+                best = state.keep_if_best(self.output, figures.get("score", math.nan))
+                said = ", ".join(f"{name} {value}" for name, value in figures.items())
+                self.report(said + (", the best so far" if best else ""))
+        self.group.wait()
+
+
+def _counted(count: int, name: str) -> str:
+    plural = f"{name}es" if name.endswith(("s", "ch")) else f"{name}s"
+    return f"{count} {name if count == 1 else plural}"
 
 
 def cosine_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
@@ -332,13 +303,15 @@ def cosine_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * progress))))
 
 
-def pick_device(config: dict[str, Any]) -> torch.device:
+def pick_device(config: dict[str, Any], group: Group = ALONE) -> torch.device:
     """Device of a training run ("auto" takes CUDA where there is one), with its threads.
+
+    Of several processes on a machine each gets a GPU of its own.
 
     Raises
     ------
     InputError
-        If the device is unknown or this machine does not have it.
+        If the device is unknown, or this machine does not have it or not as many.
     """
     try:
         name = check_name(str(config["device"]))
@@ -348,7 +321,26 @@ def pick_device(config: dict[str, Any]) -> torch.device:
     except InputError as error:
         # here it is a field of the settings, not an option
         raise InputError(str(error).replace("--device ", "device: ")) from None
+    if device.type == "cuda" and group.size > 1:
+        device = _own_gpu(device, group)
     if device.type == "cpu":
         torch.set_num_threads(int(config["threads"]))
-    torch.manual_seed(int(config["seed"]))
+    torch.manual_seed(group.seed(int(config["seed"])))
     return device
+
+
+def _own_gpu(device: torch.device, group: Group) -> torch.device:
+    if device.index is not None and group.local_size > 1:
+        raise InputError(
+            f"The settings name the one device '{device}' for {group.local_size} processes; write "
+            "device: cuda."
+        )
+    if group.local_size > torch.cuda.device_count():
+        raise InputError(
+            f"There are {group.local_size} processes on this machine, but "
+            f"{torch.cuda.device_count()} GPU(s); start as many with --nproc_per_node, or set "
+            "device: cpu."
+        )
+    own = torch.device("cuda", group.local_rank if device.index is None else device.index)
+    torch.cuda.set_device(own)
+    return own

@@ -40,8 +40,8 @@ class ReadyCase:
     that the image shows; structures: bits of ``LABELLED_STRUCTURES``; passes: structure that
     was drawn -> (slices,) where it is; tissue: int16 with :data:`UNKNOWN`; headers: sequence ->
     the image's header (with one voxel); body: (slices,) where there is body to speak of; box:
-    (2, 2) first and last row and column of the body; spacing: mm between columns and between
-    rows; warnings: sentences of the preparation.
+    (2, 2) first and last row and column of the body; spacing: mm between columns, rows and
+    slices; warnings: sentences of the preparation.
     """
 
     stack: dict[str, np.ndarray]
@@ -157,7 +157,7 @@ def _on_grid(
         {s: _header(loaded.volumes[s]) for s in usable},
         area > LEAST_BODY * body[0].size,
         box,
-        grid.spacing[:2],
+        grid.spacing,
         prepared.warnings,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,11 +13,13 @@ from torch.nn import functional
 from ...errors import InputError
 from ...simulation.anatomy import LABELLED_STRUCTURES, bit
 from ...simulation.protocols import Mention
+from ...synthesis.base import NEIGHBOUR_MM
 from ...synthesis.conditioning import describe_input
 from ...volume import Volume
 from ..batches import SliceBatch
 from .cases import DatasetCase
 from .ready import UNKNOWN, Moves, ReadyCase, prepare_case
+from .registrations import keep_moves, kept_moves
 
 _TUMOUR = ("GTVp", "GTVn")
 _REGION = ("Nasopharynx",)
@@ -74,6 +77,8 @@ class CaseSlices:
     keep:
         So many prepared cases stay in memory (some 10 MB an image); the others are read again
         when they are drawn. Registrations are kept for all.
+    registrations:
+        Folder in which registrations are also kept for other processes and later runs.
     """
 
     def __init__(
@@ -88,14 +93,17 @@ class CaseSlices:
         flip: bool = True,
         device: str = "cpu",
         keep: int = 16,
+        registrations: Path | None = None,
     ) -> None:
         self.patients = tuple(patients)
         self.size, self.pixel_mm = size, pixel_mm
         self.cases, self.slices = cases, slices
         self.focus, self.by_structure = focus, by_structure
         self.flip, self.device, self.keep = flip, device, max(keep, 1)
+        self.registrations = registrations
         self._ready: OrderedDict[int, ReadyCase] = OrderedDict()
         self._moves: dict[int, Moves] = {}
+        self._together: dict[int, frozenset[str]] = {}
 
     def draw(
         self,
@@ -104,38 +112,68 @@ class CaseSlices:
         sequences: list[str],
         clean: tuple[str, ...] = (),
         plain: float = 0.4,
+        parameters: bool = False,
+        around: bool = False,
     ) -> SliceBatch:
         """One batch with an image of each of ``sequences``.
 
         Only cases that have all of them take part. Images but those of ``clean`` (targets) vary
         a little in brightness; noise and bias are the scanner's own. ``torch_rng`` is not used:
         nothing is simulated. What is drawn depends on ``rng`` alone, not on what is in memory.
+        Tissue parameters are not known of real patients, asked for or not.
+
+        ``around``: whether the neighbouring slices of all but ``clean`` sequences are wanted. They
+        are zero beyond the end, and where slices are further apart than :data:`base.NEIGHBOUR_MM`.
 
         Raises
         ------
         InputError
             If no case has all these sequences, or a case that was drawn cannot be read.
         """
-        parts = [self._draw_case(rng, sequences, clean, plain) for _ in range(self.cases)]
-        return SliceBatch(
-            {s: torch.cat([part.images[s] for part in parts]) for s in sequences},
-            {s: [m for part in parts for m in part.mentions[s]] for s in sequences},
-            torch.cat([part.tissue for part in parts]),
-            torch.cat([part.structures for part in parts]),
-            torch.cat([part.known for part in parts]),
+        return SliceBatch.joined(
+            [self._draw_case(rng, sequences, clean, plain, around) for _ in range(self.cases)]
         )
+
+    def together(self, number: int) -> frozenset[str]:
+        """Sequences of case ``number`` that show the same region: any of them may be drawn."""
+        if number not in self._together:
+            case = self.ready(number)
+            left, names = case.body, []
+            for name, cover in case.cover.items():
+                both = left & (cover >= LEAST_COVER)
+                if both.any():
+                    left, names = both, [*names, name]
+            self._together[number] = frozenset(names)
+        return self._together[number]
+
+    def drawable(self, sequences: Sequence[str]) -> bool:
+        """Whether a case has all these sequences of the same region."""
+        wanted = set(sequences)
+        having = [n for n, case in enumerate(self.patients) if wanted <= set(case.images)]
+        return any(wanted <= self.together(number) for number in having)
 
     def ready(self, number: int) -> ReadyCase:
         """Case ``number`` of ``patients`` on its working grid, from memory or from its files."""
         if number not in self._ready:
-            found = prepare_case(self.patients[number], self.pixel_mm, self._moves.get(number))
-            self._ready[number], self._moves[number] = found
+            self._ready[number] = self._prepared(number)
             while len(self._ready) > self.keep:
                 self._ready.popitem(last=False)
         self._ready.move_to_end(number)
         return self._ready[number]
 
-    def _draw_case(self, rng, sequences, clean, plain) -> SliceBatch:
+    def _prepared(self, number: int) -> ReadyCase:
+        case = self.patients[number]
+        if number not in self._moves:
+            as_is = case.registered or len(case.images) == 1
+            moves = None if as_is else kept_moves(case, self.registrations)
+            found, self._moves[number] = prepare_case(case, self.pixel_mm, moves)
+            if as_is or moves is not None:
+                return found
+            keep_moves(case, self._moves[number], self.registrations)
+        # as whenever it is read again, so that a resumed run sees the very same voxels
+        return prepare_case(case, self.pixel_mm, self._moves[number])[0]
+
+    def _draw_case(self, rng, sequences, clean, plain, around) -> SliceBatch:
         having = [n for n, case in enumerate(self.patients) if set(sequences) <= set(case.images)]
         for number in rng.permutation(having):
             case = self.ready(int(number))
@@ -143,38 +181,47 @@ class CaseSlices:
                 continue
             shown = case.body & np.all([case.cover[s] >= LEAST_COVER for s in sequences], axis=0)
             if shown.any():
-                return self._cut(case, np.flatnonzero(shown), rng, sequences, clean, plain)
+                levels = np.flatnonzero(shown)
+                return self._cut(case, levels, rng, sequences, clean, plain, around)
         raise InputError(
             f"None of the {len(self.patients)} cases has {' and '.join(sequences)} of the same "
             "region; choose other sequences or add cases."
         )
 
-    def _cut(self, case, levels, rng, sequences, clean, plain) -> SliceBatch:
+    def _cut(self, case, levels, rng, sequences, clean, plain, around) -> SliceBatch:
         """Slices at some of ``levels`` under a random in-plane rotation, scale and shift."""
         images: dict[str, list[torch.Tensor]] = {s: [] for s in sequences}
+        nearby: dict[str, list[torch.Tensor]] = {s: [] for s in sequences}
         masks, tissues = [], []
         bits = torch.from_numpy(np.array([int(bit(n)) for n in LABELLED_STRUCTURES], np.int64))
+        near = case.spacing[2] <= NEIGHBOUR_MM
         for _ in range(self.slices):
             level = self._level(case, levels, rng)
             grid = self._places(case, rng)
             for s in sequences:
                 images[s].append(_sampled(case.stack[s][level], grid))
+                seen = near and s not in clean
+                nearby[s].append(_neighbours(case.stack[s], level if seen else None, grid))
             flags = torch.from_numpy(case.structures[level].astype(np.int64))
             single = ((flags[None] & bits[:, None, None]) != 0).float()
             masks.append(functional.grid_sample(single[None], grid, align_corners=True)[0] > 0.5)
             above = _sampled(case.tissue[level] - UNKNOWN, grid, "nearest")  # 0 beyond the edge
             tissues.append(above.round().long() + UNKNOWN)
         known = torch.tensor([name in case.passes for name in LABELLED_STRUCTURES])
-        stacked = {}
-        for s in sequences:
-            gain = 1.0 if s in clean else float(rng.uniform(0.88, 1.12))
-            stacked[s] = (torch.stack(images[s]) / gain).clamp(0, 2).to(self.device)
+        gains = {s: 1.0 if s in clean else float(rng.uniform(0.88, 1.12)) for s in sequences}
+
+        def bright(found: dict[str, list[torch.Tensor]]) -> dict[str, torch.Tensor]:
+            return {
+                s: (torch.stack(found[s]) / gains[s]).clamp(0, 2).to(self.device) for s in sequences
+            }
+
         return SliceBatch(
-            stacked,
+            bright(images),
             {s: [mention_of(case.headers[s], rng, plain)] * self.slices for s in sequences},
             torch.stack(tissues).to(self.device),
             torch.stack(masks).to(self.device),
             known.to(self.device).expand(self.slices, -1),
+            around=bright(nearby) if around else None,
         )
 
     def _level(self, case: ReadyCase, levels: np.ndarray, rng: np.random.Generator) -> int:
@@ -198,7 +245,7 @@ class CaseSlices:
         """(1, rows, columns, 2): where to sample, in the coordinates of ``grid_sample``."""
         rows, columns = self.size
         angle = np.deg2rad(rng.normal(0, 6))
-        step = self.pixel_mm * rng.uniform(0.9, 1.1) / case.spacing[::-1]  # of row, of column
+        step = self.pixel_mm * rng.uniform(0.9, 1.1) / case.spacing[1::-1]  # of row, of column
         mirror = -1.0 if self.flip and rng.random() < 0.5 else 1.0
         slack = np.maximum(case.box[1] - case.box[0] - np.array(self.size) * step, 0)
         centre = case.box.mean(0) + rng.uniform(-0.45, 0.45, 2) * slack
@@ -215,3 +262,12 @@ def _sampled(image: np.ndarray, grid: torch.Tensor, mode: str = "bilinear") -> t
     """(rows, columns) of ``image`` at ``grid``; 0 beyond its edge."""
     values = torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None]
     return functional.grid_sample(values, grid, mode=mode, align_corners=True)[0, 0]
+
+
+def _neighbours(stack: np.ndarray, level: int | None, grid: torch.Tensor) -> torch.Tensor:
+    """(2, rows, columns): the slices below and above ``level`` at ``grid``; 0 where none is."""
+    found = torch.zeros(2, *grid.shape[1:3])
+    for place, other in enumerate(() if level is None else (level - 1, level + 1)):
+        if 0 <= other < len(stack):
+            found[place] = _sampled(stack[other], grid)
+    return found

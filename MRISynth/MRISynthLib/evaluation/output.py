@@ -1,0 +1,51 @@
+"""Keeping what an evaluation found: JSON for programs, Markdown for people, CSV for statistics."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .results import CORRELATION, SHARPNESS, Evaluation, Row
+from .tables import markdown
+from .tasks import task_name
+
+OF_BODY = (SHARPNESS, CORRELATION)
+"""Figures that have one number a method, and are of the body; the others are of the tumour."""
+
+
+def write_results(evaluation: Evaluation, folder: Path, name: str = "synthesis") -> None:
+    """``synthesis.json``, ``synthesis.md``, and ``synthesis.csv`` with every patient's figures."""
+    folder = Path(folder)
+    record = json.dumps(plain(evaluation.record()), indent=2, allow_nan=False)
+    (folder / f"{name}.json").write_text(record + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(markdown(evaluation), encoding="utf-8")
+    with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("set", "patient", "task", "method", "region", "figure", "value"))
+        writer.writerows(_lines(evaluation.rows))
+
+
+def _lines(rows: Sequence[Row]) -> Iterator[tuple]:
+    for row in rows:
+        start = (row.group, row.case, task_name(row.task))
+        for name, entry in row.figures.items():
+            for key, value in entry.items():
+                if isinstance(value, dict):
+                    yield from ((*start, name, key, figure, x) for figure, x in value.items())
+                else:
+                    yield (*start, key, "body" if name in OF_BODY else "tumour", name, value)
+
+
+def plain(value: Any) -> Any:
+    """The same without numbers that JSON has no word for: None in their place."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

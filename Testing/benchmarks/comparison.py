@@ -1,0 +1,69 @@
+"""Every network on the same patients with the same small budget, one after the other.
+
+Trains what is not yet trained (a stopped run goes on), makes a bundle of each and measures them
+side by side, the product's network first.
+
+    python Testing/benchmarks/comparison.py RUNS [--networks u-net,mmgsn-net] [--set steps=1500]
+
+RUNS gets a folder for each network, `bundles` and `figures`. `make bench` leaves this out, since it
+takes hours; so does a call without RUNS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from MRISynthLib.bundles import load_bundle
+from MRISynthLib.evaluation import Options, evaluate_synthesis
+from MRISynthLib.evaluation.output import write_results
+from MRISynthLib.evaluation.patients import Patients
+from MRISynthLib.evaluation.tables import markdown
+from MRISynthLib.evaluation.tasks import parse_tasks
+from MRISynthLib.training import train_synthesis
+from MRISynthLib.training.export import export_synthesis
+from MRISynthLib.training.synthesis import NETWORKS
+
+SETTINGS = Path(__file__).resolve().parents[2] / "Resources" / "Training" / "comparison.yaml"
+
+RATES = {"hi-net": 2e-4, "mmgsn-net": 2e-4, "mhdgn-net": 2e-4, "pix2pix": 2e-4, "cyclegan": 2e-4}
+"""Learning rates of networks with a critic, as published; the others take that of the settings."""
+
+TASKS = ("T1w+T2w->CE-T1w", "T1w+T2w->STIR", "T1w+T2w->FLAIR", "T1w->T2w", "T2w->T1w")
+
+
+def trained(name: str, runs: Path, overrides: list[str]) -> Path:
+    """The folder of a network's bundle, trained first if it was not."""
+    bundle = runs / "bundles" / name
+    if bundle.is_dir():
+        return bundle
+    rate = [f"learning_rate={RATES[name]}"] if name in RATES else []
+    resume = (runs / name / "checkpoint.pt").is_file()
+    train_synthesis([SETTINGS], runs / name, resume, print, [f"network={name}", *rate, *overrides])
+    export_synthesis(runs / name, bundle, name, {})
+    return bundle
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="?", type=Path)
+    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--benchmark", default=None, help="v1 for the fixed patients")
+    parser.add_argument("--cases", type=int, default=None)
+    arguments = parser.parse_args()
+    if arguments.runs is None:
+        print("nothing was asked for: name a folder for the runs")
+        sys.exit(0)
+    names = [name for name in arguments.networks.split(",") if name]
+    bundles = [load_bundle(trained(name, arguments.runs, arguments.set)) for name in names]
+    patients = Patients(arguments.cases, benchmark=arguments.benchmark)
+    found = evaluate_synthesis(bundles, patients, Options(parse_tasks(TASKS)), report=print)
+    write_results(found, arguments.runs / "figures")
+    print(markdown(found))
+
+
+if __name__ == "__main__":
+    main()

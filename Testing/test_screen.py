@@ -1,0 +1,141 @@
+"""What a model knows of its training images: brightness, doubt, and what is unlike them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fakes import head
+from models import ABOUT
+from MRISynthLib.bundles import Bundle, write_bundle
+from MRISynthLib.progress import SILENT
+from MRISynthLib.sequences import SEQUENCE_NAMES
+from MRISynthLib.synthesis.equation_net import EquationNet
+from MRISynthLib.synthesis.matching import matched
+from MRISynthLib.synthesis.screen import Screen, fitted, pooled
+from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
+from MRISynthLib.synthesis.task import HANDLERS
+from MRISynthLib.worker import ModelCache
+
+OPTIONS = {"widths": [16, 16, 16], "condition": 16, "screen": True}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A model whose screen lets everything pass, with its survey."""
+
+    def make(name: str, **screen: float) -> Bundle:
+        torch.manual_seed(0)
+        network = EquationNet(**OPTIONS)
+        values = {"limit": 1e9, "doubtful": 0.0, **screen}
+        for key, value in values.items():
+            getattr(network.screen, key).fill_(value)
+        target = f"{EquationNet.__module__}.EquationNet"
+        inference = {
+            "network_def": {"_target_": target, **OPTIONS},
+            "pixel_mm": 4.0,
+            "survey": {"brightness": {"T1w": 0.5}, "doubt": {"CE-T1w": 2.0}},
+        }
+        folder = Path(tmp_path_factory.mktemp("models")) / name
+        metadata = {**ABOUT, "name": name, "task": "synthesis"}
+        metadata["sequences_out"] = list(SEQUENCE_NAMES)
+        return write_bundle(folder, metadata, inference, network.state_dict())
+
+    return make
+
+
+def made(bundle: Bundle, sequence: str = "T1w", **options):
+    scans = [head(0, sequence=sequence, name="scan")]
+    return Synthesizer(bundle, "cpu").synthesize(scans, [Target("CE-T1w")], **options)
+
+
+def test_an_image_of_another_gain_is_brought_to_the_brightness_of_training():
+    body = np.zeros((3, 8, 8), bool)
+    body[:, 2:6, 2:6] = True
+    image = np.where(body, 0.4, 0.0).astype(np.float32)
+    stack = {"T1w": image, "CT": image, "ADC": image}
+    changed, factors = matched(stack, body, {"T1w": 0.5, "CT": 0.5})
+    assert factors == {"T1w": pytest.approx(1.25)}
+    assert float(changed["T1w"][body].mean()) == pytest.approx(0.5)
+    assert changed["CT"] is image and changed["ADC"] is image
+    _, far = matched({"T1w": 100 * image}, body, {"T1w": 0.5})
+    assert far["T1w"] == 0.5  # another kind of image, not another gain
+    assert matched({"T1w": image}, body & False, {"T1w": 0.5})[1] == {"T1w": 1.0}
+
+
+def test_matching_is_recorded_and_off_unless_it_was_measured_to_help(bundle):
+    model = bundle("Matching")
+    assert made(model).volumes["CE-T1w"].provenance.matching == {}
+    with_it = made(model, match=True).volumes["CE-T1w"]
+    factor = with_it.provenance.matching["T1w"]
+    assert factor != 1
+    assert type(with_it.provenance).from_dict(with_it.provenance.to_dict()) == with_it.provenance
+
+
+def test_expected_errors_are_scaled_to_those_measured(bundle):
+    model = bundle("Doubt")
+    network = Synthesizer(model, "cpu")
+    plain = network.synthesize([head(0, sequence="T1w", name="a")], [Target("CE-T1w")])
+    network.doubt = {}
+    without = network.synthesize([head(0, sequence="T1w", name="a")], [Target("CE-T1w")])
+    a, b = (each.uncertainty["CE-T1w"].voxels for each in (plain, without))
+    np.testing.assert_allclose(a, 2 * b, rtol=1e-4)
+
+
+def test_a_screen_finds_what_is_unlike_training_and_lets_the_rest_pass():
+    torch.manual_seed(0)
+    mix = torch.randn(16, 40)
+    centres = {name: torch.randn(1, 40) for name in ("T1w", "T2w")}
+
+    def some(name: str, count: int) -> torch.Tensor:
+        return centres[name] + torch.randn(count, 16) @ mix + 0.1 * torch.randn(count, 40)
+
+    screen = Screen(40).eval()
+    kept = [(name, some(name, 8)) for name in ("T1w", "T2w") for _ in range(100)]
+    fitted(screen, {name: some(name, 600) for name in ("T1w", "T2w")}, kept, 0.02)
+
+    def outside(rows: torch.Tensor, name: str) -> bool:
+        return float(screen.distances(rows, name).mean() / screen.limit) > 1
+
+    alarms = np.mean([outside(some("T2w", 8), "T2w") for _ in range(200)])
+    assert alarms < 0.08
+    assert outside(some("T1w", 8) + 3 * torch.randn(8, 40), "T1w")
+
+
+def test_only_the_body_counts_for_the_features_of_a_slice():
+    features = torch.zeros(1, 3, 4, 4)
+    features[..., :2, :] = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
+    body = torch.zeros(1, 32, 32, dtype=torch.bool)
+    body[:, :16] = True
+    torch.testing.assert_close(pooled(features, body), torch.tensor([[1.0, 2.0, 3.0]]))
+    assert pooled(features, body & False).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("screen", "sequence", "says"),
+    [
+        ({}, "T1w", ""),
+        ({"limit": 1e-9}, "T1w", "is unlike the images that the model was trained on"),
+        # with names that are all alike, everything looks like the first sequence, T1w
+        ({"doubtful": 1.1}, "T2w", "is given as T2w but looks like T1w"),
+        ({"doubtful": 1.1}, "T1w-FS", ""),
+    ],
+)
+def test_what_the_screen_finds_is_told_and_kept(bundle, screen, sequence, says):
+    result = made(bundle(f"Screen{len(says)}", **screen), sequence)
+    told = [text for text in result.warnings if "slices 20.0 mm apart" not in text]
+    assert len(told) == (1 if says else 0) and says in " ".join(told)
+    assert result.volumes["CE-T1w"].provenance.warnings == result.warnings
+
+
+def test_matching_can_be_asked_of_the_worker(bundle):
+    scans = [head(0, sequence="T1w", name="scan")]
+    asked = {"targets": [{"sequence": "CE-T1w"}], "bundle": str(bundle("Line").folder)}
+    factors = {}
+    for match in (True, None):
+        found = HANDLERS["synthesis"]({**asked, "match": match}, scans, SILENT, ModelCache("cpu"))
+        factors[match] = dict(found.volumes)["CE-T1w"].provenance.matching
+    assert factors[True]["T1w"] != 1 and factors[None] == {}

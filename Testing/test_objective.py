@@ -79,6 +79,14 @@ def test_a_network_without_adversary_has_no_critic():
         synthesis.make_network(settings(network="u-nett"))
 
 
+def test_missing_towers_are_named_with_their_field(tmp_path):
+    settings_file = tmp_path / "a.yaml"
+    settings_file.write_text(f"towers: {tmp_path / 'nowhere'}\n")
+    with pytest.raises(InputError, match="field towers"):
+        synthesis.train_synthesis(settings_file, tmp_path / "run", report=lambda text: None)
+    assert not (tmp_path / "run").exists()
+
+
 def test_contrast_is_low_where_the_same_places_look_alike_and_high_where_not():
     torch.manual_seed(0)
     place = torch.randn(3, 1, 32, 4, 4)

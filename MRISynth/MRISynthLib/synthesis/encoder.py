@@ -10,6 +10,7 @@ channels of their own.
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import torch
@@ -121,6 +122,8 @@ class Trunk(nn.Module):
 
 
 def _mean_and_maximum(x: torch.Tensor, inputs: int) -> torch.Tensor:
-    grouped = x.unflatten(0, (-1, inputs))
-    both = torch.cat((grouped.mean(1), grouped.amax(1)), 1)
+    # pairwise: reducing along an axis between others is several times slower on a CPU
+    each = x.unflatten(0, (-1, inputs)).unbind(1)
+    mean = functools.reduce(torch.add, each) / inputs
+    both = torch.cat((mean, functools.reduce(torch.maximum, each)), 1)
     return both.contiguous(memory_format=torch.channels_last)

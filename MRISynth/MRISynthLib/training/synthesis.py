@@ -331,7 +331,13 @@ def _loss(state, config, source, towers, device) -> Loss:
 def _frozen_towers(config, network, device) -> ContrastiveTowers | None:
     if not config["towers"]:
         return None
-    towers = load_towers(Path(config["towers"])).to(device).eval().requires_grad_(False)
+    folder = Path(config["towers"])
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"The field towers of the settings names {folder}, which holds no run of 'mrisynth "
+            "train text'; train one there, name another, or leave the field out."
+        )
+    towers = load_towers(folder).to(device).eval().requires_grad_(False)
     take_tower(network, towers)
     return towers
 

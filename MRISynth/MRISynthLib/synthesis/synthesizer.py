@@ -24,7 +24,7 @@ from .base import NEIGHBOUR_MM
 from .completion import completed
 from .conditioning import describe_input, describe_target, understood_as
 from .matching import matched
-from .screen import pooled
+from .screen import Finding, pooled
 
 UNITS: dict[str, tuple[float, float, str]] = {
     "CT": (2500.0, -1000.0, "HU"),
@@ -144,7 +144,7 @@ class Synthesizer(LoadedModel):
             stack, matched_by = matched(prepared.stack, prepared.body, self.brightness)
             prepared = replace(prepared, stack=stack)
         begun = time.perf_counter()
-        warnings = (*prepared.warnings, *self._screened(prepared, inputs))
+        warnings = (*prepared.warnings, *_said(self.screened(prepared, inputs)))
         images, doubts, first = self._run(prepared, inputs, wanted, visible_slice, callbacks)
         result = SynthesisResult(
             {}, {}, prepared.registered, warnings, {}, str(self.device),
@@ -215,8 +215,8 @@ class Synthesizer(LoadedModel):
         )
 
     @torch.inference_mode()
-    def _screened(self, prepared: Prepared, inputs: list[Volume]) -> list[str]:
-        """What the model's screen, if it has one, has to say of the inputs."""
+    def screened(self, prepared: Prepared, inputs: list[Volume]) -> list[tuple[Volume, Finding]]:
+        """What the model's screen finds of each input; empty without a screen or a body."""
         screen = getattr(self.network, "screen", None)
         filled = np.flatnonzero(prepared.body.any((1, 2)))
         if screen is None or not filled.size:
@@ -233,18 +233,7 @@ class Synthesizer(LoadedModel):
             rows, columns = images.shape[-2:]
             whole = functional.pad(body, (0, columns - body.shape[2], 0, rows - body.shape[1]))
             seen = pooled(looks[-1], whole)
-            finding = screen.judge(images[:, 0].float(), seen, name, self.pixel_mm)
-            if finding.mistaken:
-                found.append(
-                    f"{label(volume)} is given as {name} but looks like {finding.looks_like}; "
-                    "check which sequence it is."
-                )
-            elif finding.outside:
-                found.append(
-                    f"{label(volume)} is unlike the images that the model was trained on (another "
-                    "part of the body, an artefact, an unusual contrast); what is made from it "
-                    "may be wrong."
-                )
+            found.append((volume, screen.judge(images[:, 0].float(), seen, name, self.pixel_mm)))
         return found
 
     def _provenance(self, inputs, target, contrast, seed, warnings, matched_by) -> Provenance:
@@ -394,6 +383,24 @@ def present_inputs(prepared: Prepared) -> list[tuple[str, ...]]:
                 names.append(name)
         found.append(tuple(names) or everything)
     return found
+
+
+def _said(findings: list[tuple[Volume, Finding]]) -> list[str]:
+    """What the user must know of inputs that the model does not know."""
+    said = []
+    for volume, finding in findings:
+        if finding.mistaken:
+            said.append(
+                f"{label(volume)} is given as {volume.sequence} but looks like "
+                f"{finding.looks_like}; check which sequence it is."
+            )
+        elif finding.outside:
+            said.append(
+                f"{label(volume)} is unlike the images that the model was trained on (another "
+                "part of the body, an artefact, an unusual contrast); what is made from it "
+                "may be wrong."
+            )
+    return said
 
 
 def _alike(slices: list[int], present: list[tuple[str, ...]]) -> list[int]:

@@ -114,16 +114,27 @@ def export(
             show_default=False,
         ),
     ] = None,
+    match: Annotated[
+        bool,
+        typer.Option(
+            "--match",
+            help="Site matching was measured to help this synthesis model ('evaluate synthesis "
+            "--match'): have it on unless asked otherwise.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a bundle of a training run: weights, model card and hashes."""
     with session("train export", as_json) as run:
+        options = {"matching": True} if match and task is Task.SYNTHESIS else {}
         if task is Task.SYNTHESIS:
             from MRISynthLib.training.export import export_synthesis as make
         else:
             from MRISynthSegmentLib.export_model import export_segmentation as make
 
-        bundle = make(folder, output, name, dict(_figures(text) for text in figures or []))
+        bundle = make(
+            folder, output, name, dict(_figures(text) for text in figures or []), **options
+        )
         run.record["outputs"] = {"bundle": str(bundle.folder)}
         run.record["hash"] = bundle.hash
         run.show(f"{bundle.name} {bundle.version} is in {bundle.folder}")

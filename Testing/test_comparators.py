@@ -11,9 +11,9 @@ from MRISynthLib.comparators import NETWORKS
 from MRISynthLib.comparators.simple import apply_linear, copy_best, cubic_remap, fit_linear
 from MRISynthLib.comparators.swin_unetr import info_nce
 from MRISynthLib.errors import InputError
+from MRISynthLib.synthesis.adversarial import PatchCritic, critic_term, generator_term
 from MRISynthLib.synthesis.base import TRAINED_ONLY, Step
 from MRISynthLib.synthesis.conditioning import Description
-from MRISynthLib.training.adversarial import PatchCritic, critic_term, generator_term
 
 SMALL = {
     "u-net": {"width": 8},

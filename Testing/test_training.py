@@ -17,6 +17,7 @@ from MRISynthLib.simulation import HeadSource
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
 from MRISynthLib.simulation.tissues import TISSUE_INDEX
 from MRISynthLib.synthesis.losses import dissimilarity
+from MRISynthLib.synthesis.synthesizer import Synthesizer
 from MRISynthLib.training import cohort, synthesis, train_synthesis
 from MRISynthLib.training.batches import SimulatedSlices, expected_scale, loss_weights
 from MRISynthLib.training.export import export_synthesis
@@ -153,8 +154,9 @@ def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypat
     train_synthesis(
         _config(tmp_path / "a.yaml", anatomies, 1, more), tmp_path / "run", report=lambda text: None
     )
-    bundle = export_synthesis(tmp_path / "run", tmp_path / "bundle", "Known", {})
+    bundle = export_synthesis(tmp_path / "run", tmp_path / "bundle", "Known", {}, matching=True)
     survey = bundle.inference["survey"]
+    assert Synthesizer(bundle, "cpu").matches
     assert 0.05 < survey["brightness"]["T1w"] < 1 and min(survey["doubt"].values()) > 0
     screen = verify(bundle.folder).network().screen
     assert float(screen.limit) > 0 and 0 <= float(screen.doubtful) <= 1

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from ..errors import InputError
 from ..sequences import SEQUENCE_NAMES
+from ..synthesis.adversarial import PatchCritic, critic_term, generator_term
 from ..synthesis.base import Step
-from ..training.adversarial import PatchCritic, critic_term, generator_term
 from .common import Comparator, one_hot, per_image, signed, unsigned
 
 CYCLE, IDENTITY, ADVERSARIAL = 1.0, 0.5, 0.1

@@ -9,7 +9,7 @@ from monai.networks.blocks import Convolution
 from torch import nn
 from torch.nn import functional
 
-from ..training.adversarial import PatchCritic
+from ..synthesis.adversarial import PatchCritic
 from .paired import LEAKY, PairNetwork, block, doubled, mixed
 
 SELF_WEIGHT = 0.2

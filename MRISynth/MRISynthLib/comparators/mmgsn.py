@@ -10,7 +10,7 @@ from monai.networks.blocks import Convolution
 from torch import nn
 from torch.nn import functional
 
-from ..training.adversarial import PatchCritic
+from ..synthesis.adversarial import PatchCritic
 from .paired import PairNetwork, block, doubled, mixed
 
 KEEP = 0.8

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from monai.networks.blocks import Convolution
 from torch.nn import functional
 
 from ..errors import InputError
 from ..sequences import SEQUENCE_NAMES
+from ..synthesis.adversarial import PatchCritic, critic_term, generator_term
 from ..synthesis.base import Step
-from ..training.adversarial import PatchCritic, critic_term, generator_term
 from .common import Comparator, as_channels, one_hot, per_image, signed, unsigned
 
 PAIR = ("T1w", "T2w")
@@ -46,10 +48,10 @@ class PairNetwork(Comparator):
             )
         self.tasks = ((PAIR, target),)
 
+    @abstractmethod
     def generate(self, pair: torch.Tensor) -> torch.Tensor:
         """From (batch, 2, rows, columns), as of :meth:`prepared`, to the target in -1-1 (batch, 1,
         rows, columns)."""
-        raise NotImplementedError
 
     def learn(self, pair: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What :meth:`generate` returns, and what a paper adds to the loss of the image."""

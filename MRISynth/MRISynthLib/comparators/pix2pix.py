@@ -7,8 +7,8 @@ from monai.networks.blocks import Convolution
 from torch import nn
 from torch.nn import functional
 
+from ..synthesis.adversarial import PatchCritic, critic_term, generator_term
 from ..synthesis.base import Step
-from ..training.adversarial import PatchCritic, critic_term, generator_term
 from .common import COUNT, Comparator, one_source_each, per_image, planes, signed, unsigned
 
 ADVERSARIAL_WEIGHT = 0.01

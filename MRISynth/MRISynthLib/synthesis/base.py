@@ -3,6 +3,7 @@ serve all of them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -44,7 +45,7 @@ class Step:
     weights: torch.Tensor
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(nn.Module, ABC):
     """Any-to-any interface: embed what is given and wanted, encode once, decode each target.
 
     Attributes
@@ -64,10 +65,11 @@ class SynthesisNetwork(nn.Module):
     tasks: ClassVar[tuple[Task, ...] | None] = None
     reads_prompts: ClassVar[bool] = True
 
+    @abstractmethod
     def embed(self, said: Sequence[Described]) -> torch.Tensor:
         """(len(said), size), on the network's device, for ``encode`` and ``decode``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(
         self,
         images: torch.Tensor,
@@ -93,8 +95,8 @@ class SynthesisNetwork(nn.Module):
         -------
         Tensors with the batch as their first axis, for :meth:`decode`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(
         self, features: list[torch.Tensor], wanted: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,7 +114,6 @@ class SynthesisNetwork(nn.Module):
         log_scale:
             The same shape: logarithm of the expected absolute error (Laplace scale).
         """
-        raise NotImplementedError
 
     def forward(self, images, described, wanted):
         """``decode(encode(images, described), wanted)``."""

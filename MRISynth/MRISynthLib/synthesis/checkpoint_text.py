@@ -115,7 +115,7 @@ def load_text_model(folder: Path) -> FrozenTextModel:
     except ImportError:
         raise InputError(
             "Text models of other makers need the package transformers; "
-            "install it with: pip install mrisynth[clip]."
+            "install it with: pip install transformers."
         ) from None
     transformers.logging.set_verbosity_error()
     if (folder / "open_clip_config.json").is_file():

@@ -130,8 +130,14 @@ def _labelled(config: Mapping[str, Any]) -> str:
     return f" and deformed label maps (training ones only), {each} times as many as maps{atlas}"
 
 
-def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
-    """A run of ``train synthesis`` as a bundle, with its survey and its screen."""
+def export_synthesis(
+    run: Path, folder: Path, name: str, figures: Mapping[str, Any], matching: bool = False
+) -> Bundle:
+    """A run of ``train synthesis`` as a bundle, with its survey and its screen.
+
+    ``matching``: whether site matching was measured to help this model, and is on unless asked
+    otherwise.
+    """
     config = read_run(run)
     network = make_network(config)
     metadata = {
@@ -151,6 +157,8 @@ def export_synthesis(run: Path, folder: Path, name: str, figures: Mapping[str, A
     network_def = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **options}
     found = Path(run) / SURVEY
     survey = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else None
+    if survey is not None:
+        survey["matching"] = matching
     pixel_mm = float(config["pixel_mm"])
     text_model = files_of_towers(Path(config["towers"])) if config["towers"] else {}
     return export_run(

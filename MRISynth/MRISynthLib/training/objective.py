@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..simulation.tissues import TISSUE_INDEX, TISSUES
+from ..synthesis.adversarial import critic_term, generator_term
 from ..synthesis.base import SynthesisNetwork, contrast_vectors
 from ..synthesis.losses import (
     dissimilarity,
@@ -19,7 +20,6 @@ from ..synthesis.losses import (
 )
 from ..synthesis.rendering import map_difference, maps_of
 from ..synthesis.towers import ContrastiveTowers, consistency
-from .adversarial import critic_term, generator_term
 from .batches import SliceBatch, loss_weights
 from .contrast import dense_alignment, place_contrast
 

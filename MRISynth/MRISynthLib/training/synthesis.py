@@ -16,13 +16,13 @@ from .. import comparators
 from ..errors import InputError
 from ..io.output import staged_file
 from ..simulation.tissues import TISSUE_INDEX
+from ..synthesis.adversarial import PatchCritic
 from ..synthesis.base import Step, SynthesisNetwork, Task
 from ..synthesis.completion import completed
 from ..synthesis.direct_net import DirectNet
 from ..synthesis.equation_net import EquationNet
 from ..synthesis.losses import dissimilarity
 from ..synthesis.towers import ContrastiveTowers
-from .adversarial import PatchCritic
 from .batches import SliceBatch, loss_weights
 from .configuration import DATA_DEFAULTS
 from .objective import Given, product_loss

@@ -133,6 +133,56 @@ def test_an_input_that_ends_early_is_not_taken_for_air(synthesizer, monkeypatch)
     assert {1, 2} == set(counts)
 
 
+def _says_how_many(monkeypatch):
+    """Every image is as bright as the number of inputs that it is made from."""
+
+    def encode(self, images, *others):
+        return [images.new_full((len(images), *images.shape[-2:]), images.shape[1])]
+
+    monkeypatch.setattr(DirectNet, "encode", encode)
+    monkeypatch.setattr(DirectNet, "decode", lambda self, features, _: (features[0], features[0]))
+
+
+def _tilted_slab(sequence: str, below_mm: float) -> Volume:
+    """A head that was scanned obliquely, from ``below_mm`` under its middle upwards."""
+    angle = np.deg2rad(25)
+    tilt = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    shape, spacing = (40, 200, 120), np.array([1.7, 1.7, 4.0])
+    corner = tilt @ (-np.array([60 * 1.7, 100 * 1.7, below_mm]))
+    voxels = np.full(shape, 200, np.float32)
+    voxels += np.random.default_rng(3).normal(0, 8, shape).astype(np.float32)
+    return Volume(voxels, matrix_from_parts(spacing, tilt, corner), sequence, sequence)
+
+
+def test_no_edge_shows_where_an_input_ends(synthesizer, monkeypatch):
+    _says_how_many(monkeypatch)
+    matrix = matrix_from_parts((1.7, 1.7, 4.0), origin=(-70.0, -75.0, -80.0))
+    head = _head("T1w", shape=(40, 90, 84), matrix=matrix)
+    head = head.with_voxels(np.repeat(head.voxels[20:21], 40, axis=0))
+    result = synthesizer.synthesize(
+        [head, _tilted_slab("T2w", -20.0), _tilted_slab("FLAIR", 10.0)],
+        [Target("STIR")],
+        register=False,
+    )
+    count = result.volumes["STIR"].voxels[:, 20:-20, 20:-20] / 1000
+    assert count[2].max() < 1.01 and count[-3].min() > 2.99
+    # 12 mm from no say to full say, for two inputs that end 30 mm apart; 4 mm from slice to slice
+    assert np.abs(np.diff(count, axis=0)).max() < 1.1 * 4.0 / 12
+    assert np.abs(np.diff(count, axis=1)).max() < 1.1 * 1.7 / 12
+    assert (np.abs(count - 2) < 0.01).any()
+
+
+def test_a_network_that_needs_all_its_inputs_gets_them_everywhere(synthesizer, monkeypatch):
+    _says_how_many(monkeypatch)
+    monkeypatch.setattr(DirectNet, "tasks", ((("T1w", "T2w"), "STIR"),))
+    result = synthesizer.synthesize(
+        [_head("T1w"), _tilted_slab("T2w", 0.0)], [Target("STIR")], register=False
+    )
+    assert np.allclose(result.volumes["STIR"].voxels, 2000)
+
+
 def test_each_slice_is_seen_with_those_beside_it(synthesizer, monkeypatch):
     encode, seen = DirectNet.encode, {}
 

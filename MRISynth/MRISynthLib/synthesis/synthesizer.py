@@ -23,6 +23,7 @@ from ..volume import Volume
 from .base import NEIGHBOUR_MM
 from .completion import completed
 from .conditioning import describe_input, describe_target, understood_as
+from .coverage import Layer, layers_of
 from .matching import matched
 from .screen import Finding, pooled
 
@@ -34,9 +35,6 @@ UNITS: dict[str, tuple[float, float, str]] = {
 arbitrary units in which 1000 is the bright end of the body."""
 
 ARBITRARY = (1000.0, 0.0, "arbitrary units")
-
-ENOUGH_COVER = 0.5
-"""Share of a slice's body that an input must cover to be used there."""
 
 SCREENED = 8
 """Slices by which the screen judges an input."""
@@ -261,21 +259,23 @@ class Synthesizer(LoadedModel):
         images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         order = self._order(prepared, visible_slice)
-        present = present_inputs(prepared)
+        layers = layers_of(prepared, together=self.network.tasks is not None)
         total, done, first = len(order) * len(wanted), 0, None
         batch_size, position = 1, 0
         limit = self._batch_limit(shape, len(inputs))
         callbacks.progress("synthesize", 0, total)
         while position < len(order):
-            slices = _alike(order[position : position + batch_size], present)
-            names = present[slices[0]]
+            slices = _alike(order[position : position + batch_size], layers)
             try:
-                features = self._encode(prepared, names, slices, described)
-                for number, (target, _) in enumerate(wanted):
-                    callbacks.check()
-                    image, scale = self._decode(features, prompts[number : number + 1], shape)
-                    images[target.name][slices] = image
-                    doubts[target.name][slices] = scale
+                for number, names in enumerate(_names(layers[slices[0]])):
+                    shares = _shares([layers[k][number] for k in slices])
+                    features = self._encode(prepared, names, slices, described)
+                    for place, (target, _) in enumerate(wanted):
+                        callbacks.check()
+                        made = self._decode(features, prompts[place : place + 1], shape)
+                        for whole, new in zip((images, doubts), made, strict=True):
+                            below = whole[target.name][slices]
+                            whole[target.name][slices] = below + shares * (new - below)
             except (MemoryError, RuntimeError) as error:
                 if batch_size == 1 or not _out_of_memory(error):
                     raise
@@ -365,26 +365,6 @@ class Synthesizer(LoadedModel):
                 )
 
 
-def present_inputs(prepared: Prepared) -> list[tuple[str, ...]]:
-    """For each slice of the grid, the inputs that cover at least half of its body there.
-
-    A sequence that ends lower or higher than the reference must not be taken for air. Where
-    none covers a slice, all are used.
-    """
-    everything = tuple(prepared.stack)
-    found = []
-    for k in range(prepared.grid.shape[0]):
-        body = prepared.body[k]
-        names = []
-        for name in everything:
-            valid = prepared.valid[name]
-            inside = valid is None or not body.any() or valid[k][body].mean() >= ENOUGH_COVER
-            if inside:
-                names.append(name)
-        found.append(tuple(names) or everything)
-    return found
-
-
 def _said(findings: list[tuple[Volume, Finding]]) -> list[str]:
     """What the user must know of inputs that the model does not know."""
     said = []
@@ -403,12 +383,22 @@ def _said(findings: list[tuple[Volume, Finding]]) -> list[str]:
     return said
 
 
-def _alike(slices: list[int], present: list[tuple[str, ...]]) -> list[int]:
-    """The first of ``slices`` and those after it that have the same inputs."""
+def _alike(slices: list[int], layers: list[tuple[Layer, ...]]) -> list[int]:
+    """The first of ``slices`` and those after it that are made of the same inputs."""
     count = 1
-    while count < len(slices) and present[slices[count]] == present[slices[0]]:
+    while count < len(slices) and _names(layers[slices[count]]) == _names(layers[slices[0]]):
         count += 1
     return slices[:count]
+
+
+def _names(layers: tuple[Layer, ...]) -> list[tuple[str, ...]]:
+    return [layer.names for layer in layers]
+
+
+def _shares(layers: list[Layer]) -> np.ndarray | float:
+    """One layer of several slices: (slices, rows, columns), or 1 for all of them."""
+    shares = [layer.share for layer in layers if layer.share is not None]
+    return np.stack(shares) if shares else 1.0
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -168,6 +168,17 @@ def test_each_slice_of_a_batch_gets_what_was_asked_for_it(network):
     torch.testing.assert_close(both[1:], one, rtol=1e-3, atol=1e-4)
 
 
+def test_what_was_learned_is_what_is_made(network):
+    images, given = torch.rand(2, 2, 32, 32), embedded(network, "T1w", "T2w")
+    wanted = embedded(network, "CE-T1w")
+    learned = network.decode(network.encode(images, given.expand(2, -1, -1)), wanted.expand(2, -1))
+    with torch.inference_mode():  # which takes short cuts
+        made = network.decode(network.encode(images, given), wanted)
+    assert learned[0].requires_grad
+    for a, b in zip(learned, made, strict=True):
+        torch.testing.assert_close(a.detach(), b, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("tr_ms", [5000, 6000, 9000, 11000])
 def test_flair_is_dark_in_csf_at_any_repetition_time(tr_ms):
     protocol = asked(f"FLAIR TR {tr_ms}")

@@ -15,9 +15,24 @@ class PixelNorm(nn.LayerNorm):
     between a training slice and a whole one.
     """
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, channels, rows, columns), channels-last in memory, to the same."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    def forward(
+        self,
+        x: torch.Tensor,
+        scale: torch.Tensor | None = None,
+        shift: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(batch, channels, rows, columns), channels-last in memory, to the same.
+
+        scale, shift: (batch or 1, channels), of a modulation of the result; if all of the batch
+        share it, it costs nothing.
+        """
+        x, weight, bias = x.permute(0, 2, 3, 1), self.weight, self.bias
+        shared = scale is not None and len(scale) == 1
+        if shared:
+            weight, bias = weight * (1 + scale[0]), torch.addcmul(shift[0], bias, 1 + scale[0])
+        x = functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+        x = x.permute(0, 3, 1, 2)
+        return x if scale is None or shared else modulated(x, scale, shift)
 
 
 class ModulatedBlock(nn.Module):
@@ -38,10 +53,10 @@ class ModulatedBlock(nn.Module):
             self.second.weight.mul_(0.3)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
-        hidden = self.norm(self.first(functional.silu(self.enter(x))))
-        hidden = functional.silu(hidden * (1 + scale) + shift)
-        return x + self.second(hidden)
+        scale, shift = self.film(condition).chunk(2, 1)
+        hidden = self.first(silu(self.enter(x)))
+        hidden = self.second(silu(self.norm(hidden, scale, shift)))
+        return x + hidden if torch.is_grad_enabled() else hidden.add_(x)
 
 
 class ModulatedConv(nn.Module):
@@ -54,5 +69,19 @@ class ModulatedConv(nn.Module):
         self.film = nn.Linear(condition, 2 * channels)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
-        return functional.silu(self.conv(x) * (1 + scale) + shift)
+        scale, shift = self.film(condition).chunk(2, 1)
+        if len(scale) > 1:
+            return silu(modulated(self.conv(x), scale, shift))
+        weight = self.conv.weight * (1 + scale[0])[:, None, None, None]
+        bias = torch.addcmul(shift[0], self.conv.bias, 1 + scale[0])
+        return silu(functional.conv2d(x, weight, bias, padding=self.conv.padding))
+
+
+def modulated(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """``x (1 + scale) + shift`` for x (batch, channels, rows, columns) and (batch, channels)."""
+    return x * (1 + scale)[:, :, None, None] + shift[:, :, None, None]
+
+
+def silu(x: torch.Tensor) -> torch.Tensor:
+    """SiLU of a tensor that nothing else uses, in its place where nothing is to be learned."""
+    return functional.silu(x, inplace=not torch.is_grad_enabled())

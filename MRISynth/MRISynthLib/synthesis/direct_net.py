@@ -63,6 +63,6 @@ class DirectNet(SynthesisNetwork):
 
     def decode_with_tissue(self, features, wanted):
         """As :meth:`decode`, and the logits (batch, tissues, rows / 2, columns / 2)."""
-        x, coarse = self.trunk(features, wanted.expand(len(features[0]), -1))
+        x, coarse = self.trunk(features, wanted)
         image, log_scale = self.head(functional.silu(x)).float().unbind(1)
         return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE), self.tissue(coarse)

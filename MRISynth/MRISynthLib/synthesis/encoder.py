@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .blocks import ModulatedBlock, ModulatedConv, PixelNorm
+from .blocks import ModulatedBlock, ModulatedConv, PixelNorm, silu
 
 CONTEXT = 1
 """Neighbouring slices on each side."""
@@ -43,8 +43,7 @@ class Encoder(nn.Module):
         self.stem = nn.Conv2d(4 * (1 + 2 * CONTEXT), widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(ModulatedBlock(width, condition) for width in widths)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * a, b, 1))
-            for a, b in itertools.pairwise(widths)
+            nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths)
         )
 
     def forward(
@@ -116,7 +115,7 @@ class Trunk(nn.Module):
             x = functional.interpolate(self.up[level](x), scale_factor=2, mode="nearest")
             x = self.join[level](torch.cat((x, features[level]), 1))
             x = self.blocks[level](x, condition)
-        x = functional.silu(self.finish(x))
+        x = silu(self.finish(x))
         fine = functional.pixel_shuffle(self.spread(x), 2)
         return fine + self.add(self.blend(torch.cat((fine, detail), 1), condition)), x
 

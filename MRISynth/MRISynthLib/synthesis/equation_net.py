@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..simulation.tissues import TISSUES
 from .base import SynthesisNetwork
-from .blocks import ModulatedConv
+from .blocks import ModulatedConv, silu
 from .conditioning import VECTOR_SIZE
 from .described import Described
 from .encoder import CONTEXT, FINE, Encoder, Fusion, Trunk
@@ -105,10 +105,10 @@ class EquationNet(SynthesisNetwork):
 
         Returns
         -------
-        tissue parameters (batch, len(MAPS), rows, columns); features (batch, 3 * FINE, rows,
-        columns); tissue logits (batch, tissues, rows / 2, columns / 2); the inputs; where they
-        have voxels; what the equation makes of the parameters in their place; their descriptions
-        (batch, inputs, condition + VECTOR_SIZE).
+        tissue parameters (batch, len(MAPS), rows, columns); features (batch, FINE, rows, columns);
+        tissue logits (batch, tissues, rows / 2, columns / 2); the inputs' detail (batch, 2 * FINE,
+        rows, columns); the inputs; where they have voxels; what the equation makes of the
+        parameters in their place; their descriptions (batch, inputs, condition + VECTOR_SIZE).
         """
         if described.dim() == 2:
             described = described.expand(len(images), *described.shape)
@@ -116,16 +116,15 @@ class EquationNet(SynthesisNetwork):
 
     def unite(self, looks, images, described, valid=None) -> list[torch.Tensor]:
         """:meth:`encode` from the features that :meth:`look` gave."""
-        batch, count = images.shape[:2]
+        count = images.shape[1]
         fused = self.fusion(looks, count)
-        x, coarse = self.trunk(fused, self.neutral.expand(batch, -1))
+        x, coarse = self.trunk(fused, self.neutral)
         parameters = bounded(self.maps(functional.silu(x)))
         same = [self.physical_image(parameters, described[:, n]) for n in range(count)]
         if valid is None:
             valid = torch.ones_like(images, dtype=torch.bool)
-        x = torch.cat((x, fused[0]), 1)
         same = torch.stack(same, 1)
-        return [parameters, x, self.tissue(coarse), images, valid, same, described]
+        return [parameters, x, self.tissue(coarse), fused[0], images, valid, same, described]
 
     def decode(self, features, wanted):
         """As :meth:`SynthesisNetwork.decode`."""
@@ -134,9 +133,9 @@ class EquationNet(SynthesisNetwork):
 
     def decode_with_physical(self, features, wanted):
         """As :meth:`decode`, and what the equation alone makes."""
-        parameters, x, _, images, valid, same, described = features
+        parameters, x, _, detail, images, valid, same, described = features
         batch, count = images.shape[:2]
-        wanted = wanted.expand(batch, -1)
+        told, wanted = wanted[:, : self.condition], wanted.expand(batch, -1)
         physical = self.physical_image(parameters, wanted)
         pairs = torch.cat((wanted[:, None].expand(-1, count, -1), described), 2)
         share = self.kinship(pairs).float().softmax(1)[..., None] * valid
@@ -146,9 +145,10 @@ class EquationNet(SynthesisNetwork):
         # where no input has voxels there is nothing to carry
         carried = torch.where(total > 0, carried, physical).clamp(0, 3)
         both = torch.stack((physical, carried), 1).to(x.dtype)
-        hidden = torch.cat((both, x), 1).contiguous(memory_format=torch.channels_last)
-        hidden = self.enter(hidden, wanted[:, : self.condition])
-        hidden = functional.silu(self.correct(hidden))
+        # all parts channels-last: to rearrange the whole costs as much as a convolution
+        both = both.contiguous(memory_format=torch.channels_last)
+        hidden = self.enter(torch.cat((both, x, detail), 1), told)
+        hidden = silu(self.correct(hidden))
         correction, log_scale, choice = self.head(hidden).float().unbind(1)
         image = physical + torch.sigmoid(choice) * (carried - physical) + correction
         return image, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE), physical

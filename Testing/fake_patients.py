@@ -61,10 +61,12 @@ def synthesizer(change=lambda voxels, target: voxels, tasks=None, expected: floa
             self.bundle = bundle
             self.network = SimpleNamespace(tasks=tasks, reads_prompts=tasks is None)
             self.calls: list[tuple] = []
+            self.matched: set[bool | None] = set()
 
         def synthesize(self, inputs, targets, register=True, match=None):
             names = [target.sequence for target in targets]
             self.calls.append((tuple(volume.sequence for volume in inputs), tuple(names)))
+            self.matched.add(match)
             reference = inputs[0]
             volumes = {
                 name: reference.replace(voxels=change(reference.voxels, name), sequence=name)

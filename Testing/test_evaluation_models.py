@@ -182,6 +182,18 @@ def test_the_command_shows_a_table(command, capfd):
     assert "SSIM, body" in out and "Fixed" in out and ORACLE in out
 
 
+@pytest.mark.parametrize(
+    ("option", "match", "said"), [((), None, None), (["--match"], True, "on"),
+                                  (["--no-match"], False, "off")],
+)  # fmt: skip
+def test_site_matching_can_be_measured_on_and_off(command, pretenders, option, match, said):
+    code, folder = command("--data", "cohort", *option)
+    assert code == 0
+    assert [model.matched for model in pretenders] == [{match}, {match}]
+    record = json.loads((folder / "synthesis.json").read_text())
+    assert record.get("site matching") == said
+
+
 def test_nothing_is_left_behind_where_writing_fails(command, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")

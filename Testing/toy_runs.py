@@ -18,6 +18,7 @@ SETTINGS = {
     "ema": 0.9,
     "steps": 6,
     "accumulate": 1,
+    "optimiser": "muon",
     "precision": "fp32",
     "validate_every": 100,
     "checkpoint_every": 2,

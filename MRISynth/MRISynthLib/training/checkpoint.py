@@ -20,9 +20,12 @@ from ..errors import InputError
 from ..io.output import output_error
 from ..synthesis.base import TRAINED_ONLY
 from .distributed import ALONE, Group
+from .muon import Muon
 
 CHECKPOINT, BEST, SPLIT = "checkpoint.pt", "best.pt", "split.json"
 """In a run's folder: where it is, the best averaged weights, which patients it learns from."""
+
+OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {"muon": Muon, "adamw": torch.optim.AdamW}
 
 Weights = dict[str, torch.Tensor]
 
@@ -62,6 +65,14 @@ def _exported(weights: Weights) -> Weights:
     return {name: value for name, value in weights.items() if not name.startswith(TRAINED_ONLY)}
 
 
+def _optimiser(name: str) -> type[torch.optim.Optimizer]:
+    if name not in OPTIMISERS:
+        raise InputError(
+            f"The settings ask for the optimiser '{name}'; there are {' and '.join(OPTIMISERS)}."
+        )
+    return OPTIMISERS[name]
+
+
 @dataclass
 class RunState:
     """Everything that a run needs to go on exactly where it was.
@@ -90,15 +101,21 @@ class RunState:
         device: torch.device,
         group: Group = ALONE,
     ) -> RunState:
-        """A fresh state: AdamW over what may be learned, averaged weights, random numbers from
-        the seed; all processes begin with the weights of the first."""
+        """A fresh state: an optimiser of what may be learned (``config["optimiser"]``), averaged
+        weights, random numbers from the seed; all processes begin with the weights of the first.
+
+        Raises
+        ------
+        InputError
+            If there is no such optimiser.
+        """
         network = network.to(device, memory_format=torch.channels_last)
         group.share_weights(network)
         learned = [weight for weight in network.parameters() if weight.requires_grad]
         rate, seed = float(config["learning_rate"]), group.seed(int(config["seed"]))
         return cls(
             network,
-            torch.optim.AdamW(learned, rate, weight_decay=1e-4),
+            _optimiser(str(config["optimiser"]))(learned, rate, weight_decay=1e-4),
             AveragedWeights(network, float(config["ema"])),
             np.random.default_rng(seed),
             torch.Generator(device).manual_seed(seed),
@@ -157,8 +174,8 @@ class RunState:
             self.optimiser.load_state_dict(saved["optimiser"])
         except (RuntimeError, ValueError):
             raise InputError(
-                f"{path} is of another network than the settings ask for; set the network as it "
-                "was, or name another folder with --output."
+                f"{path} is of another network or optimiser than the settings ask for; set them as "
+                "they were, or name another folder with --output."
             ) from None
         for key, value in self.average.values.items():
             value.copy_(saved["average"][key])  # stays on the network's device

@@ -23,6 +23,7 @@ COMMON_DEFAULTS: dict[str, Any] = {
     "threads": 2,
     "seed": 1,
     "accumulate": 1,
+    "optimiser": "muon",
     "procedural": 48,
     "label_maps": None,
     "mapping": None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -50,6 +52,26 @@ def _learned(optimiser: type[torch.optim.Optimizer], steps: int = 100) -> float:
 
 def test_fewer_steps_are_needed():
     assert _learned(Muon) < 0.9 * _learned(torch.optim.AdamW)
+
+
+def test_a_run_goes_on_as_if_it_had_not_stopped():
+    def step(network, optimiser, seed):
+        images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+        network(images).square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    network = _network()
+    optimiser = Muon(network.parameters(), 1e-2)
+    step(network, optimiser, 1)
+    other = _network()
+    other.load_state_dict(network.state_dict())
+    resumed = Muon(other.parameters(), 1e-2)
+    resumed.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    for each, its in ((network, optimiser), (other, resumed)):
+        step(each, its, 2)
+    for one, two in zip(network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
 
 
 def test_convolutions_between_wide_layers_only():

@@ -62,8 +62,9 @@ class Muon(torch.optim.AdamW):
 
     def _move(self, weight: torch.nn.Parameter, group: dict[str, Any]) -> None:
         state = self.state[weight]
-        if "velocity" not in state:
+        if not state:
             state["velocity"] = torch.zeros_like(weight)
+            state["step"] = torch.zeros(())  # AdamW counts in it, and expects it of all when loaded
         velocity = state["velocity"].lerp_(weight.grad, 1 - MOMENTUM)
         ahead = weight.grad.lerp(velocity, MOMENTUM)  # Nesterov's momentum
         matrix = ahead.permute(0, 2, 3, 1).flatten(1)  # a view where memory is channels-last

@@ -24,6 +24,18 @@ from .dicom_frames import Frame, frames_of
 from .stacking import POSITION_TOLERANCE_MM
 
 _SAME_PATIENT = ("PatientID", "PatientName")
+_ALWAYS = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate",
+    "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+"""Of type 1 or 2: there, if need be empty."""
+
+_OF_STUDY = (
+    "SpecificCharacterSet", "TimezoneOffsetFromUTC", "IssuerOfPatientID", "OtherPatientIDsSequence",
+    "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
+    "DeidentificationMethod", "DeidentificationMethodCodeSequence", "StudyDescription",
+    "InstitutionName",
+)  # fmt: skip
 _TELLS_APART = ("EchoTime", "DiffusionBValue", "ImageType", "ContrastBolusAgent")
 
 
@@ -214,3 +226,16 @@ def _placed(
 
 def _likeness(frame: Frame, image: Volume) -> int:
     return sum(frame.acquisition.get(key) == image.acquisition.get(key) for key in _TELLS_APART)
+
+
+def of_study(header: Dataset) -> Dataset:
+    """A new dataset with the patient and the study of ``header``, as far as it says them, and its
+    character set: what every object made from an image has in common with it (PS3.3, C.7.1,
+    C.7.2)."""
+    made = Dataset()
+    for keyword in (*_OF_STUDY, *_ALWAYS):
+        if keyword in header:
+            made[keyword] = header[keyword]
+        elif keyword in _ALWAYS:
+            setattr(made, keyword, "")
+    return made

@@ -16,6 +16,7 @@ from MRISynthLib import __version__
 
 from . import (
     cli_bundle,
+    cli_compare,
     cli_demo,
     cli_evaluate,
     cli_segment,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("synthesize")(cli_synthesize.synthesize)
 app.command("segment")(cli_segment.segment)
+app.command("compare")(cli_compare.compare)
 app.command("demo")(cli_demo.demo)
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_train.app, name="train")

@@ -96,3 +96,40 @@ SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float) * (1, 1, -1)
 CORONAL = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], float)
 PRONE = np.diag([-1.0, -1.0, 1.0])
 OBLIQUE = Rotation.from_euler("xyz", (12, -7, 31), degrees=True).as_matrix()
+
+
+def enhanced(path: Path, frames: list[Dataset], stacks: list[str] | None = None) -> Path:
+    """The classic frames as one enhanced multi-frame file."""
+    first = frames[0]
+    data = Dataset()
+    kept = set(first.dir()) - {"PixelData", "EchoTime", "RepetitionTime", "PixelSpacing"}
+    for keyword in kept:
+        if not keyword.startswith(("Image", "Slice", "Patient", "Instance", "Acquisition")):
+            data[keyword] = first[keyword]
+    data.ImageType = first.ImageType
+    data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4.1", generate_uid()
+    data.NumberOfFrames = len(frames)
+    timing = Dataset()
+    timing.RepetitionTime, timing.FlipAngle = 620.0, 90.0
+    shared, measures = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = first.PixelSpacing, "3"
+    shared.MRTimingAndRelatedParametersSequence = [timing]
+    shared.PixelMeasuresSequence = [measures]
+    data.SharedFunctionalGroupsSequence = [shared]
+    groups = []
+    for number, frame in enumerate(frames):
+        group, place, plane, content, echo, values = (Dataset() for _ in range(6))
+        place.ImagePositionPatient = frame.ImagePositionPatient
+        plane.ImageOrientationPatient = frame.ImageOrientationPatient
+        content.StackID = stacks[number] if stacks else "1"
+        content.TemporalPositionIndex = int(frame.get("TemporalPositionIdentifier", 1))
+        echo.EffectiveEchoTime = float(frame.EchoTime)
+        values.RescaleSlope = str(frame.get("RescaleSlope", 1))
+        values.RescaleIntercept, values.RescaleType = str(frame.get("RescaleIntercept", 0)), "US"
+        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [plane]
+        group.FrameContentSequence, group.MREchoSequence = [content], [echo]
+        group.PixelValueTransformationSequence = [values]
+        groups.append(group)
+    data.PerFrameFunctionalGroupsSequence = groups
+    data.PixelData = b"".join(frame.PixelData for frame in frames)
+    return write(data, path)

@@ -10,12 +10,12 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 from dicom_series import (
     AXIAL,
     OBLIQUE,
     SAGITTAL,
+    enhanced,
     expected_matrix,
     picture,
     refusal,
@@ -27,56 +27,19 @@ from MRISynthLib.sequences import recognise
 from MRISynthLib.volume import Volume
 
 
-def _enhanced(path: Path, frames: list[Dataset], stacks: list[str] | None = None) -> Path:
-    """The classic frames as one enhanced multi-frame file."""
-    first = frames[0]
-    data = Dataset()
-    kept = set(first.dir()) - {"PixelData", "EchoTime", "RepetitionTime", "PixelSpacing"}
-    for keyword in kept:
-        if not keyword.startswith(("Image", "Slice", "Patient", "Instance", "Acquisition")):
-            data[keyword] = first[keyword]
-    data.ImageType = first.ImageType
-    data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4.1", generate_uid()
-    data.NumberOfFrames = len(frames)
-    timing = Dataset()
-    timing.RepetitionTime, timing.FlipAngle = 620.0, 90.0
-    shared, measures = Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = first.PixelSpacing, "3"
-    shared.MRTimingAndRelatedParametersSequence = [timing]
-    shared.PixelMeasuresSequence = [measures]
-    data.SharedFunctionalGroupsSequence = [shared]
-    groups = []
-    for number, frame in enumerate(frames):
-        group, place, plane, content, echo, values = (Dataset() for _ in range(6))
-        place.ImagePositionPatient = frame.ImagePositionPatient
-        plane.ImageOrientationPatient = frame.ImageOrientationPatient
-        content.StackID = stacks[number] if stacks else "1"
-        content.TemporalPositionIndex = int(frame.get("TemporalPositionIdentifier", 1))
-        echo.EffectiveEchoTime = float(frame.EchoTime)
-        values.RescaleSlope = str(frame.get("RescaleSlope", 1))
-        values.RescaleIntercept, values.RescaleType = str(frame.get("RescaleIntercept", 0)), "US"
-        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [plane]
-        group.FrameContentSequence, group.MREchoSequence = [content], [echo]
-        group.PixelValueTransformationSequence = [values]
-        groups.append(group)
-    data.PerFrameFunctionalGroupsSequence = groups
-    data.PixelData = b"".join(frame.PixelData for frame in frames)
-    return write(data, path)
-
-
 @pytest.mark.parametrize("axes", [AXIAL, SAGITTAL, OBLIQUE])
 def test_enhanced_and_classic_are_the_same_volume(tmp_path: Path, axes: np.ndarray) -> None:
     frames = []
     for index in (3, 0, 7, 1, 2, 6, 4, 5):
         frames.append(slice_data(index, axes))
         frames[-1].RescaleSlope, frames[-1].RescaleIntercept = str(1 + 0.5 * index), "-3"
-    enhanced = load_one(_enhanced(tmp_path / "enhanced.dcm", frames))
+    one = load_one(enhanced(tmp_path / "enhanced.dcm", frames))
     for number, frame in enumerate(frames):
         write(frame, tmp_path / "classic" / f"{number}.dcm")
     classic = load_one(tmp_path / "classic")
-    assert enhanced.same_geometry(classic)
-    np.testing.assert_array_equal(enhanced.voxels, classic.voxels)
-    assert enhanced.acquisition["EchoTime"] == 10 and enhanced.acquisition["FlipAngle"] == 90
+    assert one.same_geometry(classic)
+    np.testing.assert_array_equal(one.voxels, classic.voxels)
+    assert one.acquisition["EchoTime"] == 10 and one.acquisition["FlipAngle"] == 90
 
 
 def test_enhanced_echoes_time_points_and_stacks_are_told_apart(tmp_path: Path) -> None:
@@ -92,19 +55,19 @@ def test_enhanced_echoes_time_points_and_stacks_are_told_apart(tmp_path: Path) -
             for index in range(6)
             for number, value in enumerate(values)
         ]
-        volumes = load(_enhanced(tmp_path / f"{keyword}.dcm", frames))
+        volumes = load(enhanced(tmp_path / f"{keyword}.dcm", frames))
         assert [int(volume.voxels.min()) for volume in volumes] == [0, 1000]
         assert all(volume.shape[0] == 6 for volume in volumes)
     both = [slice_data(k) for k in range(4)] + [slice_data(k, SAGITTAL) for k in range(4)]
-    stacks = load(_enhanced(tmp_path / "stacks.dcm", both, ["1"] * 4 + ["2"] * 4))
+    stacks = load(enhanced(tmp_path / "stacks.dcm", both, ["1"] * 4 + ["2"] * 4))
     assert len(stacks) == 2
     np.testing.assert_allclose(stacks[1].index_to_world, expected_matrix(SAGITTAL), atol=1e-5)
-    assert "localizer" in refusal(_enhanced(tmp_path / "loc.dcm", both))
+    assert "localizer" in refusal(enhanced(tmp_path / "loc.dcm", both))
 
 
 def test_enhanced_with_a_missing_slice(tmp_path: Path) -> None:
     frames = [slice_data(index) for index in (0, 1, 2, 3, 5, 6, 7)]
-    volume = load_one(_enhanced(tmp_path / "gap.dcm", frames))
+    volume = load_one(enhanced(tmp_path / "gap.dcm", frames))
     assert volume.shape[0] == 8 and "index 4" in volume.warnings[0]
 
 

@@ -18,6 +18,7 @@ TORCH = ">=2.4"
 """Version that the extension PyTorch is asked for."""
 
 REQUIREMENTS: tuple[str, ...] = (
+    "highdicom>=0.28",
     "monai>=1.4",
     "nibabel>=5.2",
     "psutil>=5.9",

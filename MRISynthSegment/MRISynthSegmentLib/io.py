@@ -81,7 +81,7 @@ def save_segmentation(segmentation: Segmentation, path: str | Path) -> tuple[Pat
         raise InputError(
             f"{path.name} is not a name for a segmentation; end it in .seg.nrrd or .nii.gz."
         )
-    _check_not_empty(segmentation)
+    check_not_empty(segmentation)
     with staged_file(path) as beside:
         _write_nrrd(segmentation, beside)
     return (path,)
@@ -105,7 +105,7 @@ def save_segmentation_nifti(
     OutputError
         If the folder cannot be written; nothing is left behind.
     """
-    _check_not_empty(segmentation)
+    check_not_empty(segmentation)
     folder = Path(folder)
     label_map = resolved_label_map(segmentation)
     files = _file_names(segmentation.masks, reserved=name)
@@ -127,7 +127,7 @@ def save_segmentation_nifti(
         content = {
             "label_map": f"{name}.nii.gz",
             "overlaps": PRIORITY,
-            "note": _note(segmentation),
+            "note": note_of(segmentation),
             "structures": entries,
             "warnings": list(segmentation.warnings),
             "provenance": _provenance(segmentation),
@@ -191,7 +191,7 @@ def _write_nrrd(segmentation: Segmentation, path: Path) -> None:
         structure = STRUCTURES.get(name)
         tags = {} if structure is None else {TAG: terminology_tag(structure)}
         if segmentation.provenance is not None:
-            tags[INPUTS_TAG] = _inputs(segmentation).replace("|", "/")
+            tags[INPUTS_TAG] = inputs_in_words(segmentation).replace("|", "/")
         colour = UNKNOWN_COLOUR if structure is None else structure.colour
         segments.append(
             {
@@ -214,7 +214,7 @@ def _write_nrrd(segmentation: Segmentation, path: Path) -> None:
         "Segmentation_ConversionParameters": (
             f"Reference image geometry|{_slicer_geometry(reference)}|Grid of the image drawn on.&"
         ),
-        NOTE_KEY: _note(segmentation),
+        NOTE_KEY: note_of(segmentation),
         WARNINGS_KEY: json.dumps(list(segmentation.warnings)),
     }
     if segmentation.provenance is not None:
@@ -304,7 +304,7 @@ def _write_nifti(labels: np.ndarray, segmentation: Segmentation, path: Path) -> 
     image.set_qform(affine, code=1)
     image.header.set_intent("label")
     image.header["descrip"] = "MRISynth segmentation: research only"
-    text = json.dumps({"note": _note(segmentation), "provenance": _provenance(segmentation)})
+    text = json.dumps({"note": note_of(segmentation), "provenance": _provenance(segmentation)})
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", text.encode()))
     nibabel.save(image, path)
 
@@ -399,7 +399,7 @@ def _on_grid(mask: np.ndarray, matrix: np.ndarray, reference: Volume, path: Path
     return placed
 
 
-def _check_not_empty(segmentation: Segmentation) -> None:
+def check_not_empty(segmentation: Segmentation) -> None:
     if not segmentation.masks:
         raise InputError("The segmentation has no structures; ask for at least one.")
 
@@ -408,7 +408,7 @@ def _provenance(segmentation: Segmentation) -> Mapping[str, Any] | None:
     return None if segmentation.provenance is None else segmentation.provenance.to_dict()
 
 
-def _inputs(segmentation: Segmentation) -> str:
+def inputs_in_words(segmentation: Segmentation) -> str:
     """The sequences it was drawn on, synthetic ones marked."""
     words = []
     for item in segmentation.provenance.inputs if segmentation.provenance else ():
@@ -417,12 +417,12 @@ def _inputs(segmentation: Segmentation) -> str:
     return ", ".join(words) or "not recorded"
 
 
-def _note(segmentation: Segmentation) -> str:
+def note_of(segmentation: Segmentation) -> str:
     provenance = segmentation.provenance
     if provenance is None:
         return "Origin not recorded."
     model = f"{provenance.bundle} {provenance.bundle_version} [{provenance.bundle_hash[:12]}]"
-    return f"Drawn on {_inputs(segmentation)} by {model}. {DISCLAIMER}".replace("\n", " ")
+    return f"Drawn on {inputs_in_words(segmentation)} by {model}. {DISCLAIMER}".replace("\n", " ")
 
 
 def _described(name: str) -> dict[str, Any]:

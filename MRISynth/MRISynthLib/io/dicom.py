@@ -102,7 +102,7 @@ def _series_volumes(frames: list[Frame], label: str, expected: int) -> list[Volu
             "SOPInstanceUID) and were read once."
         )
     where = f"The series '{name}' in {unique[0].path.parent}"
-    groups = _split(unique, where)
+    groups = images_in(unique, where)
     if len(groups) == 1 and expected > len(unique):
         warnings.append(
             f"{name}: the header speaks of {expected} images, but {len(unique)} are there; "
@@ -124,7 +124,7 @@ def _partition(frames: Iterable[Frame], key: str) -> dict[Any, list[Frame]]:
     return parts
 
 
-def _split(frames: list[Frame], where: str) -> list[tuple[str, list[Frame]]]:
+def images_in(frames: list[Frame], where: str) -> list[tuple[str, list[Frame]]]:
     """Frames of one series as (what tells it apart, frames of one image) pairs."""
     groups: list[tuple[list[str], list[Frame]]] = [([], frames)]
     for key in MUST_NOT_MIX:
@@ -227,7 +227,9 @@ def _volume(frames: list[Frame], name: str, where: str, cache: dict[Path, np.nda
         )
         voxels, matrix = stacking.upright(voxels, matrix, placed.shear)
     acquisition = dict(first.acquisition) | metadata.folder_hint(first.path.parent)
-    return Volume(voxels, matrix, name=name, acquisition=acquisition, warnings=tuple(warnings))
+    said = tuple(dict.fromkeys((*first.kept.get("warnings", ()), *warnings)))
+    kept = first.kept | {"name": name, "acquisition": acquisition, "warnings": said}
+    return Volume(voxels, matrix, **kept)
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..errors import InputError
+from .dicom_provenance import found_provenance
 from .metadata import KEYWORDS
 
 _ENHANCED_NAMES = {
@@ -59,6 +60,7 @@ class Frame:
 
     ``position`` is the LPS position (mm) of the centre of the first pixel, ``axes`` holds the
     unit vectors of rising columns and rising rows, ``pixel_spacing`` the mm along those two.
+    ``kept`` is what the file says of a synthetic image, see :func:`found_provenance`.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class Frame:
     uid: str
     acquisition: dict[str, Any]
     keys: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def normal(self) -> np.ndarray:
@@ -214,6 +217,7 @@ def _frame(lookup: _Lookup, path: Path, number: int) -> Frame:
         uid=f"{lookup.dataset.get('SOPInstanceUID', path)}#{number}",
         acquisition=acquisition,
         keys=_keys(lookup, acquisition, size, spacing),
+        kept=found_provenance(lookup.dataset),
     )
 
 

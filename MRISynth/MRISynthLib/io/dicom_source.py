@@ -7,9 +7,12 @@ the files, never guessed.
 
 from __future__ import annotations
 
+import copy
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from pydicom.errors import InvalidDicomError
 
 from ..errors import InputError
 from ..volume import Volume
-from .dicom import is_bare_dicom
+from .dicom import images_in, is_bare_dicom
 from .dicom_frames import Frame, frames_of
 from .stacking import POSITION_TOLERANCE_MM
 
@@ -36,7 +39,6 @@ _OF_STUDY = (
     "DeidentificationMethod", "DeidentificationMethodCodeSequence", "StudyDescription",
     "InstitutionName",
 )  # fmt: skip
-_TELLS_APART = ("EchoTime", "DiffusionBValue", "ImageType", "ContrastBolusAgent")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +75,7 @@ class DicomSource:
     @property
     def name(self) -> str:
         """What a user calls the series."""
-        header = self.header
-        return str(header.get("SeriesDescription") or header.get("ProtocolName") or "series")
+        return _name(self.header)
 
     @property
     def is_multiframe(self) -> bool:
@@ -115,19 +116,24 @@ def find_source(files: Iterable[Path], image: Volume) -> DicomSource:
         the series is of more than one patient.
     """
     label = image.name or "the image"
-    series = _series(files)
-    if not series:
+    candidates = [(each, *_placed(each, image)) for each in _images(files)]
+    if not candidates:
         raise InputError(
             f"There is no DICOM image among the files given for {label}; give the folder of the "
             "series that it was read from."
         )
-    wanted = image.acquisition.get("SeriesInstanceUID")
-    order = sorted(series, key=lambda uid: uid != wanted)
-    found = [_placed(series[uid], image) for uid in order]
-    slices, turned = max(found, key=lambda placed: sum(each is not None for each in placed[0]))
+
+    def fitness(candidate: tuple[_Image, list[SourceSlice | None], tuple[int, ...]]) -> tuple:
+        found, slices, _ = candidate
+        count = sum(each is not None for each in slices)
+        # the series that was read goes before others, even if it lacks slices by now
+        read = found.uid == image.acquisition.get("SeriesInstanceUID") and 2 * count >= len(slices)
+        return read, count, found.name == image.name, found.likeness(image)
+
+    best, slices, turned = max(candidates, key=fitness)
     there = [each for each in slices if each is not None]
     if 2 * len(there) < len(slices):
-        names = ", ".join(f"'{_name(series[each][0][0])}'" for each in order[:3])
+        names = ", ".join(list(dict.fromkeys(f"'{each.name}'" for each, *_ in candidates))[:3])
         raise InputError(
             f"None of the series found ({names}) has its slices where {label} has them; give the "
             "series that it was read from, not one of another examination or a resampled image."
@@ -136,9 +142,9 @@ def find_source(files: Iterable[Path], image: Volume) -> DicomSource:
         missing = [str(k + 1) for k, each in enumerate(slices) if each is None]
         some = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         raise InputError(
-            f"The series '{_name(there[0].header)}' lacks {len(missing)} of {len(slices)} slices "
-            f"of {label} (number {some}); get it complete, for contours on slices that do not "
-            "exist are refused or misplaced by planning systems."
+            f"The series '{best.name}' lacks {len(missing)} of {len(slices)} slices "
+            f"of {label} (number {some}); get it complete, for what refers to slices that do not "
+            "exist is refused or misplaced by planning systems."
         )
     check_one_patient([each.header for each in there])
     return DicomSource(tuple(there), turned)
@@ -173,31 +179,54 @@ def _is_dicom(path: Path) -> bool:
     return start[128:132] == b"DICM" or is_bare_dicom(path, start)
 
 
-def _series(files: Iterable[Path]) -> dict[str, list[tuple[Dataset, Frame, bool]]]:
-    found: dict[str, dict[str, tuple[Dataset, Frame, bool]]] = defaultdict(dict)
+@dataclass(frozen=True, eq=False)
+class _Image:
+    """One image of a series, as the reader tells them apart (echoes, b-values, time points):
+    frames with their headers, and the name that the reader gives it."""
+
+    uid: str
+    name: str
+    frames: list[tuple[Dataset, Frame]]
+
+    def likeness(self, image: Volume) -> int:
+        """In how many attributes of the acquisition ``image`` agrees."""
+        mine = self.frames[0][1].acquisition
+        return sum(mine.get(key) == value for key, value in image.acquisition.items())
+
+
+def _images(files: Iterable[Path]) -> list[_Image]:
+    """All images in these files; a series that the reader would refuse is none."""
+    series: dict[str, dict[str, tuple[Dataset, Frame]]] = defaultdict(dict)
     for path in dicom_files(files):
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
             frames = frames_of(header, path)
         except (InputError, OSError, EOFError, InvalidDicomError, ValueError, TypeError, KeyError):
             continue  # not an image; that none was found is said if it matters
-        many = "PerFrameFunctionalGroupsSequence" in header
         for frame in frames:
-            found[str(header.get("SeriesInstanceUID", ""))][frame.uid] = (header, frame, many)
-    return {uid: list(frames.values()) for uid, frames in found.items()}
+            series[str(header.get("SeriesInstanceUID", ""))][frame.uid] = (header, frame)
+    images = []
+    for uid, found in series.items():
+        name = _name(next(iter(found.values()))[0])
+        try:
+            parts = images_in([frame for _, frame in found.values()], f"The series '{name}'")
+        except InputError:
+            continue
+        for label, frames in parts:
+            full = f"{name} ({label})" if label else name
+            images.append(_Image(uid, full, [found[frame.uid] for frame in frames]))
+    return images
 
 
 def _name(header: Dataset) -> str:
-    return str(header.get("SeriesDescription") or header.get("ProtocolName") or "series")
+    return str(header.get("SeriesDescription") or header.get("ProtocolName") or "series").strip()
 
 
-def _placed(
-    frames: list[tuple[Dataset, Frame, bool]], image: Volume
-) -> tuple[list[SourceSlice | None], tuple[int, ...]]:
-    """For each slice of the series' grid the frame that lies there, and how the image's arrays
-    are turned to it; all None where the grids differ."""
+def _placed(found: _Image, image: Volume) -> tuple[list[SourceSlice | None], tuple[int, ...]]:
+    """For each slice of ``image`` the one that lies there, and how the image's arrays are turned
+    to it; all None where the grids differ."""
     count = image.shape[0]
-    first = frames[0][1]
+    first = found.frames[0][1]
     to_index = np.linalg.inv(image.index_to_world)
     step = np.stack(
         (first.axes[0] * first.pixel_spacing[0], first.axes[1] * first.pixel_spacing[1])
@@ -212,20 +241,16 @@ def _placed(
     corner = np.array([0 if signs[0] > 0 else size[1] - 1, 0 if signs[1] > 0 else size[0] - 1])
     tolerance = POSITION_TOLERANCE_MM / image.spacing
     slices: list[SourceSlice | None] = [None] * count
-    # of several images at one place (echoes, b-values) the one that was read comes last
-    for header, frame, many in sorted(frames, key=lambda item: _likeness(item[1], image)):
+    for header, frame in found.frames:
         if frame.size != size:
             continue
         index = (to_index @ [*frame.position, 1.0])[:3]
         k = round(index[2])
         near = np.abs(index - [*corner, k]) <= tolerance
         if near.all() and 0 <= k < count:
+            many = "PerFrameFunctionalGroupsSequence" in header
             slices[k] = SourceSlice(header, frame.number + 1 if many else 0, frame.path)
     return slices, turned
-
-
-def _likeness(frame: Frame, image: Volume) -> int:
-    return sum(frame.acquisition.get(key) == image.acquisition.get(key) for key in _TELLS_APART)
 
 
 def of_study(header: Dataset) -> Dataset:
@@ -235,7 +260,14 @@ def of_study(header: Dataset) -> Dataset:
     made = Dataset()
     for keyword in (*_OF_STUDY, *_ALWAYS):
         if keyword in header:
-            made[keyword] = header[keyword]
+            made[keyword] = copy.deepcopy(header[keyword])
         elif keyword in _ALWAYS:
             setattr(made, keyword, "")
     return made
+
+
+def now_of(header: Dataset) -> datetime:
+    """The time, in the zone in which the header states its times if it names one."""
+    offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()
+    named = re.fullmatch(r"[+-]\d{4}", offset)
+    return datetime.now(datetime.strptime(offset, "%z").tzinfo if named else None)

@@ -19,6 +19,7 @@ from . import (
     cli_compare,
     cli_demo,
     cli_evaluate,
+    cli_export,
     cli_segment,
     cli_simulate,
     cli_synthesize,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command("synthesize")(cli_synthesize.synthesize)
 app.command("segment")(cli_segment.segment)
+app.command("export")(cli_export.export)
 app.command("compare")(cli_compare.compare)
 app.command("demo")(cli_demo.demo)
 app.add_typer(cli_bundle.app, name="bundle")

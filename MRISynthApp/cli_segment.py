@@ -31,7 +31,11 @@ def segment(
     ] = "",
     segmentation_format: Annotated[
         SegmentationFormat,
-        typer.Option("--format", help="seg.nrrd is Slicer's own; nii.gz a label map and masks."),
+        typer.Option(
+            "--format",
+            help="seg.nrrd is Slicer's own, nii.gz a label map and masks; rtstruct and dicom-seg "
+            "are DICOM on the series of the first input, which must be DICOM then.",
+        ),
     ] = SegmentationFormat.SEG_NRRD,
     device: Device = "auto",
     model: Model = None,
@@ -40,8 +44,9 @@ def segment(
 ) -> None:
     """Delineate tumour and organs at risk on real or synthetic images.
 
-    Writes DIR/segmentation.seg.nrrd (names, colours and terminology for 3D Slicer), or with
-    --format nii.gz a label map with one mask a structure.
+    Writes DIR/segmentation.seg.nrrd (names, colours and terminology for 3D Slicer), with
+    --format nii.gz a label map with one mask a structure, or with --format rtstruct or dicom-seg
+    DIR/segmentation.dcm.
 
     Example: mrisynth segment --input T1w=t1.nii.gz --input T2w=t2.nii.gz --output results
     """
@@ -53,18 +58,23 @@ def segment(
         from MRISynthSegmentLib.task import segmentation_from
 
         from .cli_synthesize import refuse_overwriting
+        from .dicom_outputs import CONTOURS_NEED_IT, check_is_dicom, series_behind, write_contours
         from .inputs import parse_inputs, read_inputs
 
         parsed = parse_inputs(inputs or [])
+        is_dicom = segmentation_format.is_dicom
+        if is_dicom:
+            check_is_dicom(parsed[0][1], CONTOURS_NEED_IT)
         bundle = load_bundle(model, "segmentation")
         names = wanted_structures(structures, bundle)
         check_inputs_known([name for name, _ in parsed if name], bundle)
-        file = f"{NAME}.{segmentation_format}"
+        file = f"{NAME}.{'dcm' if is_dicom else segmentation_format}"
         refuse_overwriting(output, [file], [path for _, path in parsed])
         with WorkerClient(device) as client, staged_folder(output) as stage:
             client.start()
             with run.timed("load"):
                 read = read_inputs(parsed, run)
+                series = series_behind(run, read) if is_dicom else []
             check_inputs_known([item.volume.sequence for item in read], bundle)
             volumes = [item.volume for item in read]
             parameters = {
@@ -76,7 +86,11 @@ def segment(
             result = run.follow(client, job)
             segmentation = segmentation_from(result, volumes[0])
             with run.timed("write"):
-                written = save_segmentation(segmentation, stage / file)
+                if series:
+                    write_contours(run, segmentation, stage / file, series[0], segmentation_format)
+                    written = (stage / file,)
+                else:
+                    written = save_segmentation(segmentation, stage / file)
             run.check()
         run.record["outputs"] = {NAME: str(output / file)}
         run.record["files"] = [str(output / path.name) for path in written]

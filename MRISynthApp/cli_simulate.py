@@ -196,7 +196,10 @@ def _gallery(
     from .gallery import draw_gallery
     from .inputs import parse_inputs, read_inputs
 
-    real = [given.volume for given in read_inputs(parse_inputs(beside), run)] if beside else []
+    real = []
+    if beside:  # may be of several people
+        read = read_inputs(parse_inputs(beside), run, one_patient=False)
+        real = [given.volume for given in read]
     patients = []
     with TemporaryDirectory(prefix="mrisynth-") as cache:  # by which processes share their work
         kept = [replace(each, heads=each.heads.kept_in(Path(cache))) for each in requests]

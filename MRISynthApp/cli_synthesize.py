@@ -15,10 +15,17 @@ from .session import Session, session
 
 if TYPE_CHECKING:
     from MRISynthLib.bundles import Bundle
+    from MRISynthLib.io.dicom_source import DicomSource
     from MRISynthLib.prompts import Contrast
     from MRISynthLib.worker import TaskResult
 
     from .inputs import Input
+
+NEEDS_DICOM = (
+    "a synthetic series takes patient, study and frame of reference from the DICOM series of the "
+    "first input; give that, or write nii.gz, which 'mrisynth export --format dicom-mr' makes "
+    "DICOM of"
+)
 
 
 def synthesize(
@@ -44,7 +51,12 @@ def synthesize(
         ),
     ] = "",
     image_format: Annotated[
-        ImageFormat, typer.Option("--format", help="File format of the images.")
+        ImageFormat,
+        typer.Option(
+            "--format",
+            help="File format of the images; dicom makes each a series in the study of the first "
+            "input, which must be DICOM then.",
+        ),
     ] = ImageFormat.NIFTI,
     device: Device = "auto",
     model: Model = None,
@@ -55,8 +67,8 @@ def synthesize(
 ) -> None:
     """Make missing sequences from those at hand.
 
-    Writes DIR/TARGET.FORMAT, DIR/TARGET_uncertainty.FORMAT and DIR/provenance.json,
-    or, if anything goes wrong, nothing.
+    Writes DIR/TARGET.FORMAT, DIR/TARGET_uncertainty.FORMAT (folders of those names for dicom) and
+    DIR/provenance.json, or, if anything goes wrong, nothing.
 
     Example: mrisynth synthesize --input T1w=t1.nii.gz --input T2w=dicom/t2 --target CE-T1w
     --output results
@@ -67,23 +79,30 @@ def synthesize(
         from MRISynthLib.synthesis.conditioning import understood_as
         from MRISynthLib.worker import WorkerClient
 
+        from .dicom_outputs import check_is_dicom, refuse_mixing, series_behind
         from .inputs import parse_inputs, read_inputs
 
         parsed = parse_inputs(inputs or [])
+        is_dicom = image_format is ImageFormat.DICOM
+        if is_dicom:
+            check_is_dicom(parsed[0][1], NEEDS_DICOM)
         contrasts = wanted_contrasts(target or [], prompt)
         bundle = load_bundle(model, "synthesis")
         check_possible(contrasts, bundle, [name for name, _ in parsed if name])
         files = {
-            name: Path(f"{name}.{image_format}")
+            name: Path(name if is_dicom else f"{name}.{image_format}")
             for contrast in contrasts
             for name in (contrast.sequence, f"{contrast.sequence}_uncertainty")
         }
+        if is_dicom:
+            refuse_mixing(output, files)
         files["provenance"] = Path("provenance.json")
         refuse_overwriting(output, files.values(), [path for _, path in parsed])
         with WorkerClient(device) as client, staged_folder(output) as stage:
             client.start()
             with run.timed("load"):
                 read = read_inputs(parsed, run)
+                series = series_behind(run, read) if is_dicom else []
             check_possible(contrasts, bundle, [item.volume.sequence for item in read])
             understood = {
                 c.sequence: understood_as(c, [item.volume for item in read]) for c in contrasts
@@ -104,7 +123,10 @@ def synthesize(
             )
             result = run.follow(client, job)
             with run.timed("write"):
-                write_images(result, stage, image_format)
+                if series:
+                    write_series(result, stage, series)
+                else:
+                    write_images(result, stage, image_format)
                 record = provenance_record(read, understood, bundle, result, run, seed)
                 write_json(record, stage / files["provenance"])
             run.check()
@@ -183,6 +205,15 @@ def write_images(result: TaskResult, folder: Path, image_format: str) -> None:
 
     for name, volume in result.volumes:
         io.save(volume, folder / f"{name}.{image_format}")
+
+
+def write_series(result: TaskResult, folder: Path, series: Sequence[DicomSource]) -> None:
+    """Every volume of a result as a DICOM series ``folder/<name>`` in the study of the first of
+    ``series``, those of the inputs."""
+    from MRISynthLib.io.dicom_derived import write_synthetic_series
+
+    for name, volume in result.volumes:
+        write_synthetic_series(volume, folder / name, series[0], sources=series[1:])
 
 
 def write_json(values: dict[str, Any], path: Path) -> None:

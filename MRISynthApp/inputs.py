@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from MRISynthLib.errors import InputError
 from MRISynthLib.sequences import canonical_name, nearest_names, recognise
 from MRISynthLib.volume import Volume
 
 from .session import Session
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -83,18 +86,23 @@ def parse_inputs(texts: Sequence[str]) -> list[tuple[str | None, Path]]:
     return parsed
 
 
-def read_inputs(parsed: Sequence[tuple[str | None, Path]], session: Session) -> list[Input]:
+def read_inputs(
+    parsed: Sequence[tuple[str | None, Path]], session: Session, one_patient: bool = True
+) -> list[Input]:
     """Read and recognise; what was understood is said on standard error.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or it is not certain which sequence it is.
+        If a file cannot be read, if it is not certain which sequence it is, or if DICOM series
+        are of more than one patient where ``one_patient`` is asked for.
     """
     inputs: list[Input] = []
     for name, path in parsed:
         inputs += _read(name, path, session)
     _refuse_repeated([(item.volume.sequence, item.path) for item in inputs])
+    if one_patient:
+        _refuse_mixed_patients(inputs)
     for item in inputs:
         how = "as you said" if item.named_by_user else f"{item.confidence:.0%}: {item.reason}"
         session.say(f"{item.path.name or item.path} is {item.volume.sequence} ({how})")
@@ -130,6 +138,45 @@ def _read(name: str | None, path: Path, session: Session) -> list[Input]:
         Input(path, volume.replace(sequence=seen.sequence), seen.confidence, seen.reason, False)
         for volume, seen in sure
     ]
+
+
+def _refuse_mixed_patients(inputs: Sequence[Input]) -> None:
+    """A volume does not say whose it is, so a header of each DICOM series is read for it."""
+    series: dict[Path, set[str]] = {}
+    for item in inputs:
+        if "SeriesInstanceUID" in item.volume.acquisition:
+            uid = str(item.volume.acquisition["SeriesInstanceUID"])
+            series.setdefault(item.path, set()).add(uid)
+    if not series:
+        return
+    from MRISynthLib.io.dicom_source import check_one_patient
+
+    first: list[Dataset] = []
+    for path, uids in series.items():
+        found: dict[str, Dataset] = {}
+        for header in patients_in(path):
+            uid = str(header.get("SeriesInstanceUID") or "")
+            if uid in uids:
+                found.setdefault(uid, header)
+            if len(found) == len(uids):
+                break
+        first += found.values()
+    check_one_patient(first)
+
+
+def patients_in(path: Path) -> Iterator[Dataset]:
+    """Whose the DICOM files at a path are, and of which series; others are passed over."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    from MRISynthLib.io.dicom_source import dicom_files
+
+    keywords = ["PatientID", "PatientName", "SeriesInstanceUID"]
+    for file in dicom_files([path]):
+        try:
+            yield pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=keywords)
+        except (InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError):
+            continue
 
 
 def _question(path: Path, seen: Any) -> str:

@@ -20,6 +20,7 @@ class ImageFormat(StrEnum):
 
     NIFTI = "nii.gz"
     NRRD = "nrrd"
+    DICOM = "dicom"
 
 
 class SegmentationFormat(StrEnum):
@@ -27,6 +28,21 @@ class SegmentationFormat(StrEnum):
 
     SEG_NRRD = "seg.nrrd"
     NIFTI = "nii.gz"
+    RTSTRUCT = "rtstruct"
+    DICOM_SEG = "dicom-seg"
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it refers to the DICOM series that was segmented."""
+        return self in (SegmentationFormat.RTSTRUCT, SegmentationFormat.DICOM_SEG)
+
+
+class ExportFormat(StrEnum):
+    """Kinds of DICOM objects."""
+
+    RTSTRUCT = "rtstruct"
+    DICOM_SEG = "dicom-seg"
+    DICOM_MR = "dicom-mr"
 
 
 Inputs = Annotated[

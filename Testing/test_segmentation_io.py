@@ -13,7 +13,13 @@ from scipy.spatial.transform import Rotation
 from MRISynthLib.errors import InputError, OutputError
 from MRISynthLib.provenance import DISCLAIMER, Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
-from MRISynthSegmentLib.io import load_segmentation, save_segmentation, save_segmentation_nifti
+from MRISynthSegmentLib.io import (
+    INPUTS_TAG,
+    load_segmentation,
+    note_of,
+    save_segmentation,
+    save_segmentation_nifti,
+)
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
 from MRISynthSegmentLib.terminology import (
@@ -213,6 +219,40 @@ def test_a_file_that_slicer_saved_cropped_comes_back_on_the_full_grid(
     kept = {n: m for n, m in segmentation.masks.items() if n in loaded.masks}
     assert len(kept) == len(segmentation.masks) - 3
     assert_same_masks(loaded, Segmentation(kept, reference))
+
+
+def test_what_slicer_leaves_of_the_provenance_is_read_back(seg_nrrd, segmentation, tmp_path):
+    saved = tmp_path / "edited.seg.nrrd"
+    slicer_side = SlicerSegmentation(seg_nrrd)
+    slicer_side.segment("Brain").RemoveTag(INPUTS_TAG)  # one that was added by hand
+    slicer_side.segment("Eye_L").SetTag(INPUTS_TAG, "T2w")  # one of another segmentation
+    slicer_side.segment("Eye_R").SetTag(INPUTS_TAG, "SYNTHETIC CE-T1w")
+    slicer_side.save_cropped(saved)
+    left = load_segmentation(saved, segmentation.reference).provenance
+    assert (left.kind, left.synthetic, left.bundle) == ("segmentation", True, "")
+    drawn_on = {(item["sequence"], item["synthetic"]): item for item in left.inputs}
+    assert list(drawn_on) == [("T1w", False), ("CE-T1w", True), ("T2w", False)]
+    structures = {key: set(item["structures"]) for key, item in drawn_on.items()}
+    others = set(STRUCTURES) - {"Brain", "Eye_L", "Eye_R"}
+    assert structures["T1w", False] == others
+    assert structures["CE-T1w", True] == others | {"Eye_R"}
+    assert structures["T2w", False] == {"Eye_L"}
+    said = note_of(Segmentation(segmentation.masks, segmentation.reference, left))
+    assert said.startswith("Drawn on T1w, SYNTHETIC CE-T1w, T2w by a model that is not recorded.")
+    for name in STRUCTURES:
+        slicer_side.segment(name).RemoveTag(INPUTS_TAG)
+    slicer_side.save_cropped(saved)
+    assert load_segmentation(saved, segmentation.reference).provenance is None
+
+
+def test_a_model_that_named_no_inputs_is_still_a_model(seg_nrrd, segmentation, tmp_path):
+    saved = tmp_path / "edited.seg.nrrd"
+    slicer_side = SlicerSegmentation(seg_nrrd)
+    for name in STRUCTURES:
+        slicer_side.segment(name).SetTag(INPUTS_TAG, "not recorded")
+    slicer_side.save_cropped(saved)
+    left = load_segmentation(saved, segmentation.reference).provenance
+    assert left is not None and left.inputs == () and not left.synthetic
 
 
 def test_nifti_keeps_overlaps_and_names_its_labels(segmentation, reference, tmp_path):

@@ -36,6 +36,9 @@ NOTE_KEY = "MRISynth_note"
 INPUTS_TAG = "MRISynth.Inputs"
 """Segment tag that names the inputs; unlike header keys it survives saving again in Slicer."""
 
+NOT_RECORDED = "not recorded"
+"""What is said instead of the inputs of a model that did not name them."""
+
 PRIORITY = (
     "Where structures overlap, a tumour volume wins over an organ, and the smaller structure "
     "over the larger; the masks of the single structures are complete."
@@ -272,7 +275,10 @@ def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
                 masks[segment["name"]] = mask
         provenance = content.get(PROVENANCE_KEY)
         warnings = json.loads(content.get(WARNINGS_KEY, "[]"))
-        loaded = Provenance.from_dict(json.loads(provenance)) if provenance else None
+        if provenance:
+            loaded = Provenance.from_dict(json.loads(provenance))
+        else:
+            loaded = _left_in_tags(content["segments"])
     except (nrrd.NRRDError, *_UNREADABLE) as error:
         raise InputError(
             f"{path.name} is damaged or not a segmentation file of Slicer; export it again."
@@ -288,6 +294,34 @@ def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
         reference,
         loaded,
         tuple(warnings),
+    )
+
+
+def _left_in_tags(segments: Iterable[Mapping[str, Any]]) -> Provenance | None:
+    """What is left of the provenance once Slicer has saved the file again: the inputs.
+
+    They are those of all structures that a model drew; each says of which, for others may have
+    been added by hand. None where no structure has the tag.
+    """
+    inputs: dict[tuple[str, bool], list[str]] = {}
+    tagged = False
+    for segment in segments:
+        text = segment.get("tags", {}).get(INPUTS_TAG)
+        tagged |= text is not None
+        for word in (text or NOT_RECORDED).split(", "):
+            if word != NOT_RECORDED:
+                sequence = word.removeprefix(f"{SYNTHETIC_MARK} ")
+                inputs.setdefault((sequence, sequence != word), []).append(segment["name"])
+    if not tagged:
+        return None
+    return Provenance(
+        any(synthetic for _, synthetic in inputs),
+        "segmentation",
+        inputs=tuple(
+            {"sequence": sequence, "name": "", "synthetic": synthetic, "structures": structures}
+            for (sequence, synthetic), structures in inputs.items()
+        ),
+        warnings=("The full provenance was lost in another program.",),
     )
 
 
@@ -414,14 +448,16 @@ def inputs_in_words(segmentation: Segmentation) -> str:
     for item in segmentation.provenance.inputs if segmentation.provenance else ():
         mark = f"{SYNTHETIC_MARK} " if item.get("synthetic") else ""
         words.append(mark + str(item.get("sequence") or item.get("name") or "?"))
-    return ", ".join(words) or "not recorded"
+    return ", ".join(words) or NOT_RECORDED
 
 
 def note_of(segmentation: Segmentation) -> str:
     provenance = segmentation.provenance
     if provenance is None:
         return "Origin not recorded."
-    model = f"{provenance.bundle} {provenance.bundle_version} [{provenance.bundle_hash[:12]}]"
+    model = "a model that is not recorded"
+    if provenance.bundle:
+        model = f"{provenance.bundle} {provenance.bundle_version} [{provenance.bundle_hash[:12]}]"
     return f"Drawn on {inputs_in_words(segmentation)} by {model}. {DISCLAIMER}".replace("\n", " ")
 
 

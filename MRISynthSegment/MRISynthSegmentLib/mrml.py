@@ -17,6 +17,7 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.mrml import LPS_TO_RAS, WARNINGS_ATTRIBUTE, provenance_of, set_provenance
 from MRISynthLib.volume import Volume
 
+from .io import INPUTS_TAG, inputs_in_words
 from .segmentation import Segmentation
 from .structures import STRUCTURES
 from .terminology import TAG, terminology_tag
@@ -61,6 +62,8 @@ def segmentation_node_from(
         segment.SetColor(*(structure.colour if structure else UNKNOWN_COLOUR))
         if structure is not None:
             segment.SetTag(TAG, terminology_tag(structure))
+        if segmentation.provenance is not None:  # the node's attributes stay in the scene
+            segment.SetTag(INPUTS_TAG, inputs_in_words(segmentation).replace("|", "/"))
         segment.AddRepresentation(_LABELMAP, _oriented_image(mask, segmentation.reference))
         content.AddSegment(segment, structure_name)
     content.CollapseBinaryLabelmaps(False)  # as few layers as overlaps permit

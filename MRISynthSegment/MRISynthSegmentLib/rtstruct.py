@@ -183,14 +183,15 @@ def _add_origin(roi: Dataset, segmentation: Segmentation) -> None:
         roi.ROIGenerationDescription = _clipped(f"By hand{_inputs(segmentation)}", 64)
         return
     # leaving room for the word SYNTHETIC
-    model = _clipped(f"{provenance.bundle} {provenance.bundle_version}", 28)
+    model = f"{provenance.bundle} {provenance.bundle_version}".strip()
+    model = _clipped(model or "Model not recorded", 28)
     edited = ", corrected by hand" if roi.ROIGenerationAlgorithm == SEMIAUTOMATIC else ""
     roi.ROIGenerationDescription = _clipped(f"{model}{edited}{_inputs(segmentation)}", 64)
     algorithm = Dataset()
     algorithm.AlgorithmFamilyCodeSequence = [_coded(_NETWORK)]
     algorithm.AlgorithmName = _clipped(provenance.bundle, 64) or "unknown"
     algorithm.AlgorithmVersion = _clipped(provenance.bundle_version, 64) or "unknown"
-    algorithm.AlgorithmParameters = f"bundle hash {provenance.bundle_hash}"
+    algorithm.AlgorithmParameters = f"bundle hash {provenance.bundle_hash or 'unknown'}"
     algorithm.AlgorithmSource = "MRISynth"
     roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm]
 

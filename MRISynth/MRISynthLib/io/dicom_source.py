@@ -157,7 +157,7 @@ def check_one_patient(headers: Sequence[Dataset]) -> None:
         if len(values) > 1:
             raise InputError(
                 f"These images are of more than one patient ({keyword} differs); nothing is "
-                "exported: use images of one patient only."
+                "written: use images of one patient only."
             )
 
 

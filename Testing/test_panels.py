@@ -292,7 +292,7 @@ def test_everything_is_installed_after_one_question():
     installer = FakeInstaller(installed=["monai>=1.4"])
     packages.ensure(installer)
     ((question, details),) = installer.said
-    assert "needs 6 Python packages" in question and "safetensors" in details
+    assert "needs 7 Python packages" in question and "safetensors" in details
     assert installer.done[0] == [f"torch{packages.TORCH}"]  # before anything that depends on it
     assert "monai>=1.4" not in installer.done[1]
     packages.ensure(installer)

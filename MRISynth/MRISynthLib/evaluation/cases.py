@@ -17,7 +17,14 @@ from ..preprocessing.background import body_mask
 from ..preprocessing.normalisation import normalise
 from ..preprocessing.registration import Registration, register
 from ..preprocessing.registration import Target as Fixed
-from ..preprocessing.resampling import covered, index_map, resample, resample_to
+from ..preprocessing.resampling import (
+    COARSER,
+    coarsening,
+    covered,
+    index_map,
+    resample,
+    resample_to,
+)
 from ..simulation.protocols import protocol_prompt
 from ..simulation.tissues import TISSUE_INDEX
 from ..synthesis.synthesizer import UNITS
@@ -249,6 +256,21 @@ class Frame:
         # cubic: what linear interpolation blurs in a truth would be asked of no prediction
         moved = resample_to(volume.with_voxels(voxels), self.reference, order=3)
         return np.asarray(moved.voxels, np.float32)
+
+    def as_sharp_as(self, sequence: str, image: np.ndarray) -> np.ndarray:
+        """An image on the reference's grid as the scan of a sequence would show it, on that grid.
+
+        A truth with thick slices has no more detail than these; an image that has would be told
+        off for it. Along axes on which the scan is more than 1.5 times coarser the image is
+        sampled as coarsely, and brought back in the way of a truth. Elsewhere it stays as it is.
+        """
+        volume = self._aligned.truth(sequence)
+        down = index_map(volume.index_to_world, self.reference.index_to_world)
+        if coarsening(down).max() <= COARSER:
+            return image
+        coarse = resample(image, down, volume.shape, order=3, cval=None)
+        back = index_map(self.reference.index_to_world, volume.index_to_world)
+        return resample(coarse, back, image.shape, order=3, antialias=False)
 
     def seen(self, sequence: str) -> np.ndarray | None:
         """Where the image of a sequence has voxels; None is everywhere."""

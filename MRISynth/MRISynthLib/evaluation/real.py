@@ -69,7 +69,8 @@ def evaluate_pair(
 
     The truth is registered to the first input; only the body that both cover counts, and of it
     the parts in ``pair.regions`` apart. Images with a unit (CT, ADC) are compared as they are,
-    others after matching their brightness. Beside the models: copying the best input, the cubic
+    others after matching their brightness; where the truth has thicker slices than the first input,
+    at the truth's resolution. Beside the models: copying the best input, the cubic
     remap fitted on the truth (in each region by itself) and, if asked for, a linear regression
     fitted on simulated patients.
 
@@ -85,15 +86,16 @@ def evaluate_pair(
     if not models:
         names = ", ".join(bundle.name for bundle in bundles)
         raise InputError(f"{names} cannot make {task_name(pair.task)}; choose another model.")
-    aligned = _aligned(pair)
+    target, aligned = pair.task[1], _aligned(pair)
     frame = aligned.frame(pair.task[0][0])
     yardstick = _yardstick(frame, pair)
     made, warnings = _made(models, pair)
-    if pair.task[1] in aligned.failed:
-        reason = aligned.failed[pair.task[1]]
+    if target in aligned.failed:
+        reason = aligned.failed[target]
         warnings = (*warnings, f"{pair.truth.name} stays where its header places it: {reason}")
     weights = fit_regressions([pair.task], report=report) if linear else {}
-    images = {**made, **guesses(frame, pair.task, weights)}
+    images = {name: frame.as_sharp_as(target, image) for name, image in made.items()}
+    images |= guesses(frame, pair.task, weights)
     figures = {name: _compare(yardstick, image) for name, image in images.items()}
     figures[ORACLE] = _oracle(frame, pair.task, yardstick)
     if output is not None:
@@ -159,7 +161,7 @@ def _compare(yardstick: Yardstick, image: np.ndarray) -> dict[str, dict[str, flo
 
 def _oracle(frame: Frame, task: Task, yardstick: Yardstick) -> dict[str, dict[str, float]]:
     """The cubic remap that suits each region best: nothing simple can do better there."""
-    given = [frame.input(name) for name in task[0]]
+    given = [frame.as_sharp_as(task[1], frame.input(name)) for name in task[0]]
     return {
         name: _compare(yardstick, cubic_remap(given, yardstick.own, mask))[name]
         for name, mask in yardstick.regions.items()

@@ -58,7 +58,7 @@ def guesses(frame: Frame, task: Task, weights: Weights) -> dict[str, np.ndarray]
     truth without noise and motion, which nothing that predicts can be expected to surpass.
     """
     inputs, target = task
-    given = {name: frame.input(name) for name in inputs}
+    given = {name: frame.as_sharp_as(target, frame.input(name)) for name in inputs}
     found = {COPY: copy_best(given, target)[1]}
     if task in weights:
         found[LINEAR] = apply_linear(weights[task], given).astype(np.float32)

@@ -152,7 +152,8 @@ def curves_of(aligned: Aligned, models: Sequence[Model], seed: int) -> Curves:
         able = [model for model in models if model.can(task)]
         if not able or not all(aligned.usable(name) for name in (*inputs, target)):
             continue
-        yardstick = aligned.frame(inputs[0]).yardstick(target)
+        frame = aligned.frame(inputs[0])
+        yardstick = frame.yardstick(target)
         volumes = aligned.inputs(inputs)
         curves = found.setdefault(task_name(task), {})
         for degradation in DEGRADATIONS:
@@ -163,6 +164,7 @@ def curves_of(aligned: Aligned, models: Sequence[Model], seed: int) -> Curves:
                 point = curves.setdefault(degradation.name, {}).setdefault(f"{strength:g}", {})
                 for model in able:
                     image = model.make(worse, [target])[target].image
+                    image = frame.as_sharp_as(target, image)
                     point[model.label] = _two(yardstick.compare(image))
     return found
 

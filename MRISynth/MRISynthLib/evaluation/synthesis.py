@@ -189,7 +189,7 @@ def _row(
     shown: bool,
 ) -> tuple[Row, Picture | None]:
     yardstick = frame.yardstick(task[1])
-    images = {name: each.image for name, each in made.items()}
+    images = {name: frame.as_sharp_as(task[1], each.image) for name, each in made.items()}
     images |= guesses(frame, task, weights)
     compared = {name: yardstick.matched(image) for name, image in images.items()}
     figures: dict[str, Any] = {

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..volume import Volume
-from .resampling import coarsening, index_map, resample
+from .resampling import COARSER, coarsening, index_map, resample
 
 PIXEL_MM = 1.0
 SLICE_MM = (1.0, 5.0)
@@ -95,11 +95,11 @@ class WorkingGrid:
 
         ``matrix`` takes the reference's LPS points to the volume's (None: the same frame).
         ``order`` None chooses: cubic B-spline where detail is kept, linear (after smoothing
-        against aliasing) where the grid is more than 1.5 times coarser.
+        against aliasing) where the grid is more than :data:`~.resampling.COARSER` times coarser.
         """
         mapping = self.index_in(volume, matrix)
         if order is None:
-            order = 1 if coarsening(mapping).max() > 1.5 else 3
+            order = 1 if coarsening(mapping).max() > COARSER else 3
         return resample(volume.voxels, mapping, self.shape, order=order, cval=cval)
 
     def from_grid(self, array: np.ndarray, order: int = 1) -> np.ndarray:

@@ -11,6 +11,9 @@ import numpy as np
 
 from ..volume import Volume
 
+COARSER = 1.5
+"""Sampling that is so many times coarser than the input loses detail: it is smoothed first."""
+
 _WHOLE = 1e-5
 """Indices closer than this to whole numbers are taken as whole: no interpolation."""
 
@@ -40,8 +43,9 @@ def resample(
         Value outside the input's field of view (half a voxel around the outermost centres);
         None repeats the nearest voxel instead.
     antialias:
-        Whether an input that is sampled more than 1.5 times coarser along an axis is smoothed
-        first, by the Gaussian of Cardoso et al. (MICCAI 2015) for that change of resolution.
+        Whether an input that is sampled more than :data:`COARSER` times coarser along an axis is
+        smoothed first, by the Gaussian of Cardoso et al. (MICCAI 2015) for that change of
+        resolution.
 
     Returns
     -------
@@ -151,7 +155,7 @@ def _smooth(image, factors: np.ndarray):
 
     sigma = np.sqrt(np.maximum(factors**2 - 1, 0)) / (2 * np.sqrt(2 * np.log(2)))
     for axis in range(3):
-        if factors[axis] > 1.5 and image.GetSize()[axis] >= 4:
+        if factors[axis] > COARSER and image.GetSize()[axis] >= 4:
             image = sitk.RecursiveGaussian(image, float(sigma[axis]), direction=axis)
     return image
 

@@ -4,7 +4,8 @@ Prints cold time (a fresh process: interpreter, imports, model, two inputs to on
 time, time to the first slice, peak memory, and what fraction of this machine's measured peak
 (a large matrix product in the same number format) the network reaches.
 
-    python Testing/benchmarks/speed.py [--device cpu] [--json]
+    python Testing/benchmarks/speed.py [--device cpu] [--model NAME_OR_FOLDER]
+        [--segmentation-model NAME_OR_FOLDER] [--json]
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthLib.volume import Volume
 images = np.load({path!r})
 volumes = [Volume(images[n], images["matrix"], n, n) for n in ("T1w", "T2w")]
-Synthesizer(load_bundle(None, "synthesis"), {device!r}).synthesize(
+Synthesizer(load_bundle({model!r}, "synthesis"), {device!r}).synthesize(
     volumes, [Target("CE-T1w")], register=False)
 from MRISynthLib.devices import peak_memory_mb
 print(time.perf_counter() - start, peak_memory_mb())
@@ -71,9 +72,9 @@ def network_gflop(synthesizer: Synthesizer, slices: int) -> float:
     return counter.get_total_flops() * slices / 1e9
 
 
-def cold(path: str, device: str) -> tuple[float, float]:
+def cold(path: str, device: str, model: str | None) -> tuple[float, float]:
     """(seconds, MiB at the peak) of a fresh process."""
-    code = COLD.format(path=path, device=device)
+    code = COLD.format(path=path, device=device, model=model)
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return time.perf_counter() - started, float(done.stdout.split()[1])
@@ -86,18 +87,21 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model")
+    parser.add_argument("--segmentation-model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 
     patient = demo_patient()
     inputs = [patient.volumes["T1w"], patient.volumes["T2w"]]
-    synthesizer = Synthesizer(load_bundle(None, "synthesis"), arguments.device)
-    segmenter = Segmenter(load_bundle(None, "segmentation"), arguments.device)
+    synthesizer = Synthesizer(load_bundle(arguments.model, "synthesis"), arguments.device)
+    structures = load_bundle(arguments.segmentation_model, "segmentation")
+    segmenter = Segmenter(structures, arguments.device)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "images.npz")
         voxels = {volume.sequence: volume.voxels for volume in inputs}
         np.savez(path, matrix=inputs[0].index_to_world, **voxels)
-        cold_seconds, cold_memory = cold(path, arguments.device)
+        cold_seconds, cold_memory = cold(path, arguments.device, arguments.model)
 
     warm, first, network, segment = [], [], [], []
     for _ in range(RUNS + 1):
@@ -114,6 +118,7 @@ def main() -> None:
         segment.append(time.perf_counter() - began)
     peak = peak_gflops(synthesizer.dtype, synthesizer.device)
     rate = network_gflop(synthesizer, inputs[0].shape[0]) / statistics.median(network[1:])
+    known = len(structures.structures)
     figures = {
         "device": str(synthesizer.device),
         "number format": str(synthesizer.dtype).removeprefix("torch."),
@@ -122,7 +127,7 @@ def main() -> None:
         "warm, T1w + T2w -> CE-T1w (s)": statistics.median(warm[1:]),
         "warm over cold": statistics.median(warm[1:]) / cold_seconds,
         "first slice, warm (s)": statistics.median(first[1:]),
-        "segmentation, 13 structures, warm (s)": statistics.median(segment[1:]),
+        f"segmentation, {known} structures, warm (s)": statistics.median(segment[1:]),
         "peak memory of the cold process (MiB)": cold_memory,
         "peak memory of this process (MiB)": peak_memory_mb(),
         "network rate (GFLOP/s)": rate,

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from MRISynthLib.provenance import SYNTHETIC_MARK
-from MRISynthLib.views import percentiles_inside, wrapped
+from MRISynthLib.views import CT_WINDOW, percentiles_inside, wrapped
 from MRISynthSegmentLib.agreement import joint_box
 from MRISynthSegmentLib.loading import on_grid
 
@@ -30,7 +30,6 @@ SIZE = 340
 FIRST, SECOND = (86, 180, 233), (240, 150, 0)
 """Sky blue and orange, which people with any of the common colour deficiencies tell apart."""
 
-CT_WINDOW = (-160.0, 240.0)
 MARGIN_MM, LEAST_MM = 12.0, 50.0
 """What is shown around a structure, and the least width of what a panel shows."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_a_synthetic_ct_is_a_ct_in_hounsfield_units(tmp_path: Path, out: Path) -
     wild = made_on(image, values * 100, sequence="CT", name="SYNTHETIC CT")
     no = tmp_path / "no"
     assert "Hounsfield" in refusal(lambda: write_synthetic_series(wild, no, source), no)
+
+
+def test_the_uncertainty_of_a_ct_is_shown_from_zero(tmp_path: Path, out: Path) -> None:
+    """As in the views: in a window of tissue a map of a few units would be one grey."""
+    image, source = read_in(tmp_path / "t1")
+    values = np.random.default_rng(2).uniform(0, 50, image.shape).astype(np.float32)
+    volume = made_on(image, values, sequence="CT", name="SYNTHETIC CT uncertainty")
+    volume = volume.replace(provenance=replace(volume.provenance, kind="uncertainty"))
+    record = headers(write_synthetic_series(volume, out, source))[0]
+    centre, width = float(record.WindowCenter), float(record.WindowWidth)
+    assert centre - width / 2 == pytest.approx(0) and 45 < centre + width / 2 < 50
 
 
 # --- geometry -------------------------------------------------------------------------------

@@ -153,7 +153,12 @@ def test_a_copy_of_the_series_under_other_uids_will_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "keyword, values", [("EchoTime", ("10", "90")), ("TemporalPositionIdentifier", (1, 2))]
+    "keyword, values",
+    [
+        ("EchoTime", ("10", "90")),
+        ("EchoTime", ("20", "100")),
+        ("TemporalPositionIdentifier", (1, 2)),
+    ],
 )
 def test_images_of_one_series_are_never_mixed(tmp_path: Path, keyword: str, values: tuple) -> None:
     for place, number in enumerate(np.random.default_rng(0).permutation(12)):
@@ -241,13 +246,60 @@ def test_one_patient_however_the_name_is_written() -> None:
     assert "PatientID" in refusal(lambda: check_one_patient([latin, utf8]))
 
 
+def named(**values: object) -> Dataset:
+    data = Dataset()
+    data.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, value in values.items():
+        setattr(data, keyword, value)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Doe^John", "DOE^JOHN"),
+        ("Doe^John^^^", "Doe^John"),
+        ("Doe^John ", "Doe ^ John"),
+        ("Müller^Jörg", "Mu\u0308ller^Jo\u0308rg"),  # the dots as characters of their own
+        ("Wang^XiaoDong=王^小东", "WANG^XIAODONG"),
+        ("Wang^XiaoDong=王^小东", "=王^小东"),
+        ("Doe^John", ""),
+    ],
+)
+def test_a_name_written_otherwise_or_not_at_all_is_no_other_patient(one: str, other: str) -> None:
+    check_one_patient([named(PatientID="7", PatientName=name) for name in (one, other, one)])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Doe^John", "Doe^Joan"),
+        ("Doe^John", "Doe^^John"),
+        ("Wang^Wei=王^伟", "Wang^Wei=王^薇"),
+        ("=王^伟", "Wang^Wei=王^薇"),
+    ],
+)
+def test_other_names_are_other_patients(one: str, other: str) -> None:
+    headers = [named(PatientID="", PatientName=name) for name in (one, "", other)]
+    assert "PatientName differs" in refusal(lambda: check_one_patient(headers))
+
+
+def test_an_unknown_number_is_no_other_patient() -> None:
+    nameless, unnumbered = named(PatientID="7"), named(PatientID="", PatientName="Doe^John")
+    check_one_patient([nameless, unnumbered, named(PatientID=" 7 "), named()])
+    said = refusal(lambda: check_one_patient([nameless, unnumbered, named(PatientID="8")]))
+    assert "PatientID differs" in said
+
+
 def test_patient_and_study_are_copied_and_the_rest_is_not() -> None:
     header = slice_data(0)
+    header.InstitutionName = "Where the scanner stands"
     header.SpecificCharacterSet = "ISO_IR 100"
     header.PatientName, header.StudyDate, header.PatientAge = "Müller^Jörg", "20260102", "061Y"
     made = of_study(header)
     assert str(made.PatientName) == "Müller^Jörg" and made.SpecificCharacterSet == "ISO_IR 100"
     assert (made.PatientID, made.StudyInstanceUID, made.PatientAge) == ("4711", "1.2.3", "061Y")
     assert made.AccessionNumber == "" and made.PatientSex == ""  # of type 2: there, and empty
-    for keyword in ("SeriesInstanceUID", "EchoTime", "PixelData", "PatientWeight"):
+    for keyword in ("SeriesInstanceUID", "EchoTime", "PixelData", "PatientWeight",
+                    "InstitutionName"):  # fmt: skip
         assert keyword not in made

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
@@ -207,6 +208,22 @@ def test_uncertainty_is_shown_in_colours_from_zero(headless, synthetic):
     table = node.GetDisplayNode().GetColorNode()
     assert table is not None and table.GetID() != "vtkMRMLColorTableNodeGrey"
     assert mrml.annotation_lines(node)[0] == "SYNTHETIC CE-T1w uncertainty"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sequence"),
+    [("image", "T1w"), ("image", "CT"), ("uncertainty", "CE-T1w"), ("uncertainty", "CT")],
+)
+def test_scene_and_dicom_show_an_image_alike(headless, synthetic, tmp_path, kind, sequence):
+    from MRISynthLib.io.dicom_derived import Study, write_synthetic_series
+
+    provenance = Provenance(synthetic=True, kind=kind, sequence=sequence)
+    volume = synthetic.replace(sequence=sequence, provenance=provenance)
+    display = mrml.node_from_volume(volume, headless.scene).GetDisplayNode()
+    file = write_synthetic_series(volume, tmp_path / "series", Study.placeholder())[0]
+    record = pydicom.dcmread(file)
+    assert float(record.WindowWidth) == pytest.approx(display.GetWindow(), rel=1e-6)
+    assert float(record.WindowCenter) == pytest.approx(display.GetLevel(), rel=1e-6)
 
 
 def test_annotation_names_sources_model_and_limits(headless, synthetic, small_volume):

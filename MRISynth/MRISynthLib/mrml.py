@@ -20,8 +20,8 @@ from .provenance import SYNTHETIC_MARK, Provenance
 from .views import (
     SIDE_BY_SIDE,
     SliceLayout,
+    display_window,
     edge_letters,
-    percentiles_inside,
     provenance_lines,
     wrapped,
 )
@@ -220,25 +220,19 @@ def _vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
 def set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Give a volume node colours and a window that show it well without a user's help.
 
-    Uncertainty: a colour map from 0 to the 99.5th percentile. CT: a soft-tissue window. Else
-    grey, from the 0.5th to the 99.5th percentile of the voxels above the background.
+    Grey, uncertainty in colours; the window is :func:`~MRISynthLib.views.display_window`'s.
     """
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     voxels = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     provenance = provenance_of(node)
-    colours = GREY_COLOURS
-    if provenance is not None and provenance.kind == "uncertainty":
-        colours = UNCERTAINTY_COLOURS
-        low, high = 0.0, percentiles_inside(voxels, (99.5,))[0]
-    elif node.GetAttribute(SEQUENCE_ATTRIBUTE) == "CT":
-        low, high = -160.0, 240.0
-    else:
-        low, high = percentiles_inside(voxels, (0.5, 99.5))
+    is_map = provenance is not None and provenance.kind == "uncertainty"
+    colours = UNCERTAINTY_COLOURS if is_map else GREY_COLOURS
+    window = display_window(voxels, node.GetAttribute(SEQUENCE_ATTRIBUTE), provenance)
     display.SetAndObserveColorNodeID(colours)
     display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(low, high if high > low else low + 1.0)
+    display.SetWindowLevelMinMax(*window)
 
 
 # ---------------------------------------------------------------- layouts

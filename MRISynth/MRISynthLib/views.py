@@ -9,6 +9,9 @@ import numpy as np
 
 from .provenance import SYNTHETIC_MARK, Provenance
 
+CT_WINDOW = (-160.0, 240.0)
+"""Hounsfield units of soft tissue, shown from black to white."""
+
 
 @dataclass(frozen=True)
 class SliceLayout:
@@ -112,6 +115,28 @@ def percentiles_inside(voxels: np.ndarray, wanted: Sequence[float]) -> list[floa
     if inside.size == 0:
         return [float(sample[0]) if sample.size else 0.0] * len(wanted)
     return [float(value) for value in np.percentile(inside, wanted)]
+
+
+def display_window(
+    voxels: np.ndarray, sequence: str | None, provenance: Provenance | None = None
+) -> tuple[float, float]:
+    """The values to show as black and as white, the second above the first.
+
+    Uncertainty: from 0 to the 99.5th percentile. CT: soft tissue, in Hounsfield units. Else from
+    the 0.5th to the 99.5th percentile of the voxels above the background.
+
+    Parameters
+    ----------
+    sequence, provenance:
+        As a :class:`~MRISynthLib.volume.Volume` has them.
+    """
+    if provenance is not None and provenance.kind == "uncertainty":
+        low, high = 0.0, percentiles_inside(voxels, (99.5,))[0]
+    elif sequence == "CT":
+        return CT_WINDOW
+    else:
+        low, high = percentiles_inside(voxels, (0.5, 99.5))
+    return low, high if high > low else low + 1.0
 
 
 def wrapped(lines: Sequence[str], drawn: Callable[[str], float], width: float) -> list[str]:

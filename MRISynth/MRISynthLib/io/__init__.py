@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..volume import Volume
 
-__all__ = ["load", "load_one", "save"]
+__all__ = ["load", "load_one", "load_series", "save"]
 
 
 def load(path: str | PathLike[str]) -> list[Volume]:
@@ -42,6 +42,20 @@ def load_one(path: str | PathLike[str]) -> Volume:
     from .files import load_single
 
     return load_single(path)
+
+
+def load_series(path: str | PathLike[str]) -> list[Volume]:
+    """The images of the only series at ``path``: one, or several on the same slices (echoes, time
+    points, Dixon images), the first echo first.
+
+    Raises
+    ------
+    InputError
+        As :func:`load`, and if there are images of several series or on several grids, naming them.
+    """
+    from .files import load_same_slices
+
+    return load_same_slices(path)
 
 
 def save(volume: Volume, path: str | PathLike[str]) -> None:

@@ -131,7 +131,7 @@ def images_in(frames: list[Frame], where: str) -> list[tuple[str, list[Frame]]]:
         divided = []
         for labels, members in groups:
             parts = _partition(members, key)
-            for value, part in sorted(parts.items(), key=lambda item: str(item[0])):
+            for value, part in sorted(parts.items(), key=lambda item: _natural(item[0])):
                 divided.append((labels + [_say(key, value)] * (len(parts) > 1), part))
         groups = divided
     result: list[tuple[str, list[Frame]]] = []
@@ -174,8 +174,9 @@ def _split_duplicates(frames: list[Frame], where: str) -> list[tuple[str, list[F
 
 
 def _natural(value: Any) -> tuple[Any, ...]:
+    """For sorting: numbers by size, and before words."""
     try:
-        return (0, *(float(part) for part in value))
+        return (0, *(float(part) for part in _tuple(value)))
     except (TypeError, ValueError):
         return (1, str(value))
 

@@ -17,10 +17,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from ..errors import InputError, OutputError
 from ..volume import Volume
 from .dicom_description import coded, describe
-from .dicom_pixels import decimals, put_pixels
+from .dicom_pixels import put_pixels
 from .dicom_references import check_referable, frames_in, refer_to, slices_at, source_images
 from .dicom_source import DicomSource, check_one_patient
 from .dicom_study import Study, from_source, from_study
+from .dicom_values import decimal, decimals
 from .output import staged_folder
 from .stacking import POSITION_TOLERANCE_MM
 
@@ -198,12 +199,12 @@ def _order(image: Volume, source: DicomSource | Study) -> Sequence[int]:
 def _put_grid(image: Volume, common: Dataset, source: DicomSource | Study) -> None:
     common.ImageOrientationPatient = decimals(image.direction[:, :2].T.ravel())
     common.PixelSpacing = decimals(image.spacing[1::-1])  # between rows first
-    common.SpacingBetweenSlices = decimals(image.spacing[2:])[0]
+    common.SpacingBetweenSlices = decimal(image.spacing[2])
     common.Rows, common.Columns = image.shape[1:]
     thickness = None
     if isinstance(source, DicomSource):
         thickness = frames_in(source)[0].acquisition.get("SliceThickness")
-    common.SliceThickness = decimals([thickness or image.spacing[2]])[0]
+    common.SliceThickness = decimal(thickness or image.spacing[2])
 
 
 def _write(record: Dataset, path: Path) -> None:

@@ -303,7 +303,7 @@ def read_pixels(path: Path) -> np.ndarray:
             )
         try:
             pixels = dataset.pixel_array
-        except (RuntimeError, NotImplementedError):
+        except RuntimeError:  # also what pydicom does not implement
             if not dataset.file_meta.TransferSyntaxUID.is_compressed:
                 raise
             pixels = _decode_with_gdcm(dataset)
@@ -315,7 +315,6 @@ def read_pixels(path: Path) -> np.ndarray:
         KeyError,
         TypeError,
         RuntimeError,
-        NotImplementedError,
     ) as error:
         raise InputError(
             f"{path} has pixels that are truncated or cannot be decoded; export or copy it again."

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.valuerep import format_number_as_ds
 
 from ..errors import InputError
 from ..provenance import SYNTHETIC_MARK
-from ..views import percentiles_inside
+from ..views import display_window
 from ..volume import Volume
 from .dicom_description import is_ct
+from .dicom_values import decimals
 
 _LARGEST = 65535
 """Of unsigned numbers of 16 bits."""
 
-_CT_WINDOW = (-160.0, 240.0)  # soft tissue
 _NARROW = 256.0
 
 _LETTERS = {
@@ -36,11 +33,6 @@ _SHARE = 0.4
 """Of a slice's width that the word takes, as far as strokes of whole pixels allow."""
 
 
-def decimals(values: Iterable[float]) -> list[str]:
-    """Decimal strings of at most 16 characters (PS3.5, 6.2)."""
-    return [format_number_as_ds(float(value)) for value in values]
-
-
 def put_pixels(image: Volume, common: Dataset, burn_in: bool) -> np.ndarray:
     """The stored values of all slices; ``common`` gets how to read and how to show them.
 
@@ -52,7 +44,7 @@ def put_pixels(image: Volume, common: Dataset, burn_in: bool) -> np.ndarray:
     InputError
         If a CT holds what is no Hounsfield unit, or slices are too small for ``burn_in``.
     """
-    low, high = _window(image)
+    low, high = display_window(image.voxels, image.sequence, image.provenance)
     voxels = burnt_in(image.voxels, (low, high)) if burn_in else image.voxels
     if is_ct(image):
         kind = np.dtype("<i2")
@@ -87,17 +79,6 @@ def _steps(voxels: np.ndarray) -> tuple[float, float]:
     if high - low <= _LARGEST and np.array_equal(voxels, np.rint(voxels)):
         return 1.0, low
     return (high - low) / _LARGEST, low
-
-
-def _window(image: Volume) -> tuple[float, float]:
-    """The values to show as black and as white."""
-    if is_ct(image):
-        return _CT_WINDOW
-    if image.provenance is not None and image.provenance.kind == "uncertainty":
-        low, high = 0.0, percentiles_inside(image.voxels, (99.5,))[0]
-    else:
-        low, high = percentiles_inside(image.voxels, (0.5, 99.5))
-    return low, high if high > low else low + 1.0
 
 
 def burnt_in(voxels: np.ndarray, window: tuple[float, float]) -> np.ndarray:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import copy
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +39,8 @@ _OF_STUDY = (
     "SpecificCharacterSet", "TimezoneOffsetFromUTC", "IssuerOfPatientID", "OtherPatientIDsSequence",
     "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
     "DeidentificationMethod", "DeidentificationMethodCodeSequence", "StudyDescription",
-    "InstitutionName",
 )  # fmt: skip
+"""Not the institution: it is that of the scanner, and what is made here is of other equipment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,14 @@ class DicomSource:
     def is_multiframe(self) -> bool:
         """Whether it is one enhanced file with many frames."""
         return any(each.frame for each in self.slices)
+
+    @property
+    def instances(self) -> frozenset[tuple[str, int]]:
+        """SOPInstanceUID and frame of every slice: what tells one image of a series from another,
+        such as its echoes."""
+        return frozenset(
+            (str(each.header.get("SOPInstanceUID") or ""), each.frame) for each in self.slices
+        )
 
     def frame_of_reference(self) -> str:
         """UID of the frame of reference.
@@ -151,14 +161,28 @@ def find_source(files: Iterable[Path], image: Volume) -> DicomSource:
 
 
 def check_one_patient(headers: Sequence[Dataset]) -> None:
-    """Raise InputError where headers are of more than one patient, saying in what they differ."""
+    """Raise InputError where headers are of more than one patient, saying in what they differ.
+
+    What a header does not say is not known, and so no difference. Of names neither letters' case
+    nor blanks nor empty parts at the end count, and each way to write them (in Latin letters, in
+    ideographs, phonetic) goes for itself (PS3.5, 6.2.1).
+    """
     for keyword in _SAME_PATIENT:
-        values = sorted({str(header.get(keyword, "")) for header in headers})
-        if len(values) > 1:
+        values = [_identity(header, keyword) for header in headers]
+        if any(len(set(known) - {""}) > 1 for known in zip_longest(*values, fillvalue="")):
             raise InputError(
                 f"These images are of more than one patient ({keyword} differs); nothing is "
                 "written: use images of one patient only."
             )
+
+
+def _identity(header: Dataset, keyword: str) -> list[str]:
+    """What counts of an identifier, or of each way to write a name."""
+    text = unicodedata.normalize("NFKC", str(header.get(keyword) or ""))
+    if keyword != "PatientName":
+        return [text.strip()]
+    names = [[" ".join(part.split()) for part in way.split("^")] for way in text.split("=")]
+    return ["^".join(parts).rstrip("^").casefold() for parts in names]
 
 
 def dicom_files(places: Iterable[Path]) -> list[Path]:

@@ -105,8 +105,6 @@ def from_source(source: DicomSource, made_from: Sequence[DicomSource]) -> Datase
     """
     header = source.header
     common = of_study(header)
-    if "InstitutionName" in common:
-        del common.InstitutionName  # where the scanner stands, which is another equipment
     common.FrameOfReferenceUID = source.frame_of_reference()
     common.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
     common.PatientPosition = ""

@@ -19,6 +19,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from ..volume import Volume
+from .dicom_values import decimal, decimals
 
 _PLAIN = ("SeriesDescription", "MagneticFieldStrength", "RepetitionTime", "EchoTime",
           "InversionTime", "FlipAngle", "ContrastBolusAgent", "Manufacturer",
@@ -90,17 +91,17 @@ def write_series(
                 _set(record, keyword, volume.acquisition[keyword])
         for keyword, value in study.items():
             _set(record, keyword, value)
-        record.ImagePositionPatient = _decimals(origin + number * axes[:, 2])
-        record.ImageOrientationPatient = _decimals([*directions[:, 0], *directions[:, 1]])
-        record.PixelSpacing = _decimals([spacing[1], spacing[0]])
-        record.SpacingBetweenSlices = _decimals([spacing[2]])[0]
+        record.ImagePositionPatient = decimals(origin + number * axes[:, 2])
+        record.ImageOrientationPatient = decimals([*directions[:, 0], *directions[:, 1]])
+        record.PixelSpacing = decimals([spacing[1], spacing[0]])
+        record.SpacingBetweenSlices = decimal(spacing[2])
         if "SliceThickness" not in record:
             record.SliceThickness = record.SpacingBetweenSlices
         record.Rows, record.Columns = plane.shape
         record.SamplesPerPixel, record.PhotometricInterpretation = 1, "MONOCHROME2"
         record.BitsAllocated, record.BitsStored, record.HighBit = 16, 16, 15
         record.PixelRepresentation = int(is_ct)
-        record.RescaleSlope, record.RescaleIntercept = _decimals([slope, intercept])
+        record.RescaleSlope, record.RescaleIntercept = decimals([slope, intercept])
         if is_ct:
             record.RescaleType = "HU"
         record.PixelData = plane.tobytes()
@@ -130,17 +131,12 @@ def _plain(attributes: Mapping[str, Any]) -> str:
     return json.dumps(dict(attributes), sort_keys=True, default=str)
 
 
-def _decimals(values) -> list[str]:
-    """Decimal strings of at most 16 characters (PS3.5, 6.2)."""
-    return [f"{float(value):.10g}"[:16] for value in values]
-
-
 def _set(record: Dataset, keyword: str, value: Any) -> None:
     if isinstance(value, tuple):
         value = list(value)
     vr = dictionary_VR(keyword)
     if vr == "DS":
-        value = _decimals([value])[0]
+        value = decimal(value)
     record.add(DataElement(tag_for_keyword(keyword), vr, value))
 
 

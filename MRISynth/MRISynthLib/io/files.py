@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 from ..errors import InputError, OutputError
 from ..volume import Volume
 from .output import staged_file
+from .stacking import POSITION_TOLERANCE_MM
 
 _IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _ADVICE = "give a NIfTI, NRRD or MetaImage file, a DICOM file or a folder of DICOM files"
@@ -34,13 +36,29 @@ def load_single(path: str | PathLike[str]) -> Volume:
     """See :func:`MRISynthLib.io.load_one`."""
     volumes = load_path(path)
     if len(volumes) > 1:
-        shown = "; ".join(volume.name for volume in volumes[:8])
-        more = f" and {len(volumes) - 8} more" if len(volumes) > 8 else ""
-        raise InputError(
-            f"{path} holds {len(volumes)} images ({shown}{more}), but one is needed; "
-            "give the file or the folder of one series."
-        )
+        raise _too_many(path, volumes)
     return volumes[0]
+
+
+def load_same_slices(path: str | PathLike[str]) -> list[Volume]:
+    """See :func:`MRISynthLib.io.load_series`."""
+    volumes = load_path(path)
+    first = volumes[0]
+    for other in volumes[1:]:
+        series = [each.acquisition.get("SeriesInstanceUID") for each in (first, other)]
+        same = series[0] is not None and series[0] == series[1]
+        if not same or not other.same_geometry(first, POSITION_TOLERANCE_MM):
+            raise _too_many(path, volumes)
+    return volumes
+
+
+def _too_many(path: str | PathLike[str], volumes: Sequence[Volume]) -> InputError:
+    shown = "; ".join(volume.name for volume in volumes[:8])
+    more = f" and {len(volumes) - 8} more" if len(volumes) > 8 else ""
+    return InputError(
+        f"{path} holds {len(volumes)} images ({shown}{more}), but one is needed; "
+        "give the file or the folder of one series."
+    )
 
 
 def save_volume(volume: Volume, path: str | PathLike[str]) -> None:

@@ -164,6 +164,14 @@ def test_the_modules_own_tests_pass(desk, name):
     assert parent.categories == ["Image Synthesis"] and "simulated patients" in parent.helpText
 
 
+def test_a_panel_must_say_all_that_is_its_own(desk):
+    from MRISynthWidgets.panel_widget import PanelWidget
+
+    half = type("Half", (PanelWidget,), {"makeLogic": lambda self: None})
+    with pytest.raises(TypeError, match=r"connectWidgets.*refresh.*showResult.*startWork"):
+        half()
+
+
 def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, jobs):
     scene = desk.slicer.mrmlScene
     t1w, _ = add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)

@@ -9,6 +9,7 @@ display are here.
 from __future__ import annotations
 
 import logging
+from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 
 import qt
@@ -30,8 +31,11 @@ from .worker_run import WorkerRun
 ERROR_STYLE = "color: #c62828;"
 
 
-class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Base of both widgets.
+class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=ABCMeta):
+    """Base of both widgets; a module's must say all that is abstract here.
+
+    The base classes are plain Python in every Slicer (the Qt widget is their ``parent``), so that
+    no metaclass of Qt's is in the way.
 
     The .ui file of a module has ``inputTable``, ``inputHintLabel``, ``modelLabel``,
     ``applyButton``, ``cancelButton``, ``progressBar``, ``progressLabel``, ``messageLabel``.
@@ -47,25 +51,25 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # ------------------------------------------------------------------ for the modules
 
+    @abstractmethod
     def makeLogic(self):
         """The module's logic, with ``inputs`` and ``getParameterNode``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def connectWidgets(self) -> None:
         """Connect the module's own widgets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refresh(self) -> None:
         """Show the state of scene and parameter node; called after every change."""
-        raise NotImplementedError
 
+    @abstractmethod
     def startWork(self) -> None:
         """Hand the request to ``self.run``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def showResult(self, result) -> None:
         """Put a ``TaskResult`` into the scene and show it."""
-        raise NotImplementedError
 
     def showSlice(self, ready) -> None:
         """Show a finished slice while the rest is computed."""

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from MRISynthLib.io.dicom_study import Study
     from MRISynthSegmentLib.segmentation import Segmentation
 
-_MOVED = ("Drawn on another grid than ", "Parts lie outside ")
-"""How :func:`~MRISynthSegmentLib.loading.load_any` begins to warn of contours that it changed."""
-
 _SUFFIXES = re.compile(r"\.(seg\.nrrd|nrrd|nii\.gz|nii|dcm)$", re.IGNORECASE)
 
 
@@ -203,18 +200,31 @@ def _export_contours(
     run: Session, file: Path, place: Path, kind: ExportFormat, target: Path
 ) -> list[Path]:
     """Write the contours in ``file`` as ``target``."""
+    from dataclasses import replace
+
     from MRISynthLib import io
     from MRISynthSegmentLib.loading import load_any
+    from MRISynthSegmentLib.origins import algorithm_types
 
     from .cli_segment import structure_table, volumes_ml
-    from .dicom_outputs import series_of, write_contours
+    from .dicom_outputs import images_behind, series_of, write_contours
 
     with run.timed("load"):
-        image = io.load_one(place)
+        images = io.load_series(place)
+        source = series_of(place, images[0])
+        _check_patient(file, source)
+        # On a plan they must be what somebody saw, not what was made to fit.
+        segmentation = load_any(file, images[0], exact=True)
+        image = images_behind(segmentation.provenance, images)[0]
         run.warn(*image.warnings)
-        source = series_of(place, image)
-        segmentation = load_any(file, image)
-    _check_belongs(segmentation, file, source)
+        if len(images) > 1:
+            names = ", ".join(each.name for each in images)
+            run.warn(
+                f"{place.name} holds {len(images)} images on the same slices ({names}); the "
+                f"contours refer to {image.name}."
+            )
+            source = series_of(place, image)
+            segmentation = replace(segmentation, reference=image)
     types = algorithm_types(segmentation)
     run.warn(*segmentation.warnings, *_on_origin(segmentation, types, file))
     with run.timed("write"):
@@ -225,9 +235,8 @@ def _export_contours(
     return [target]
 
 
-def _check_belongs(segmentation: Segmentation, file: Path, source: DicomSource) -> None:
-    """Refuse contours of another patient, and those that were not drawn on the series: on a plan
-    they must be what somebody saw, not what was made to fit."""
+def _check_patient(file: Path, source: DicomSource) -> None:
+    """Refuse contours of another patient."""
     from MRISynthLib.errors import InputError
 
     from .inputs import patients_in
@@ -239,44 +248,22 @@ def _check_belongs(segmentation: Segmentation, file: Path, source: DicomSource) 
             f"{file.name} is of another patient than the series '{source.name}' (PatientID "
             "differs); give contours and series of one patient."
         )
-    if any(warning.startswith(_MOVED) for warning in segmentation.warnings):
-        raise InputError(
-            f"{file.name} was not drawn on the slices of the series '{source.name}', or some of "
-            "these are missing; give the whole series that it was drawn on, or bring the contours "
-            "onto this one in Slicer and look at them there."
-        )
-
-
-def algorithm_types(segmentation: Segmentation) -> dict[str, str]:
-    """Structure -> how it was made, in DICOM's words.
-
-    AUTOMATIC with the record of a model, MANUAL without one. Where Slicer has saved the file again
-    the names of the model's inputs are left: SEMIAUTOMATIC, for it may have been corrected there,
-    and MANUAL for structures that were added.
-    """
-    from MRISynthSegmentLib.rtstruct import AUTOMATIC, MANUAL, SEMIAUTOMATIC
-
-    provenance = segmentation.provenance
-    if provenance is None:
-        return dict.fromkeys(segmentation.masks, MANUAL)
-    if provenance.bundle:
-        return dict.fromkeys(segmentation.masks, AUTOMATIC)
-    drawn = {name for item in provenance.inputs for name in item.get("structures", ())}
-    return {
-        name: SEMIAUTOMATIC if name in drawn or not drawn else MANUAL for name in segmentation.masks
-    }
 
 
 def _on_origin(segmentation: Segmentation, types: dict[str, str], file: Path) -> list[str]:
     """What is assumed where it is not recorded who drew the contours."""
-    from MRISynthSegmentLib.rtstruct import MANUAL
+    from MRISynthSegmentLib.origins import MANUAL, unrecorded
 
-    if segmentation.provenance is None:
+    unknown = unrecorded(segmentation)
+    if unknown:
+        whose = ", ".join(unknown) + (" was" if len(unknown) == 1 else " were")
+        if len(unknown) == len(segmentation.masks):
+            whose = "its contours were"
         return [
-            f"{file.name} does not record how its contours were made; they are written as drawn by "
-            "hand (MANUAL)."
+            f"{file.name} does not record how {whose} made; what is not recorded is written as "
+            "drawn by hand (MANUAL)."
         ]
-    if segmentation.provenance.bundle:
+    if segmentation.origins or segmentation.provenance.bundle:
         return []
     added = [name for name, kind in types.items() if kind == MANUAL]
     return [
@@ -300,27 +287,27 @@ def _export_image(
     """Write the synthetic image in ``file`` as a series in ``folder``."""
     from MRISynthLib import io
     from MRISynthLib.io.dicom_derived import write_synthetic_series
-    from MRISynthLib.io.dicom_source import find_source
 
-    from .dicom_outputs import series_of
+    from .dicom_outputs import images_behind, series_of, source_of
 
     with run.timed("load"):
         volume = io.load_one(file)
         run.warn(*volume.warnings)
-        sources = []
-        for place in places:
-            image = io.load_one(place)
-            run.warn(*image.warnings)
-            sources.append(series_of(place, image))
-        origin = find_source(places, volume) if places else study
-    if places:
-        same = origin.header.SeriesInstanceUID
-        sources = [each for each in sources if each.header.SeriesInstanceUID != same]
+        origin, sources = study, []
+        if places:
+            images = []
+            for place in places:
+                some = images_behind(volume.provenance, io.load_series(place))
+                run.warn(*(warning for image in some for warning in image.warnings))
+                sources += [series_of(place, image) for image in some]
+                images += some
+            origin = source_of(places, volume, images)
+            sources = [each for each in sources if each.instances.isdisjoint(origin.instances)]
     inputs = volume.provenance.inputs if volume.provenance else ()
-    if places and len(places) < len(inputs):
+    if places and len(images) < len(inputs):
         named = ", ".join(str(item.get("sequence") or item.get("name")) for item in inputs)
         run.warn(
-            f"{file.name} was made from {len(inputs)} images ({named}) and refers to {len(places)} "
+            f"{file.name} was made from {len(inputs)} images ({named}) and refers to {len(images)} "
             "of them: the series of the others are not given with --reference."
         )
     with run.timed("write"):

@@ -13,6 +13,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from MRISynthLib.io.dicom_source import DicomSource
+    from MRISynthLib.provenance import Provenance
     from MRISynthLib.volume import Volume
     from MRISynthSegmentLib.segmentation import Segmentation
 
@@ -56,6 +57,33 @@ def series_of(place: Path, image: Volume) -> DicomSource:
     source = find_source([place], image)
     check_referable(source)
     return source
+
+
+def images_behind(provenance: Provenance | None, images: Sequence[Volume]) -> list[Volume]:
+    """Those of the images of one series (its echoes) that a result was made from, by the names in
+    its record; the first where it names none."""
+    names = {item.get("name") for item in provenance.inputs} if provenance else set()
+    return [image for image in images if image.name in names] or [images[0]]
+
+
+def source_of(places: Sequence[Path], volume: Volume, images: Sequence[Volume]) -> DicomSource:
+    """The series among those at ``places`` on whose slices ``volume`` lies; of several images of
+    this series the one among ``images``.
+
+    Raises
+    ------
+    InputError
+        As :func:`~MRISynthLib.io.dicom_source.find_source`.
+    """
+    from MRISynthLib.io.dicom_source import find_source
+
+    found = find_source(places, volume)
+    uid = str(found.header.get("SeriesInstanceUID") or "")
+    for image in images:
+        if image.acquisition.get("SeriesInstanceUID") == uid:
+            like = volume.replace(name=image.name, acquisition=image.acquisition)
+            return find_source(places, like)
+    return found
 
 
 def series_behind(run: Session, inputs: Sequence[Input]) -> list[DicomSource]:

@@ -10,9 +10,10 @@ from pydicom.dataset import Dataset
 
 from MRISynthLib.io import load_one
 from MRISynthLib.io.dicom_source import DicomSource, find_source
+from MRISynthLib.io.dicom_values import decimal
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
-from MRISynthSegmentLib.rtstruct import decimal, write_rtstruct
+from MRISynthSegmentLib.rtstruct import write_rtstruct
 from MRISynthSegmentLib.segmentation import Segmentation
 
 PROVENANCE = Provenance(

@@ -3,6 +3,7 @@ nothing written."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,17 @@ from pydicom.dataset import Dataset
 
 import fakes
 from cli_requests import CONTOURS, GAP, T1, T2, done, moved, refused, setting, t2_series, types_in
-from derived_series import made_on
-from dicom_series import slice_data, write_series
+from derived_series import everything, made_on
+from dicom_series import slice_data, write, write_series
 from MRISynthApp.__main__ import main
-from MRISynthLib.io import load_one, save
+from MRISynthLib.io import load_one, load_series, save
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.io import save_segmentation
 from MRISynthSegmentLib.loading import load_any
 from MRISynthSegmentLib.segmentation import Segmentation
 from rtstruct_cases import PROVENANCE, structures
+
+REFERENCED = "ReferencedSOPInstanceUID"
 
 
 @pytest.fixture
@@ -135,6 +138,91 @@ def test_who_drew_the_contours_is_in_the_file(
 
 
 @pytest.mark.parametrize("kind", CONTOURS)
+@pytest.mark.parametrize("first", CONTOURS)
+def test_who_drew_the_contours_is_still_known_when_they_are_exported_again(
+    export, kind, first, organs, t1, image
+) -> None:
+    without_header_keys(organs, "Bolus")
+    types = dict.fromkeys(structures(image.shape), "SEMIAUTOMATIC") | {"Bolus": "MANUAL"}
+    file = Path(export(organs, first, "--reference", t1)["files"][0])
+    said = export(file, kind, "--reference", t1)
+    assert said["algorithm_types"] == types == types_in(Path(said["files"][0]))
+    assert not any("MANUAL" in text for text in said["warnings"]), "nothing is assumed"
+
+
+@pytest.mark.parametrize("kind", CONTOURS)
+def test_contours_of_which_only_some_say_who_drew_them(export, kind, organs, t1) -> None:
+    file = Path(export(organs, "rtstruct", "--reference", t1)["files"][0])
+    record = pydicom.dcmread(file)
+    record.StructureSetROISequence[0].ROIGenerationAlgorithm = ""
+    record.save_as(file)
+    said = export(file, kind, "--reference", t1)
+    assert said["algorithm_types"]["GTVp"] == "MANUAL"
+    assert said["algorithm_types"]["Brain"] == "AUTOMATIC"
+    assert any("does not record how GTVp was made" in text for text in said["warnings"])
+
+
+@pytest.mark.parametrize("kind", CONTOURS)
+def test_contours_that_lie_off_the_slices_are_refused(export, kind, organs, t1, tmp_path) -> None:
+    """Within one frame of reference the slices of another series may lie between them."""
+    file = Path(export(organs, "rtstruct", "--reference", t1)["files"][0])
+
+    def between(data: Dataset, index: int) -> None:
+        data.ImagePositionPatient[2] += 1.2
+
+    other = write_series(tmp_path / "other", range(-1, 9), change=between, series="1.2.3.7")
+    said = "was not drawn on the slices of t1_tse_tra as they are: contours of GTVp lie up to 1.2"
+    export(file, kind, "--reference", other, words=said)
+
+
+def two_echoes(folder: Path) -> Path:
+    """Both in one series, in no order."""
+    for place, number in enumerate(np.random.default_rng(0).permutation(16)):
+        data = slice_data(number // 2)
+        data.EchoTime = ("10", "90")[number % 2]
+        write(data, folder / f"{place:02d}")
+    return folder
+
+
+@pytest.mark.parametrize("kind", CONTOURS)
+@pytest.mark.parametrize("echo", ["10", "90", "not recorded"])
+def test_contours_refer_to_one_echo_of_a_series(export, kind, echo, image, tmp_path) -> None:
+    both = two_echoes(tmp_path / "both")
+    inputs = () if echo == "not recorded" else ({"name": f"t1_tse_tra (TE {echo} ms)"},)
+    provenance = replace(PROVENANCE, inputs=inputs)
+    masks = structures(image.shape)
+    save_segmentation(Segmentation(masks, image, provenance), tmp_path / "organs.seg.nrrd")
+    said = export(tmp_path / "organs.seg.nrrd", kind, "--reference", both)
+    te = "10" if echo == "not recorded" else echo
+    assert any(f"refer to t1_tse_tra (TE {te} ms)" in text for text in said["warnings"])
+    headers = {str(h.SOPInstanceUID): h for h in map(pydicom.dcmread, both.iterdir())}
+    record = pydicom.dcmread(said["files"][0])
+    named = {str(item.value) for item in everything(record) if item.keyword == REFERENCED}
+    assert {headers[uid].EchoTime for uid in named & headers.keys()} == {int(te)}
+    assert len(named & headers.keys()) == 8
+    first = load_series(both)[0]
+    np.testing.assert_array_equal(load_any(said["files"][0], first).masks["GTVp"], masks["GTVp"])
+
+
+def test_a_series_of_two_echoes_behind_an_image(export, made, tmp_path) -> None:
+    both = two_echoes(tmp_path / "both")
+    times = {}
+    for names in (("TE 90 ms",), ("TE 10 ms", "TE 90 ms"), ()):
+        inputs = tuple({"sequence": "T2w", "name": f"t1_tse_tra ({name})"} for name in names)
+        volume = load_one(made)
+        provenance = replace(volume.provenance, inputs=inputs)
+        save(volume.replace(provenance=provenance), tmp_path / f"made{len(times)}.nii.gz")
+        said = export(tmp_path / f"made{len(times)}.nii.gz", "dicom-mr", "-r", both)
+        assert not any("made from" in text for text in said["warnings"])
+        headers = {str(h.SOPInstanceUID): h for h in map(pydicom.dcmread, both.iterdir())}
+        record = pydicom.dcmread(said["files"][0])
+        used = [headers[i.ReferencedSOPInstanceUID] for i in record.SourceImageSequence]
+        times[names] = sorted(int(header.EchoTime) for header in used)
+        assert {tuple(h.ImagePositionPatient) for h in used} == {tuple(record.ImagePositionPatient)}
+    assert list(times.values()) == [[90], [10, 90], [10]]
+
+
+@pytest.mark.parametrize("kind", CONTOURS)
 def test_contours_of_any_kind_can_be_exported(export, kind, organs, t1, image, tmp_path) -> None:
     first = Path(export(organs, "rtstruct", "--reference", t1)["files"][0])
     save_segmentation(load_any(organs, image), tmp_path / "label map.nii.gz")
@@ -165,11 +253,11 @@ def two_patients(data: Dataset, index: int) -> None:
 WRONG_SERIES = {
     "half a pixel beside": (
         {"change": moved(0.4)},
-        "was not drawn on the slices of the series 't1_tse_tra'",
+        "was drawn on another grid than t1_tse_tra",
     ),
     "far away": ({"change": moved(400)}, "do not overlap"),
     "a slice is missing": ({"indices": GAP}, "lacks 1 of 8 slices"),
-    "the last slice is missing": ({"indices": range(7)}, "some of these are missing"),
+    "the last slice is missing": ({"indices": range(7)}, "structures outside t1_tse_tra"),
     "two patients": ({"change": two_patients}, "more than one patient (PatientID differs)"),
     "no frame of reference": (
         {"change": setting(FrameOfReferenceUID=None)},

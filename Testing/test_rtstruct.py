@@ -25,7 +25,7 @@ from MRISynthLib.io import load, load_one
 from MRISynthLib.io.dicom_source import find_source
 from MRISynthLib.provenance import DISCLAIMER
 from MRISynthLib.volume import Volume
-from MRISynthSegmentLib.rtstruct import decimal, empty_structures, read_rtstruct, write_rtstruct
+from MRISynthSegmentLib.rtstruct import empty_structures, read_rtstruct, write_rtstruct
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
 from rtstruct_cases import PROVENANCE, Case, contours_in, items_of, written
@@ -141,15 +141,6 @@ def test_coordinates_are_decimal_strings_of_at_most_16_characters(case):
         points = np.reshape(values, (-1, 3))
         assert (points[0] != points[-1]).any()
         assert contour.ContourGeometricType == "CLOSED_PLANAR"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0"), (-1e-9, "0"), (-35.25, "-35.25"), (100.0, "100"), (1 / 3, "0.333333"),
-     (-12345678.123456789, "-12345678.123457"), (-1234567890.1234567, "-1234567890.1234")],
-)  # fmt: skip
-def test_decimal_strings(value, text):
-    assert decimal(value) == text
 
 
 def test_structures_say_what_they_are(case):

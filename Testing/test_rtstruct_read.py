@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 from dicom_series import write_series
 from MRISynthLib.errors import InputError
 from MRISynthLib.io.dicom_source import DicomSource
+from MRISynthLib.io.dicom_values import decimal
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.contours import contours_of, mask_of
 from MRISynthSegmentLib.roi_names import tg263_name
-from MRISynthSegmentLib.rtstruct import decimal, read_rtstruct
+from MRISynthSegmentLib.rtstruct import read_rtstruct
 from MRISynthSegmentLib.structures import STRUCTURES
 from rtstruct_cases import Case, contours_in, items_of, new_contour, written
 
@@ -71,6 +72,8 @@ def _read_refusal(path: Path, image: Volume, source: DicomSource | None = None) 
         ("Temporal Lobe L", "Lobe_Temporal_L"),
         ("TempLobe_R", "Lobe_Temporal_R"),
         ("mandible", "Bone_Mandible"),
+        ("Optic Chiasm", "OpticChiasm"),
+        ("gtv_n", "GTVn"),
     ],
 )
 def test_names_of_clinics(name, expected):
@@ -84,8 +87,8 @@ def test_own_names_stay(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["Parotid", "Parotids", "Brainstem PRV", "Brainstem_PRV03", "Brain-GTV", "~Parotid_L", "GTVn",
-     "GTV2", "CTVp", "Eye", "Optic Chiasm", "L", "", "Parotid_L+3mm", "Temporal_L", "Medulla"],
+    ["Parotid", "Parotids", "Brainstem PRV", "Brainstem_PRV03", "Brain-GTV", "~Parotid_L", "GTVn2",
+     "GTV2", "CTVp", "Eye", "Optic Nerve", "L", "", "Parotid_L+3mm", "Temporal_L", "Medulla"],
 )  # fmt: skip
 def test_other_structures_are_not_taken_for_known_ones(name):
     assert tg263_name(name) is None

@@ -14,7 +14,7 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from .agreement import Agreement, agreement
-from .loading import on_grid
+from .grids import on_grid
 from .segmentation import Segmentation
 
 if TYPE_CHECKING:

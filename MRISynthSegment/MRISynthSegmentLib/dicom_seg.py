@@ -6,10 +6,8 @@ structure on each slice where it is, so that structures may overlap (DICOM PS3.3
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -19,12 +17,23 @@ from MRISynthLib import __version__
 from MRISynthLib.errors import InputError
 from MRISynthLib.io.dicom_references import check_referable, refer_to, source_images
 from MRISynthLib.io.dicom_source import DicomSource, SourceSlice, now_of, of_study
+from MRISynthLib.io.dicom_values import decimal
 from MRISynthLib.io.output import staged_file
 from MRISynthLib.provenance import SYNTHETIC_MARK
 from MRISynthLib.volume import Volume
 
-from .dicom_seg_reading import MAKER, TISSUE, of_frame, read_dicom_seg
-from .io import UNKNOWN_COLOUR, check_not_empty, inputs_in_words, note_of
+from .dicom_seg_reading import TISSUE, of_frame, read_dicom_seg
+from .io import UNKNOWN_COLOUR, check_not_empty, note_of
+from .origins import (
+    MAKER,
+    MANUAL,
+    NETWORK,
+    NOT_RECORDED,
+    UNKNOWN_MODEL,
+    Origin,
+    algorithm_items,
+    origins_to_write,
+)
 from .segmentation import Segmentation
 from .source_planes import slice_matrices
 from .structures import STRUCTURES, Code
@@ -63,7 +72,7 @@ def write_dicom_seg(
         :func:`~MRISynthLib.io.dicom_source.find_source`.
     algorithm_types:
         Structure name -> AUTOMATIC, SEMIAUTOMATIC (a model's, corrected by hand) or MANUAL. Of
-        the others it is AUTOMATIC where the segmentation has a provenance, else MANUAL.
+        the others :func:`~MRISynthSegmentLib.origins.algorithm_types` says it.
 
     Raises
     ------
@@ -77,20 +86,19 @@ def write_dicom_seg(
 
     path = Path(path)
     _check_writable(segmentation, source)
-    types = dict.fromkeys(segmentation.masks, "AUTOMATIC" if segmentation.provenance else "MANUAL")
-    types.update(algorithm_types or {})
-    if types.keys() != segmentation.masks.keys():
-        raise ValueError(f"algorithm_types names structures that are not here: {types}")
+    origins = origins_to_write(segmentation, algorithm_types)
     stand_ins = _stand_ins(segmentation.reference, source)
     mark = f"{SYNTHETIC_MARK} input" if _from_synthetic(segmentation) else ""
-    disclaimer = _RESEARCH_ONLY if segmentation.provenance else "Origin not recorded."
+    disclaimer = "From another file." if segmentation.origins else "Origin not recorded."
+    if segmentation.provenance:
+        disclaimer = _RESEARCH_ONLY
     made = highdicom.seg.Segmentation(
         source_images=stand_ins,
         pixel_array=np.stack([source.in_series(m) for m in segmentation.masks.values()], axis=-1),
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _segment(number, name, segmentation, types[name])
-            for number, name in enumerate(segmentation.masks, start=1)
+            _segment(number, name, segmentation, origin)
+            for number, (name, origin) in enumerate(origins.items(), start=1)
         ],
         series_instance_uid=generate_uid(),
         series_number=series_number,
@@ -111,8 +119,6 @@ def write_dicom_seg(
     )
     made.ContentCreatorName = ""
     made.update(of_study(source.header))
-    if "InstitutionName" in made:
-        del made.InstitutionName  # of the scanner, and this is another equipment
     now = now_of(source.header)
     for begin in ("InstanceCreation", "Content"):
         setattr(made, f"{begin}Date", now.strftime("%Y%m%d"))
@@ -120,7 +126,8 @@ def write_dicom_seg(
     made.ContributingEquipmentSequence[0].ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
     slices = zip((str(each.SOPInstanceUID) for each in stand_ins), source.slices, strict=True)
     _refer_to_source(made, dict(slices))
-    texts = (*segmentation.masks, note_of(segmentation), *segmentation.warnings)
+    texts = [*segmentation.masks, note_of(segmentation), *segmentation.warnings]
+    texts += map(repr, origins.values())  # all that they hold
     if not all(text.isascii() for text in texts):  # the series' character set may lack letters
         made.decode()
         made.SpecificCharacterSet = "ISO_IR 192"
@@ -158,32 +165,43 @@ def _cut(text: str, length: int = 64) -> str:
     return text.replace("\\", "/")[:length]
 
 
-def _segment(number: int, name: str, segmentation: Segmentation, algorithm_type: str) -> Dataset:
+def _segment(number: int, name: str, segmentation: Segmentation, origin: Origin) -> Dataset:
     """The item of the SegmentSequence for one structure (PS3.3, Table C.8.20-4)."""
+    from highdicom import AlgorithmIdentificationSequence
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
 
     structure = STRUCTURES.get(name)
     colour = UNKNOWN_COLOUR if structure is None else structure.colour
-    is_manual = algorithm_type == "MANUAL"
+    is_manual = origin.kind == MANUAL
+    drawn_by = str(origin.algorithm or origin.description or UNKNOWN_MODEL)
+    stand_in = AlgorithmIdentificationSequence(_cut(drawn_by), _concept(NETWORK), NOT_RECORDED)
     item = SegmentDescription(
         number,
         name,
         _concept(TISSUE if structure is None else structure.category),
         _concept(TISSUE if structure is None else structure.type),
-        algorithm_type,
-        None if is_manual else _algorithm(segmentation),
+        origin.kind,
+        None if is_manual else stand_in,
         tracking_uid=generate_uid(),
         tracking_id=name,
         display_color=CIELabColor.from_rgb(*(255 * channel for channel in colour)),
     )
+    if not is_manual:  # highdicom wants a family, which not every file has
+        del item.SegmentationAlgorithmIdentificationSequence
+        known = algorithm_items(origin.algorithm)
+        if known:
+            item.SegmentAlgorithmName = known[0].AlgorithmName
+            item.SegmentationAlgorithmIdentificationSequence = known
     if structure is not None and structure.modifier is not None:  # highdicom has no argument
         kind = item.SegmentedPropertyTypeCodeSequence[0]
         kind.SegmentedPropertyTypeModifierCodeSequence = [_concept(structure.modifier)]
     words = [name if structure is None else structure.label]
     if not segmentation.masks[name].any():
         words.append("looked for, not found")
-    notes = ["Drawn by hand."] if is_manual else [note_of(segmentation), *segmentation.warnings]
+    is_own = origin.algorithm is not None and origin.algorithm.source == MAKER
+    note = note_of(segmentation) if is_own else f"Drawn by {drawn_by}."
+    notes = ["Drawn by hand."] if is_manual else [note, *segmentation.warnings]
     item.SegmentDescription = _cut(" ".join([f"{', '.join(words)}.", *notes]), 1024)
     return item
 
@@ -193,29 +211,6 @@ def _concept(code: Code) -> Dataset:
 
     scheme, value, meaning = code
     return CodedConcept(value, scheme, meaning)
-
-
-def _algorithm(segmentation: Segmentation) -> Any:
-    """Which model: bundle, version and hash, and what it was given (PS3.3, Table 10-19)."""
-    from highdicom import AlgorithmIdentificationSequence
-    from pydicom.sr.codedict import codes
-
-    family = codes.DCM.ArtificialIntelligence
-    provenance = segmentation.provenance
-    if provenance is None:
-        return AlgorithmIdentificationSequence("not recorded", family, "not recorded")
-    parameters = {
-        "hash": provenance.bundle_hash,
-        "inputs": inputs_in_words(segmentation),
-        "software": provenance.software,
-    }
-    return AlgorithmIdentificationSequence(
-        _cut(provenance.bundle) or "not recorded",
-        family,
-        _cut(provenance.bundle_version) or "not recorded",
-        source=MAKER,
-        parameters={key: re.sub(r"[\\,]", ";", value) for key, value in parameters.items()},
-    )
 
 
 def _stand_ins(image: Volume, source: DicomSource) -> list[Dataset]:
@@ -246,7 +241,7 @@ def _stand_ins(image: Volume, source: DicomSource) -> list[Dataset]:
             setattr(header, keyword, of_frame(first.header, first.frame, keyword))
         # From the positions: what headers say of it can be wrong, and without it nobody could
         # put sparse frames together.
-        header.SpacingBetweenSlices = f"{image.spacing[2]:.10g}"
+        header.SpacingBetweenSlices = decimal(image.spacing[2])
         header.SliceThickness = header.SliceThickness or header.SpacingBetweenSlices
         made.append(header)
     return made

@@ -24,16 +24,22 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.io.dicom_frames import read_pixels
 from MRISynthLib.io.dicom_source import dicom_files
 from MRISynthLib.io.stacking import POSITION_TOLERANCE_MM
-from MRISynthLib.provenance import SYNTHETIC_MARK, Provenance
+from MRISynthLib.provenance import SYNTHETIC_MARK
 from MRISynthLib.volume import Volume
 
-from .loading import on_grid
+from .grids import on_grid
+from .origins import (
+    NOT_RECORDED,
+    Algorithm,
+    Origin,
+    algorithm_in,
+    kind_in,
+    provenance_in,
+    text_of,
+)
 from .roi_names import tg263_name
 from .segmentation import Segmentation
 from .structures import ABNORMAL, ANATOMY, STRUCTURES, Code
-
-MAKER = "MRISynth"
-"""Manufacturer, and source of the algorithm, of the product's own files."""
 
 TISSUE: Code = ("SCT", "85756007", "Tissue")
 """Category and type of a structure that the product does not know: true of an organ and of a
@@ -76,7 +82,7 @@ class _Plane:
     down: np.ndarray
 
 
-def read_dicom_seg(path: str | Path, reference: Volume) -> Segmentation:
+def read_dicom_seg(path: str | Path, reference: Volume, *, exact: bool = False) -> Segmentation:
     """Read a SEG of any program, binary, fractional or label map, onto the grid of ``reference``.
 
     Structures get the product's names by their codes and side, or by their labels; others keep
@@ -84,11 +90,16 @@ def read_dicom_seg(path: str | Path, reference: Volume) -> Segmentation:
     order; on another grid by the nearest voxel. The result's warnings say what was done, and
     its provenance, of the product's own files, what they were drawn on.
 
+    Parameters
+    ----------
+    exact:
+        Refuse frames that do not lie on the image's own voxels.
+
     Raises
     ------
     InputError
         If the file is missing, damaged or no SEG, of another frame of reference, or nothing of
-        it lies in the image.
+        it lies in the image; and see ``exact``.
     """
     path = Path(path)
     header = _header(path)
@@ -121,8 +132,19 @@ def read_dicom_seg(path: str | Path, reference: Volume) -> Segmentation:
     described = str(header.get("SeriesDescription") or "")
     if SYNTHETIC_MARK in described:
         warnings.append(f"{path.name} says of itself: {described}.")
-    found = Segmentation(masks, grid, _provenance(header), (*warnings, *said))
-    return on_grid(found, reference, path.name)
+    origins = {names[number]: _origin(item) for number, item in segments.items()}
+    provenance = provenance_in(origins.values())
+    found = Segmentation(masks, grid, provenance, (*warnings, *said), origins=origins)
+    return on_grid(found, reference, path.name, exact=exact)
+
+
+def _origin(segment: Dataset) -> Origin:
+    """Who or what drew a segment; many programs name an algorithm and describe it no further."""
+    algorithm = algorithm_in(segment.get("SegmentationAlgorithmIdentificationSequence"))
+    name = text_of(segment, "SegmentAlgorithmName")
+    if algorithm is None and name not in ("", NOT_RECORDED):
+        algorithm = Algorithm(name)
+    return Origin(kind_in(segment, "SegmentAlgorithmType"), algorithm)
 
 
 def of_frame(header: Dataset, number: int, keyword: str) -> Any:
@@ -371,27 +393,3 @@ def _codes(dataset: Dataset, keyword: str) -> list[DicomCode]:
 def _dicom(code: Code) -> DicomCode:
     scheme, value, meaning = code
     return DicomCode(value, scheme, meaning)
-
-
-def _provenance(header: Dataset) -> Provenance | None:
-    """How the structures were made, as the product notes it in its own files; None in others."""
-    for segment in header.SegmentSequence:
-        for item in segment.get("SegmentationAlgorithmIdentificationSequence") or []:
-            if item.get("AlgorithmSource") != MAKER:
-                continue
-            noted = str(item.get("AlgorithmParameters") or "").split(",")
-            values = dict(part.split("=", 1) for part in noted if "=" in part)
-            inputs = []
-            for text in values.get("inputs", "").split("; "):
-                sequence = text.removeprefix(f"{SYNTHETIC_MARK} ")
-                inputs.append({"sequence": sequence, "name": "", "synthetic": sequence != text})
-            return Provenance(
-                synthetic=any(each["synthetic"] for each in inputs),
-                kind="segmentation",
-                inputs=tuple(inputs),
-                bundle=str(item.get("AlgorithmName") or ""),
-                bundle_version=str(item.get("AlgorithmVersion") or ""),
-                bundle_hash=values.get("hash", ""),
-                software=values.get("software", ""),
-            )
-    return None

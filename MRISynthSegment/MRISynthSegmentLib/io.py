@@ -23,6 +23,8 @@ from MRISynthLib.io.output import staged_file, staged_folder
 from MRISynthLib.provenance import DISCLAIMER, SYNTHETIC_MARK, Provenance
 from MRISynthLib.volume import Volume
 
+from .grids import on_grid
+from .origins import NOT_RECORDED, UNKNOWN_MODEL, inputs_in_words
 from .segmentation import Segmentation
 from .structures import STRUCTURES
 from .terminology import TAG, terminology_tag
@@ -36,9 +38,6 @@ NOTE_KEY = "MRISynth_note"
 INPUTS_TAG = "MRISynth.Inputs"
 """Segment tag that names the inputs; unlike header keys it survives saving again in Slicer."""
 
-NOT_RECORDED = "not recorded"
-"""What is said instead of the inputs of a model that did not name them."""
-
 PRIORITY = (
     "Where structures overlap, a tumour volume wins over an organ, and the smaller structure "
     "over the larger; the masks of the single structures are complete."
@@ -46,8 +45,6 @@ PRIORITY = (
 """What the NIfTI label map shows where structures overlap."""
 
 UNKNOWN_COLOUR = (0.6, 0.6, 0.6)
-GRID_TOLERANCE_MM = 0.01
-"""How far a corner may lie from the reference's grid, for other programs' rounding."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNREADABLE = (
@@ -161,22 +158,36 @@ def resolved_label_map(segmentation: Segmentation) -> np.ndarray:
 def load_segmentation(path: str | Path, reference: Volume) -> Segmentation:
     """Read a segmentation that was drawn on ``reference``'s grid or on a part of it.
 
-    Takes ``.seg.nrrd`` (also one that Slicer saved, cropped to its structures) and ``.nii.gz``
-    label maps, with the names and complete masks of the JSON file beside it where there is one.
+    Takes what :func:`read_segmentation` takes; one on another grid is for
+    :func:`~MRISynthSegmentLib.loading.load_any`.
 
     Raises
     ------
     InputError
         If the file is missing, is no segmentation, or lies on another grid.
     """
+    return on_grid(read_segmentation(path), reference, Path(path).name, exact=True)
+
+
+def read_segmentation(path: str | Path) -> Segmentation:
+    """Read a segmentation on its own grid; its reference has that and no grey values.
+
+    Takes ``.seg.nrrd`` (also one that Slicer saved, cropped to its structures) and ``.nii.gz``
+    label maps, with the names and complete masks of the JSON file beside it where there is one.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no segmentation.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no segmentation file {path}; check the path.")
     name = path.name.lower()
     if name.endswith(".nrrd"):
-        return _read_nrrd(path, reference)
+        return _read_nrrd(path)
     if name.endswith((".nii.gz", ".nii")):
-        return _read_nifti(path, reference)
+        return _read_nifti(path)
     raise InputError(f"{path.name} is not a segmentation; give a .seg.nrrd or .nii.gz file.")
 
 
@@ -257,7 +268,7 @@ def _slicer_geometry(volume: Volume) -> str:
     return "".join(f"{number};" for number in numbers)
 
 
-def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
+def _read_nrrd(path: Path) -> Segmentation:
     import nrrd
     import slicerio
 
@@ -279,6 +290,7 @@ def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
             loaded = Provenance.from_dict(json.loads(provenance))
         else:
             loaded = _left_in_tags(content["segments"])
+        matrix = content["ijkToLPS"]
     except (nrrd.NRRDError, *_UNREADABLE) as error:
         raise InputError(
             f"{path.name} is damaged or not a segmentation file of Slicer; export it again."
@@ -288,13 +300,13 @@ def _read_nrrd(path: Path, reference: Volume) -> Segmentation:
             f"{path.name} holds no binary label map with named structures; "
             "save it from Slicer as .seg.nrrd."
         )
-    matrix = content["ijkToLPS"]
-    return Segmentation(
-        {name: _on_grid(mask, matrix, reference, path) for name, mask in masks.items()},
-        reference,
-        loaded,
-        tuple(warnings),
-    )
+    shape = next(iter(masks.values())).shape
+    return Segmentation(masks, _grid(shape, matrix, path), loaded, tuple(warnings))
+
+
+def _grid(shape: tuple[int, ...], matrix: np.ndarray, path: Path) -> Volume:
+    """A file's own grid, with no voxels in memory."""
+    return Volume(np.broadcast_to(np.uint8(0), shape), matrix, name=path.name)
 
 
 def _left_in_tags(segments: Iterable[Mapping[str, Any]]) -> Provenance | None:
@@ -343,10 +355,10 @@ def _write_nifti(labels: np.ndarray, segmentation: Segmentation, path: Path) -> 
     nibabel.save(image, path)
 
 
-def _read_nifti(path: Path, reference: Volume) -> Segmentation:
+def _read_nifti(path: Path) -> Segmentation:
     stem = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     sidecar = path.with_name(f"{stem}.json")
-    labels, matrix = _nifti_labels(path)
+    labels, grid = _nifti_labels(path)
     if sidecar.is_file():
         entries, loaded, warnings = _named_labels(sidecar)
     else:
@@ -356,13 +368,13 @@ def _read_nifti(path: Path, reference: Volume) -> Segmentation:
         raise InputError(f"{path.name} holds no labels; give a label map with structures.")
     masks = {}
     for name, label, file in entries:
+        masks[name] = labels == label
         complete = path.parent / file if file else None
         if complete is not None and complete.is_file():
-            own, own_matrix = _nifti_labels(complete)
-            masks[name] = _on_grid(own != 0, own_matrix, reference, complete)
-        else:
-            masks[name] = _on_grid(labels == label, matrix, reference, path)
-    return Segmentation(masks, reference, loaded, warnings)
+            own, own_grid = _nifti_labels(complete)
+            alone = Segmentation({name: own != 0}, own_grid)
+            masks[name] = on_grid(alone, grid, complete.name, exact=True).masks[name]
+    return Segmentation(masks, grid, loaded, (*grid.warnings, *warnings))
 
 
 def _named_labels(
@@ -385,52 +397,18 @@ def _named_labels(
         ) from error
 
 
-def _nifti_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Integer labels (slices, rows, columns) and their index-to-world matrix in LPS."""
-    import nibabel
+def _nifti_labels(path: Path) -> tuple[np.ndarray, Volume]:
+    """Integer labels (slices, rows, columns), and the grid on which they lie."""
+    from MRISynthLib.io.nifti import read_nifti
 
-    try:
-        image = nibabel.load(path)
-        values = np.asanyarray(image.dataobj)
-    except (nibabel.filebasedimages.ImageFileError, *_UNREADABLE) as e:
-        raise InputError(f"{path.name} is damaged or not a NIfTI file; export it again.") from e
-    if values.ndim != 3 or not np.array_equal(values, np.rint(values)):
-        raise InputError(
-            f"{path.name} is no label map (three dimensions, whole numbers); give a label map."
-        )
-    return values.astype(np.int32).transpose(2, 1, 0), _LPS_TO_RAS @ image.affine
+    image = read_nifti(path)
+    if image.voxels.dtype.kind == "f" and not np.array_equal(image.voxels, np.rint(image.voxels)):
+        raise InputError(f"{path.name} is no label map (whole numbers); give a label map.")
+    grid = _grid(image.shape, image.index_to_world, path).replace(warnings=image.warnings)
+    return image.voxels.astype(np.int32), grid
 
 
 # --- common -------------------------------------------------------------------------------
-
-
-def _on_grid(mask: np.ndarray, matrix: np.ndarray, reference: Volume, path: Path) -> np.ndarray:
-    """The mask on the reference's grid; its own must be the same one, or a part of it."""
-    own = Volume(mask, matrix, name=path.name)
-    offset = np.rint((np.linalg.inv(reference.index_to_world) @ [*own.origin, 1.0])[:3])
-    shift = np.eye(4)
-    shift[:3, 3] = offset
-    expected = own.replace(index_to_world=reference.index_to_world @ shift)
-    if not own.same_geometry(expected, GRID_TOLERANCE_MM):
-        raise InputError(
-            f"{path.name} was drawn on another grid than {reference.name or 'the image'}; "
-            "give the image on which it was drawn, or resample it in Slicer."
-        )
-    placed = np.zeros(reference.shape, bool)
-    start = offset[::-1].astype(int)
-    low = np.maximum(start, 0)
-    high = np.minimum(start + mask.shape, reference.shape)
-    if np.all(low < high):
-        target = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        source = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
-        placed[target] = mask[source]
-    if np.count_nonzero(placed) != np.count_nonzero(mask):
-        raise InputError(
-            f"{path.name} has structures outside {reference.name or 'the image'}; "
-            "give the image on which it was drawn."
-        )
-    placed.flags.writeable = False
-    return placed
 
 
 def check_not_empty(segmentation: Segmentation) -> None:
@@ -442,20 +420,14 @@ def _provenance(segmentation: Segmentation) -> Mapping[str, Any] | None:
     return None if segmentation.provenance is None else segmentation.provenance.to_dict()
 
 
-def inputs_in_words(segmentation: Segmentation) -> str:
-    """The sequences it was drawn on, synthetic ones marked."""
-    words = []
-    for item in segmentation.provenance.inputs if segmentation.provenance else ():
-        mark = f"{SYNTHETIC_MARK} " if item.get("synthetic") else ""
-        words.append(mark + str(item.get("sequence") or item.get("name") or "?"))
-    return ", ".join(words) or NOT_RECORDED
-
-
 def note_of(segmentation: Segmentation) -> str:
+    """By what and on what it was drawn, and what that is good for."""
     provenance = segmentation.provenance
+    if provenance is None and segmentation.origins:
+        return "From another file; each structure says how it was drawn, if that is known."
     if provenance is None:
         return "Origin not recorded."
-    model = "a model that is not recorded"
+    model = UNKNOWN_MODEL
     if provenance.bundle:
         model = f"{provenance.bundle} {provenance.bundle_version} [{provenance.bundle_hash[:12]}]"
     return f"Drawn on {inputs_in_words(segmentation)} by {model}. {DISCLAIMER}".replace("\n", " ")

@@ -10,13 +10,24 @@ _SIDES = {"L": ("l", "lt", "left"), "R": ("r", "rt", "right")}
 
 _ALSO = {
     "GTVp": ("gtv", "gtvt", "gtvprimary", "gtvnx", "grosstumourvolume", "grosstumorvolume"),
+    "GTVn": ("gtvnd", "gtvln", "gtvnode", "gtvnodal", "gtvnodes"),
     "Brain": ("wholebrain",),
     "SpinalCord": ("cord", "myelon", "medullaspinalis"),
     "Eye": ("globe", "eyeball", "bulbusoculi"),
     "OpticNrv": ("on", "opticn", "nopticus"),
+    "OpticChiasm": ("chiasm", "chiasma", "opticchiasma"),
+    "Glnd_Lacrimal": ("lacrimal", "lacrimalglnd"),
     "Lobe_Temporal": ("templobe",),
+    "Pituitary": ("hypophysis", "glndpituitary"),
     "Parotid": ("glndparotid", "parotis"),
+    "Glnd_Submand": ("submandibular", "submand", "glndsubmandibular", "smg"),
     "Bone_Mandible": ("jaw", "lowerjaw", "mandibula"),
+    "Joint_TM": ("tmj", "tmjoint"),
+    "Cavity_Oral": ("oralcavity",),
+    "Musc_Constrict": ("constrictor", "constrictormuscle", "pharynxconstrictor"),
+    "Glnd_Thyroid": ("thyroid",),
+    "Esophagus": ("oesophagus",),
+    "A_Carotid": ("carotid",),
 }
 """Structure without its side -> what it is called beside its name and its label."""
 

@@ -18,20 +18,19 @@ from MRISynthLib import __version__
 from MRISynthLib.errors import InputError
 from MRISynthLib.io.dicom_references import check_referable
 from MRISynthLib.io.dicom_source import DicomSource, now_of, of_study
+from MRISynthLib.io.dicom_values import decimals
 from MRISynthLib.io.output import staged_file
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from .contours import contours_of
 from .io import UNKNOWN_COLOUR, check_not_empty, note_of
+from .origins import MANUAL, SEMIAUTOMATIC, UNKNOWN_MODEL, Origin, algorithm_items, origins_to_write
 from .rtstruct_read import read_rtstruct
 from .segmentation import Segmentation
 from .source_planes import slice_matrices
 from .structures import STRUCTURES, Code
 
 __all__ = ["empty_structures", "read_rtstruct", "write_rtstruct"]
-
-AUTOMATIC, SEMIAUTOMATIC, MANUAL = "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"
-_TYPES = {AUTOMATIC, SEMIAUTOMATIC, MANUAL}
 
 SERIES_NUMBER = 9002
 """Behind those of the scanner, and of a SEG, in the lists of viewers."""
@@ -41,7 +40,6 @@ _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 for which there is no storage class."""
 
 _TARGETS = ("GTV", "CTV", "PTV")
-_NETWORK: Code = ("DCM", "123110", "Artificial Intelligence")
 _UTF8 = "ISO_IR 192"
 
 
@@ -67,7 +65,7 @@ def write_rtstruct(
         What a planning system lists it as, at most 16 characters.
     algorithm_types:
         Structure name -> AUTOMATIC, SEMIAUTOMATIC (a model's, corrected by hand) or MANUAL. Of
-        the others it is AUTOMATIC where the segmentation has a provenance, else MANUAL.
+        the others :func:`~MRISynthSegmentLib.origins.algorithm_types` says it.
 
     Raises
     ------
@@ -80,10 +78,7 @@ def write_rtstruct(
     path = Path(path)
     check_not_empty(segmentation)
     _check_names(segmentation.masks, label)
-    types = dict.fromkeys(segmentation.masks, AUTOMATIC if segmentation.provenance else MANUAL)
-    types.update(algorithm_types or {})
-    if types.keys() != segmentation.masks.keys() or not _TYPES.issuperset(types.values()):
-        raise ValueError(f"algorithm_types names no structure here or no such type: {types}")
+    origins = origins_to_write(segmentation, algorithm_types)
     frame = source.frame_of_reference()
     check_referable(source)
     matrices = slice_matrices(source, segmentation.reference)
@@ -103,12 +98,11 @@ def write_rtstruct(
             roi.ROIDescription = STRUCTURES[name].label
         if not mask.any():
             roi.ROIDescription = f"{roi.get('ROIDescription', name)}: looked for, not found"
-        roi.ROIGenerationAlgorithm = types[name]
-        _add_origin(roi, segmentation)
+        _add_origin(roi, origins[name], segmentation)
         record.StructureSetROISequence.append(roi)
         record.ROIContourSequence.append(_contours(number, name, mask, matrices, source))
-        record.RTROIObservationsSequence.append(_observation(number, name))
-    _keep_readable(record)
+        record.RTROIObservationsSequence.append(_observation(number, name, origins[name]))
+    _keep_readable(record, map(repr, origins.values()))
     with staged_file(path) as staging:
         _save(record, staging)
     return path
@@ -138,8 +132,6 @@ def _described(segmentation: Segmentation, source: DicomSource, label: str) -> D
     header = source.header
     now = now_of(header)
     record = of_study(header)
-    if "InstitutionName" in record:
-        del record.InstitutionName  # of the scanner, and this is another equipment
     record.SOPClassUID = RTStructureSetStorage
     record.SOPInstanceUID = generate_uid()
     record.InstanceCreationDate = record.StructureSetDate = now.strftime("%Y%m%d")
@@ -176,24 +168,20 @@ def _inputs(segmentation: Segmentation) -> str:
     return f" on {', '.join(words)}" if words else ""
 
 
-def _add_origin(roi: Dataset, segmentation: Segmentation) -> None:
+def _add_origin(roi: Dataset, origin: Origin, segmentation: Segmentation) -> None:
     """How the structure was made: in words, and which model drew it unless that was by hand."""
-    provenance = segmentation.provenance
-    if roi.ROIGenerationAlgorithm == MANUAL or provenance is None:
-        roi.ROIGenerationDescription = _clipped(f"By hand{_inputs(segmentation)}", 64)
-        return
-    # leaving room for the word SYNTHETIC
-    model = f"{provenance.bundle} {provenance.bundle_version}".strip()
-    model = _clipped(model or "Model not recorded", 28)
-    edited = ", corrected by hand" if roi.ROIGenerationAlgorithm == SEMIAUTOMATIC else ""
-    roi.ROIGenerationDescription = _clipped(f"{model}{edited}{_inputs(segmentation)}", 64)
-    algorithm = Dataset()
-    algorithm.AlgorithmFamilyCodeSequence = [_coded(_NETWORK)]
-    algorithm.AlgorithmName = _clipped(provenance.bundle, 64) or "unknown"
-    algorithm.AlgorithmVersion = _clipped(provenance.bundle_version, 64) or "unknown"
-    algorithm.AlgorithmParameters = f"bundle hash {provenance.bundle_hash or 'unknown'}"
-    algorithm.AlgorithmSource = "MRISynth"
-    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm]
+    roi.ROIGenerationAlgorithm = origin.kind
+    if origin.kind == MANUAL:
+        drawn = "By hand"
+    else:  # leaving room for the word SYNTHETIC
+        drawn = _clipped(str(origin.algorithm or UNKNOWN_MODEL), 28)
+        drawn += ", corrected by hand" if origin.kind == SEMIAUTOMATIC else ""
+    roi.ROIGenerationDescription = _clipped(
+        origin.description or f"{drawn}{_inputs(segmentation)}", 64
+    )
+    algorithms = algorithm_items(origin.algorithm)
+    if algorithms:
+        roi.ROIDerivationAlgorithmIdentificationSequence = algorithms
 
 
 def _frame_of_reference(source: DicomSource, frame: str) -> Dataset:
@@ -248,7 +236,7 @@ def _contours(
             item.ContourGeometricType = "CLOSED_PLANAR"
             item.NumberOfContourPoints = len(points)
             item.ContourNumber = len(items) + 1
-            text = "\\".join(decimal(value) for value in points.ravel().tolist())
+            text = "\\".join(decimals(points.ravel().tolist(), places=6))  # to the nanometre
             # not one by one: pydicom takes seconds to check a million numbers
             item.add(DataElement("ContourData", "DS", text, already_converted=True))
             items.append(item)
@@ -257,13 +245,7 @@ def _contours(
     return drawn
 
 
-def decimal(value: float) -> str:
-    """A decimal string of at most 16 characters (PS3.5, 6.2), to the nanometre for mm."""
-    text = f"{value:.6f}"[:16].rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
-
-
-def _observation(number: int, name: str) -> Dataset:
+def _observation(number: int, name: str, origin: Origin) -> Dataset:
     """What the structure is: its type for planning and its coded meaning (C.8.8.8)."""
     structure = STRUCTURES.get(name)
     seen = Dataset()
@@ -278,7 +260,7 @@ def _observation(number: int, name: str) -> Dataset:
         seen.RTROIInterpretedType = "GTV"
     else:
         seen.RTROIInterpretedType = name[:3] if name.startswith(_TARGETS) else "ORGAN"
-    seen.ROIInterpreter = ""
+    seen.ROIInterpreter = origin.interpreter
     return seen
 
 
@@ -292,11 +274,12 @@ def _clipped(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3].rstrip() + "..."
 
 
-def _keep_readable(record: Dataset) -> None:
+def _keep_readable(record: Dataset, more: Iterable[str]) -> None:
     """Change the character set where the study's own has no letters for names or descriptions."""
     texts = [record.StructureSetLabel, record.StructureSetDescription, record.SeriesDescription]
     for roi in record.StructureSetROISequence:
         texts += [roi.ROIName, roi.ROIGenerationDescription]
+    texts += more
     if not all(text.isascii() for text in texts):
         record.decode()  # texts inside sequences too, before they are written anew
         record.SpecificCharacterSet = _UTF8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from MRISynthLib.provenance import SYNTHETIC_MARK
 from MRISynthLib.volume import Volume
 
 from .contours import Placement, mask_of, on_slices
+from .origins import Origin, algorithm_in, kind_in, provenance_in, text_of
 from .roi_names import tg263_name
 from .segmentation import Segmentation
 from .structures import STRUCTURES
@@ -43,12 +44,30 @@ _UNDEFINED = 0xFFFFFFFF
 class _Roi:
     name: str
     frame: str
+    origin: Origin
     contours: list[np.ndarray] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class _Misfit:
+    """In what a structure's contours do not fit an image, and what is done about it.
+
+    ``is_gap``: slices between them have none, as where the image has more slices than the one that
+    they were drawn on, or where somebody left slices out.
+    """
+
+    what: str
+    done: str
+    is_gap: bool = False
+
+
 def read_rtstruct(
-    path: str | Path, reference: Volume, sources: DicomSource | None = None
+    path: str | Path,
+    reference: Volume,
+    sources: DicomSource | None = None,
+    *,
+    exact: bool = False,
 ) -> Segmentation:
     """Read the structures of an RTSTRUCT onto the grid of ``reference``.
 
@@ -61,12 +80,16 @@ def read_rtstruct(
     sources:
         The series that ``reference`` was read from, if it is at hand: it says the frame of
         reference and the patient where ``reference`` itself does not.
+    exact:
+        Refuse contours that do not lie on the slices or reach beyond their edges, and those that
+        leave slices between them empty unless the file says that they were drawn on this series.
 
     Raises
     ------
     InputError
         If the file is missing, damaged or no RTSTRUCT, belongs to another frame of reference or
-        another patient, or has contours that lie between the slices or beyond them.
+        another patient, or has contours that lie beyond the first or last slice or across several;
+        and see ``exact``.
     """
     path = Path(path)
     record = _record(path)
@@ -74,6 +97,7 @@ def read_rtstruct(
         _check_patient(record, path, sources)
         rois = _rois(record, path)
         description = str(record.get("StructureSetDescription") or "")
+        drawn_here = reference.acquisition.get("SeriesInstanceUID") in _series_in(record)
     except _DAMAGED as error:
         raise _damaged(path) from error
     warnings = _check_frame({roi.frame for roi in rois}, path, reference, sources)
@@ -85,11 +109,25 @@ def read_rtstruct(
     for name, roi in zip(names, rois, strict=True):
         placement = on_slices(_single(roi), reference, f"{name} in {path.name}")
         masks[name] = mask_of(placement.contours, reference)
-        warnings += [f"{path.name}: {s}" for s in _said(name, roi, placement, reference)]
+        warnings += [
+            f"{path.name}: {count} contours of {name} {why} are left out."
+            for why, count in sorted(roi.left_out.items())
+            if count
+        ]
+        for misfit in _misfits(name, placement, masks[name], reference):
+            if exact and not (misfit.is_gap and drawn_here):
+                raise InputError(
+                    f"{path.name} was not drawn on the slices of {reference.name or 'the image'} "
+                    f"as they are: {misfit.what}; give the whole series that it was drawn on, or "
+                    "bring the contours onto this one in Slicer and look at them there."
+                )
+            warnings.append(f"{path.name}: {misfit.what}{misfit.done}.")
     empty = [name for name, roi in zip(names, rois, strict=True) if not roi.contours]
     if empty:
         warnings.append(f"{path.name} has no closed contours for {', '.join(empty)}.")
-    return Segmentation(masks, reference, None, tuple(warnings))
+    origins = {name: roi.origin for name, roi in zip(names, rois, strict=True)}
+    provenance = provenance_in(origins.values())
+    return Segmentation(masks, reference, provenance, tuple(warnings), origins=origins)
 
 
 def _damaged(path: Path) -> InputError:
@@ -174,11 +212,16 @@ def _rois(record: Dataset, path: Path) -> list[_Roi]:
     for item in record.get("StructureSetROISequence") or ():
         frame = str(item.get("ReferencedFrameOfReferenceUID") or shared)
         name = str(item.get("ROIName") or "").strip() or f"ROI {item.ROINumber}"
-        rois[int(item.ROINumber)] = _Roi(name, frame)
+        rois[int(item.ROINumber)] = _Roi(name, frame, _origin(item))
     if not rois:
         raise InputError(f"{path.name} holds no structures; export it again.")
     if "ROIContourSequence" not in record:
         raise _damaged(path)
+    for item in record.get("RTROIObservationsSequence") or ():
+        roi = rois.get(int(item.get("ReferencedROINumber") or 0))
+        if roi is not None:
+            interpreter = text_of(item, "ROIInterpreter")
+            roi.origin = replace(roi.origin, interpreter=interpreter or roi.origin.interpreter)
     for item in record.ROIContourSequence or ():
         roi = rois.get(int(item.ReferencedROINumber))
         if roi is None:
@@ -196,6 +239,25 @@ def _rois(record: Dataset, path: Path) -> list[_Roi]:
             else:
                 roi.contours.append(points)
     return list(rois.values())
+
+
+def _series_in(record: Dataset) -> set[str]:
+    """UIDs of the series that the structure set says it was drawn on."""
+    return {
+        str(series.get("SeriesInstanceUID") or "")
+        for frame in record.get("ReferencedFrameOfReferenceSequence") or ()
+        for study in frame.get("RTReferencedStudySequence") or ()
+        for series in study.get("RTReferencedSeriesSequence") or ()
+    }
+
+
+def _origin(item: Dataset) -> Origin:
+    """Who or what drew a structure."""
+    return Origin(
+        kind_in(item, "ROIGenerationAlgorithm"),
+        algorithm_in(item.get("ROIDerivationAlgorithmIdentificationSequence")),
+        text_of(item, "ROIGenerationDescription"),
+    )
 
 
 def _points(contour: Dataset, roi: _Roi, path: Path) -> np.ndarray:
@@ -262,29 +324,21 @@ def _names(rois: Iterable[_Roi]) -> tuple[list[str], list[str]]:
     return [names[number] for number in range(len(given))], sentences
 
 
-def _said(name: str, roi: _Roi, placement: Placement, reference: Volume) -> list[str]:
-    """Sentences on what became of a structure's contours."""
+def _misfits(
+    name: str, placement: Placement, mask: np.ndarray, reference: Volume
+) -> Iterator[_Misfit]:
     image = reference.name or "the image"
-    said = [f"{count} contours of {name} {why} are left out." for why, count in
-            sorted(roi.left_out.items()) if count]  # fmt: skip
     if placement.off_mm > POSITION_TOLERANCE_MM:
-        said.append(
-            f"contours of {name} lie up to {placement.off_mm:.1f} mm off the slices of {image} "
-            "and were moved to the nearest."
-        )
+        what = f"contours of {name} lie up to {placement.off_mm:.1f} mm off the slices of {image}"
+        yield _Misfit(what, " and were moved to the nearest")
     if placement.passed_over:
-        said.append(
-            f"{placement.passed_over} planes of {name} lie between the slices of {image} and are "
-            "left out for nearer ones."
-        )
+        what = f"{placement.passed_over} planes of {name} lie between the slices of {image}"
+        yield _Misfit(what, " and are left out for nearer ones")
     if placement.skipped:
-        said.append(
-            f"{name} was drawn on planes further apart than the slices of {image}: "
-            f"{placement.skipped} slices between them stay empty."
-        )
+        what = f"{name} was drawn on planes further apart than the slices of {image}"
+        yield _Misfit(what, f": {placement.skipped} slices between them stay empty", is_gap=True)
     if placement.beyond_mm > reference.spacing[:2].max():
-        said.append(
-            f"{name} reaches up to {placement.beyond_mm:.1f} mm beyond the edge of {image} and "
-            "is cut off there."
-        )
-    return said
+        what = f"{name} reaches up to {placement.beyond_mm:.1f} mm beyond the edge of {image}"
+        yield _Misfit(what, " and is cut off there")
+    if placement.contours and not mask.any():
+        yield _Misfit(f"{name} is smaller than the pixels of {image}", " and lost there")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
+
+if TYPE_CHECKING:
+    from .origins import Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,12 @@ class Segmentation:
         The image whose geometry the masks have.
     provenance:
         Which inputs (real and synthetic) and which model made it; None for one drawn by hand.
+    doubt:
+        How little each structure that a model drew can be trusted, from 0 (sure) to 1; nothing for
+        those drawn or edited by hand.
+    origins:
+        Who or what drew each structure, as far as the DICOM file said it that they were read from;
+        nothing for others, of which ``provenance`` speaks.
 
     Raises
     ------
@@ -37,6 +47,8 @@ class Segmentation:
     reference: Volume
     provenance: Provenance | None = None
     warnings: tuple[str, ...] = ()
+    doubt: Mapping[str, float] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked = {}
@@ -51,6 +63,10 @@ class Segmentation:
             checked[name] = array
         object.__setattr__(self, "masks", MappingProxyType(checked))
         object.__setattr__(self, "warnings", tuple(self.warnings))
+        known = {name: float(value) for name, value in self.doubt.items() if name in checked}
+        object.__setattr__(self, "doubt", MappingProxyType(known))
+        origins = {name: origin for name, origin in self.origins.items() if name in checked}
+        object.__setattr__(self, "origins", MappingProxyType(origins))
 
     def volume_ml(self, name: str) -> float:
         """Volume of a structure in millilitres."""

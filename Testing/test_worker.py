@@ -334,7 +334,7 @@ def test_messages_survive_the_pipe_and_its_sudden_end() -> None:
 
 NETWORKS = {
     "synthesis": {
-        "_target_": "MRISynthLib.synthesis.network.AnyToAllNet",
+        "_target_": "MRISynthLib.synthesis.direct_net.DirectNet",
         "widths": [8, 8, 16],
         "condition": 16,
     },

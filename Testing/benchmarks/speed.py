@@ -32,6 +32,9 @@ from MRISynthSegmentLib.segmenter import Segmenter
 
 RUNS = 3
 
+FIELD_OF_VIEW = (241, 211)
+"""Rows and columns of the examination on the working grid of 1 mm."""
+
 COLD = """
 import time, resource
 start = time.perf_counter()
@@ -64,7 +67,8 @@ def peak_gflops(dtype: torch.dtype, device: torch.device, size: int = 2048) -> f
 def network_gflop(synthesizer: Synthesizer, slices: int) -> float:
     """Operations of the network for that many slices, two inputs and one target."""
     network, device = synthesizer.network, synthesizer.device
-    images = torch.rand(1, 2, 240, 216, device=device)
+    rows, columns = (-(-size // network.stride) * network.stride for size in FIELD_OF_VIEW)
+    images = torch.rand(1, 2, rows, columns, device=device)
     said = [describe_target(for_sequence(name)) for name in ("T1w", "T2w", "CE-T1w")]
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         embedded = network.embed(said)

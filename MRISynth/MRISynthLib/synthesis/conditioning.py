@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
-import unicodedata
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,12 +15,7 @@ from ..sequences import SEQUENCE_NAMES, SEQUENCES, SPIN_ECHO_FROM_MS
 from .completion import completed, settled
 from .described import Described
 
-BUCKETS = 2048
-"""Words are hashed into this many rows of an embedding table."""
-
 VECTOR_SIZE = len(SEQUENCE_NAMES) + 2 + 5 * 2
-
-_WORDS = re.compile(r"[a-z]+[0-9]?|[\u4e00-\u9fff]")
 
 
 def contrast_vector(contrast: Described) -> np.ndarray:
@@ -194,19 +186,3 @@ _IN_WORDS = {
     "ti_ms": "TI {:g} ms",
     "flip_angle_deg": "flip angle {:g}°",
 }
-
-
-def tokens(text: str, limit: int = 48) -> list[int]:
-    """Hashed words and word pairs of a text; never empty. Numbers are left to the vector."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    words = _WORDS.findall(text)
-    pairs = [f"{a} {b}" for a, b in itertools.pairwise(words)]
-    found = [1 + zlib.crc32(item.encode()) % (BUCKETS - 1) for item in (*words, *pairs)]
-    return found[:limit] or [0]
-
-
-def token_batch(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(flat token numbers, offset of each text): the form of ``torch.nn.EmbeddingBag``."""
-    lists = [tokens(text) for text in texts]
-    offsets = np.cumsum([0, *(len(item) for item in lists[:-1])])
-    return np.concatenate(lists).astype(np.int64), offsets.astype(np.int64)

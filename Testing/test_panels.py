@@ -190,6 +190,7 @@ def test_the_worker_knows_the_tasks():
 
     assert panel.SYNTHESIS_TASK in task.HANDLERS
     assert segment_panel.SEGMENTATION_TASK in segment_task.HANDLERS
+    assert segment_panel.REFINEMENT_TASK in segment_task.HANDLERS
 
 
 # -------------------------------------------------------------------------- progress
@@ -258,6 +259,25 @@ def test_results_say_what_was_not_found():
     assert rows[0].label == STRUCTURES["GTVp"].label
     assert rows[0].volume_text() == "0.5 ml"  # 24 voxels of 20 mm3
     assert rows[1].volume_text() == "not found"
+
+
+def test_doubt_is_shown_of_what_a_model_drew_and_much_is_pointed_out():
+    reference = Volume(np.ones((4, 6, 6), np.float32), np.eye(4))
+    found = np.ones(reference.shape, bool)
+    doubt = {"GTVp": 0.424, "Brain": 0.03}
+    masks = {"GTVp": found, "Brain": found, "mine": found}
+    rows = segment_panel.result_rows(Segmentation(masks, reference, doubt=doubt))
+    assert [row.doubt_text() for row in rows] == ["42 %, check", "3 %", ""]
+
+
+def test_a_click_is_asked_for_as_the_worker_takes_it():
+    from MRISynthSegmentLib.click_maps import Click
+    from MRISynthSegmentLib.corrections import clicks_from_plain
+
+    clicks = [Click((1.0, 2.0, 3.5), True), Click((4.0, 5.0, 6.0), False)]
+    request = segment_panel.refinement_parameters("GTVp", clicks, device="cpu")
+    assert (request["structure"], request["device"]) == ("GTVp", "cpu")
+    assert clicks_from_plain(request["clicks"]) == clicks
 
 
 # -------------------------------------------------------------------------- packages

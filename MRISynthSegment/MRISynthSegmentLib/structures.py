@@ -59,27 +59,78 @@ def _pair(name, label, code, rgb, region) -> tuple[Structure, Structure]:
     )
 
 
+def _target(name, label, code, colour) -> Structure:
+    return Structure(name, label, ABNORMAL, ("SCT", *code), colour, "Target")
+
+
 STRUCTURES: dict[str, Structure] = {
     structure.name: structure
     for structure in (
-        Structure(
+        _target(
             "GTVp",
             "Primary gross tumour volume",
-            ABNORMAL,
-            ("SCT", "86049000", "Neoplasm, Primary"),
+            ("86049000", "Neoplasm, Primary"),
             (0.86, 0.12, 0.16),
-            "Target",
+        ),
+        _target(
+            "GTVn",
+            "Nodal gross tumour volume",
+            ("14799000", "Neoplasm, Secondary"),
+            (0.98, 0.04, 0.98),
         ),
         _organ("Brain", "Brain", ("12738006", "Brain"), (244, 214, 190), "Brain"),
         _organ("Brainstem", "Brainstem", ("15926001", "Brainstem"), (62, 162, 114), "Brain"),
         _organ("SpinalCord", "Spinal cord", ("2748008", "Spinal cord"), (244, 197, 48), "Neck"),
         *_pair("Eye", "eye", ("81745001", "Eye"), (0, 114, 178), "Orbit"),
+        *_pair("Lens", "lens", ("78076003", "Lens"), (145, 70, 25), "Orbit"),
         *_pair("OpticNrv", "optic nerve", ("18234004", "Optic nerve"), (230, 120, 0), "Orbit"),
+        _organ(
+            "OpticChiasm", "Optic chiasm", ("244453006", "Optic chiasm"), (10, 250, 250), "Orbit"
+        ),
+        *_pair(
+            "Glnd_Lacrimal",
+            "lacrimal gland",
+            ("13561001", "Lacrimal gland"),
+            (70, 250, 70),
+            "Orbit",
+        ),
         *_pair(
             "Lobe_Temporal", "temporal lobe", ("78277001", "Temporal lobe"), (150, 90, 170), "Brain"
         ),
+        *_pair("Hippocampus", "hippocampus", ("5366008", "Hippocampus"), (70, 115, 250), "Brain"),
+        _organ("Pituitary", "Pituitary gland", ("56329008", "Pituitary"), (10, 145, 10), "Brain"),
+        *_pair("Cochlea", "cochlea", ("80169004", "Cochlea"), (250, 70, 130), "Ear"),
         *_pair("Parotid", "parotid gland", ("45289007", "Parotid gland"), (170, 170, 40), "Face"),
+        *_pair(
+            "Glnd_Submand",
+            "submandibular gland",
+            ("385296007", "Submandibular gland"),
+            (115, 10, 250),
+            "Face",
+        ),
         _organ("Bone_Mandible", "Mandible", ("91609006", "Mandible"), (120, 170, 200), "Face"),
+        *_pair(
+            "Joint_TM",
+            "temporomandibular joint",
+            ("53620006", "Temporomandibular joint"),
+            (70, 100, 40),
+            "Face",
+        ),
+        _organ("Cavity_Oral", "Oral cavity", ("74262004", "Oral cavity"), (10, 100, 100), "Face"),
+        _organ("Nasopharynx", "Nasopharynx", ("71836000", "Nasopharynx"), (160, 55, 85), "Neck"),
+        _organ(
+            "Musc_Constrict",
+            "Pharyngeal constrictor muscle",
+            ("4866005", "Pharyngeal constrictor muscle"),
+            (10, 250, 190),
+            "Neck",
+        ),
+        _organ("Larynx", "Larynx", ("4596009", "Larynx"), (115, 85, 100), "Neck"),
+        _organ("Glnd_Thyroid", "Thyroid gland", ("69748006", "Thyroid"), (205, 10, 160), "Neck"),
+        _organ("Esophagus", "Esophagus", ("32849002", "Esophagus"), (250, 130, 250), "Neck"),
+        *_pair(
+            "A_Carotid", "carotid artery", ("69105007", "Carotid Artery"), (175, 235, 40), "Neck"
+        ),
     )
 }
-"""TG-263 name -> structure, in the order in which faces list them."""
+"""TG-263 name -> structure, in the order in which faces list them. A model may know fewer."""

@@ -23,10 +23,8 @@ from MRISynthLib.training.batches import SimulatedSlices, expected_scale, loss_w
 from MRISynthLib.training.export import export_synthesis
 from MRISynthLib.training.synthesis import NETWORKS
 from MRISynthLib.training.text import load_towers, train_text
-from MRISynthSegmentLib import training as segmentation
 from MRISynthSegmentLib.export_model import export_segmentation
-from MRISynthSegmentLib.network import AnySequenceUNet
-from MRISynthSegmentLib.training import LEARNED, MIRROR, train_segmentation
+from MRISynthSegmentLib.training import train_segmentation
 
 CONFIG = """
 steps: {steps}
@@ -272,30 +270,6 @@ def test_validation_means_the_tumours_error_over_batches_that_have_one(anatomies
     assert figures[f"{task} body"] > 0
     assert figures["score"] == figures[f"{task} SSIM"] < 1
     assert network.training
-
-
-def test_validation_of_delineation_has_every_structure_for_every_set_of_inputs(
-    anatomies, monkeypatch
-):
-    monkeypatch.setattr(segmentation, "VALIDATION_BATCHES", 1)
-    files = [anatomies / "validation" / "procedural-0000.npz"]
-    slices = SimulatedSlices(files, (64, 64), 2.0, cases=1, slices=2, flip=False)
-    network = AnySequenceUNet(len(LEARNED), (8, 8, 8, 8, 8, 8))
-    figures = segmentation.validate(network, slices, torch.device("cpu"))
-    sets = ("T1w+T2w+CE-T1w", "T1w+T2w", "T1w")
-    score = figures.pop("score")
-    assert set(figures) == {f"{inputs} {name}" for inputs in sets for name in LEARNED}
-    assert score == pytest.approx(np.mean(list(figures.values())), abs=1e-4)
-    shown = segmentation.picture(network, slices, torch.device("cpu"))
-    assert shown.dtype == np.uint8 and shown.shape == (2 * 64 + 2, 3 * 64 + 4)
-    assert all(0 <= value <= 1 for value in figures.values())
-
-
-def test_mirroring_swaps_left_and_right_names():
-    for index, other in enumerate(MIRROR):
-        first, second = LEARNED[index], LEARNED[other]
-        assert first[:-2] == second[:-2]
-        assert (first[-2:], second[-2:]) in {("_L", "_R"), ("_R", "_L")} or first == second
 
 
 @pytest.mark.parametrize(

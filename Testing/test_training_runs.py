@@ -29,8 +29,7 @@ def attempt(tmp_path, monkeypatch):
     def begun(*rest):
         raise Begun
 
-    for module in ("MRISynthLib.training.sources", "MRISynthSegmentLib.training"):
-        monkeypatch.setattr(f"{module}.cohort_paths", begun)
+    monkeypatch.setattr("MRISynthLib.training.sources.cohort_paths", begun)
 
     def run(text: str = "", train=train_synthesis, **asked) -> list[str]:
         config, said = tmp_path / "config.yaml", []

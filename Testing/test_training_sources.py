@@ -211,3 +211,37 @@ def test_synthesis_learns_from_a_folder_and_goes_on_exactly(folders, tmp_path, m
     records = [json.loads(line) for line in (tmp_path / "at once" / "log.jsonl").open()]
     assert 0 < records[-1]["score"] < 1
     assert (tmp_path / "at once" / "samples" / "step-000004.png").is_file()
+
+
+def test_delineation_learns_from_one_sequence_with_contours(folders, tmp_path):
+    from MRISynthSegmentLib.lessons import LEARNED, draw_lesson
+    from MRISynthSegmentLib.stand_ins import Blurred
+    from MRISynthSegmentLib.training import DEFAULTS, PURPOSE
+    from MRISynthSegmentLib.validation import possible_sets
+
+    split = tmp_path / "split.json"
+    shares = {"training": 0.6, "validation": 0.2, "test": 0.2}
+    parts = {"training": ["hntsmrg/1"], "validation": ["hntsmrg/2"], "test": []}
+    split.write_text(json.dumps({"seed": 0, "shares": shares, "patients": parts}))
+    small = {"cases": 1, "slices": 2, "size": [32, 32], "pixel_mm": 4.0}
+    config = {**DEFAULTS, **small, "data_split": str(split), "synthetic_share": 1.0}
+
+    def opened(**settings):
+        learned = {"by_structure": 0.9, "flip": False}
+        return open_sources(
+            {**config, **settings}, tmp_path / "run", CPU, lambda text: None, PURPOSE, learned
+        )
+
+    found = opened(data=[str(folders["hntsmrg"])])
+    rng, generator = np.random.default_rng(0), torch.Generator()
+    seen = 0
+    for _ in range(6):
+        lesson = draw_lesson(found.training, config, Blurred(), rng, generator)
+        assert set(lesson.images) == {"T2w"} and not lesson.synthetic.any()
+        known = {LEARNED[n] for n in lesson.known[0].nonzero().flatten().tolist()}
+        assert known == {"GTVp", "GTVn"}
+        seen += int(lesson.truth[:, LEARNED.index("GTVp")].sum())
+    assert seen > 0
+    assert possible_sets(found.validation) == (("T2w",),)
+    with pytest.raises(InputError, match=r"No case in .*hntsmrg has structures drawn on an input"):
+        opened(data=[str(folders["hntsmrg"])], input_weights={"CT": 1.0})

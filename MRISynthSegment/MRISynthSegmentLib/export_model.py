@@ -10,20 +10,24 @@ from MRISynthLib.bundles import Bundle
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.training.export import export_run, read_run
 
+from .structure_net import StructureNet
 from .structures import STRUCTURES
 
 
 def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
-    """A run of ``train segmentation`` as a bundle."""
+    """A run of ``train segmentation`` as a bundle, which says that it takes clicks and how many
+    neighbouring slices it looks at."""
     config = read_run(run)
     metadata = {
         "name": name,
         "task": "segmentation",
         "sequences_in": list(SEQUENCE_NAMES),
         "structures": list(STRUCTURES),
+        "clicks": StructureNet.takes_clicks,
+        "context": StructureNet.context,
     }
     network_def = {
-        "_target_": "MRISynthSegmentLib.network.AnySequenceUNet",
+        "_target_": f"{StructureNet.__module__}.{StructureNet.__qualname__}",
         "structures": len(STRUCTURES),
         "features": list(config["features"]),
     }

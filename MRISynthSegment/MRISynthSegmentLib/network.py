@@ -1,4 +1,7 @@
-"""The segmentation network: MONAI's U-Net over one channel per sequence of the vocabulary."""
+"""The segmentation network of the first models: MONAI's U-Net over one channel per sequence.
+
+:mod:`structure_net` has the one that is trained now.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,11 @@ class AnySequenceUNet(nn.Module):
     stride = 32
     """Rows and columns must be multiples of this."""
 
+    context = 0
+    """It looks at no neighbouring slices."""
+
+    takes_clicks = False
+
     def __init__(
         self, structures: int, features: tuple[int, ...] = (32, 64, 96, 128, 160, 32)
     ) -> None:
@@ -37,9 +45,18 @@ class AnySequenceUNet(nn.Module):
             upsample="nontrainable",
         )
 
-    def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self,
+        images: dict[str, torch.Tensor],
+        around: dict[str, torch.Tensor] | None = None,
+        synthetic: torch.Tensor | None = None,
+        edit: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Logits (batch, structures, rows, columns) from canonical name -> (batch, rows,
-        columns), each normalised to about 0-1 inside the body."""
+        columns), each normalised to about 0-1 inside the body.
+
+        ``around``, ``synthetic`` and ``edit``, which ``StructureNet`` takes, change nothing.
+        """
         first = next(iter(images.values()))
         channels = [images.get(name, torch.zeros_like(first)) for name in SEQUENCE_NAMES]
         gathered = functional.pixel_unshuffle(torch.stack(channels, 1), 2)

@@ -1,4 +1,4 @@
-"""`mrisynth train segmentation`: trains the segmentation network on the virtual cohort."""
+"""`mrisynth train segmentation`: trains the network that delineates and corrects."""
 
 from __future__ import annotations
 
@@ -6,37 +6,47 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from monai.losses import DiceLoss
-from torch.nn import functional
 
-from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
-from MRISynthLib.training.batches import SimulatedSlices, SliceBatch
-from MRISynthLib.training.cohort import cohort_paths
+from MRISynthLib.errors import InputError
+from MRISynthLib.training.configuration import DATA_DEFAULTS
 from MRISynthLib.training.runs import (
     COMMON_DEFAULTS,
+    Loss,
     RunState,
     enter_folder,
-    mosaic,
     pick_device,
     processes,
     read_config,
     run,
 )
+from MRISynthLib.training.sources import Purpose, Source, open_sources
 
-from .network import AnySequenceUNet
-from .structures import STRUCTURES
+from .lessons import LEARNED, MIRROR, draw_lesson
+from .objective import correction_loss, structure_loss
+from .simulated_clicks import MORE_CLICKS, begin
+from .stand_ins import StandIn, open_stand_in
+from .structure_net import FEATURES, GROUPS, StructureNet
+from .validation import picture, validate
+
+__all__ = ["DEFAULTS", "LEARNED", "MIRROR", "make_network", "train_segmentation"]
 
 DEFAULTS: dict[str, Any] = {
     **COMMON_DEFAULTS,
-    "features": [32, 64, 96, 128, 160, 32],
-    "steps": 3000,
+    **DATA_DEFAULTS,
+    "features": list(FEATURES),
+    "steps": 4000,
     "learning_rate": 2e-3,
     "size": [192, 192],
     "pixel_mm": 1.0,
     "cases": 2,
     "slices": 3,
+    "focus": 0.2,
+    "by_structure": 0.65,
+    "neighbours": 0.7,
+    "synthesis": None,
+    "synthetic_share": 0.25,
+    "edit_share": 0.5,
     "ema": 0.995,
     "seed": 2,
     "input_weights": {
@@ -44,101 +54,29 @@ DEFAULTS: dict[str, Any] = {
         "T2w-FS": 0.1, "FLAIR": 0.15, "PDw": 0.05, "DWI": 0.05, "ADC": 0.05, "CT": 0.08,
     },
 }  # fmt: skip
+"""Beside the common fields: ``by_structure`` and ``focus``, shares of slices through a structure
+drawn at random, however small, and through the tumour or its place; ``neighbours``, share of
+batches with the slices next to them; ``synthesis``, the bundle of a model that makes synthetic
+inputs (without one, blurred images stand in), and ``synthetic_share`` of batches that have one;
+``edit_share`` of batches in which corrections by clicks are learned too."""
 
-LEARNED = tuple(STRUCTURES)
-"""What is learned, of all that the cohort labels; position = channel."""
-
-CHANNELS = [LABELLED_STRUCTURES.index(name) for name in LEARNED]
-
-MOST_WEIGHT = torch.tensor([4.0 if STRUCTURES[name].is_target else 25.0 for name in LEARNED])
-"""Largest weight of each structure's pixels in the cross-entropy: less for a tumour, since what
-is weighted so is also found where it is not."""
-
-MIRROR = [LEARNED.index(STRUCTURES[name].mirror) for name in LEARNED]
-"""Channel of the same structure on the other side."""
-
-VALIDATION_BATCHES = 8
-"""Of each set of inputs."""
+VALIDATION: dict[str, Any] = {
+    "size": (192, 192), "pixel_mm": 1.0, "cases": 2, "slices": 6, "focus": 0.1,
+    "by_structure": 0.85, "flip": False,
+}  # fmt: skip
+"""How slices of held-out patients are drawn, whatever the settings, so that runs compare."""
 
 
-def _augment(batch: SliceBatch, inputs: list[str], rng: np.random.Generator) -> SliceBatch:
-    """Mirror (left and right names change places), bend the grey scale, blur at times.
-
-    The blur stands for synthetic images, which are smoother than real ones.
-    """
-    images = {}
-    for name in inputs:
-        image = batch.images[name].clamp_min(0) ** float(rng.uniform(0.8, 1.25))
-        if rng.random() < 0.25:
-            image = functional.avg_pool2d(image[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
-        images[name] = image
-    structures, known = batch.structures[:, CHANNELS], batch.known[:, CHANNELS]
-    if rng.random() < 0.5:
-        images = {name: image.flip(-1) for name, image in images.items()}
-        structures, known = structures.flip(-1)[:, MIRROR], known[:, MIRROR]
-    return SliceBatch(images, batch.mentions, batch.tissue, structures, known)
+def _is_input(config: dict[str, Any], available: frozenset[str]) -> bool:
+    return any(config["input_weights"].get(name, 0) > 0 for name in available)
 
 
-def _loss(logits: torch.Tensor, batch: SliceBatch, dice: DiceLoss) -> torch.Tensor:
-    """Soft Dice over the batch and cross-entropy, only where the labels are known."""
-    known = batch.known.float()[:, :, None, None]
-    truth = batch.structures.float()
-    inside = (truth * known).sum((0, 2, 3))
-    # a nerve of a hundred pixels must weigh against a slice of tens of thousands
-    rarity = (truth[:, 0].numel() / inside.clamp_min(1)).sqrt().clamp_min(1)
-    rarity = torch.minimum(rarity, MOST_WEIGHT.to(rarity))
-    entropy = functional.binary_cross_entropy_with_logits(
-        logits, truth, reduction="none", pos_weight=rarity[:, None, None]
-    )
-    entropy = (entropy * known).sum() / (known.sum() * logits.shape[2] * logits.shape[3] + 1e-6)
-    probability = torch.sigmoid(logits) * known
-    # one Dice a structure over the whole batch: most slices hold only a few structures
-    overlap = dice(
-        probability.transpose(0, 1).flatten(1)[None],
-        (truth * known).transpose(0, 1).flatten(1)[None],
-    ).flatten()
-    present = (inside > 0).float()
-    return 4 * entropy + (overlap * present).sum() / present.sum().clamp_min(1)
-
-
-@torch.no_grad()
-def validate(
-    network: AnySequenceUNet, slices: SimulatedSlices, device: torch.device
-) -> dict[str, float]:
-    """Dice per structure over fixed simulated slices, for three sets of inputs; the ``score`` is
-    the mean of all."""
-    network.eval()
-    figures: dict[str, float] = {}
-    for inputs in (("T1w", "T2w", "CE-T1w"), ("T1w", "T2w"), ("T1w",)):
-        rng, torch_rng = np.random.default_rng(78), torch.Generator(device).manual_seed(78)
-        sums = np.zeros((2, len(LEARNED)))
-        for _ in range(VALIDATION_BATCHES):
-            batch = slices.draw(rng, torch_rng, list(inputs))
-            found = torch.sigmoid(network({n: batch.images[n] for n in inputs})) > 0.5
-            known = batch.known[:, CHANNELS, None, None]
-            found, truth = found & known, batch.structures[:, CHANNELS] & known
-            sums[0] += 2 * (found & truth).sum((0, 2, 3)).cpu().numpy()
-            sums[1] += (found.sum((0, 2, 3)) + truth.sum((0, 2, 3))).cpu().numpy()
-        score = sums[0] / np.maximum(sums[1], 1)
-        for name, value in zip(LEARNED, score, strict=True):
-            figures[f"{'+'.join(inputs)} {name}"] = round(float(value), 3)
-    network.train()
-    return {**figures, "score": round(float(np.mean(list(figures.values()))), 4)}
-
-
-@torch.no_grad()
-def picture(network: AnySequenceUNet, slices: SimulatedSlices, device: torch.device) -> np.ndarray:
-    """Some slices, one a row: T1w, what is drawn there, what the network finds from T1w and T2w.
-
-    uint8 (rows, columns); every structure has a grey of its own.
-    """
-    rng, torch_rng = np.random.default_rng(79), torch.Generator(device).manual_seed(79)
-    batch = slices.draw(rng, torch_rng, ["T1w", "T2w"])
-    greys = torch.linspace(0.3, 1.1, len(LEARNED), device=device)[:, None, None]
-    truth = (batch.structures[:, CHANNELS] * greys).amax(1)
-    found = ((network(batch.images) > 0) * greys).amax(1)
-    columns = (batch.images["T1w"], truth, found)
-    return mosaic([[column[n].cpu().numpy() for column in columns] for n in range(len(truth))])
+PURPOSE = Purpose(
+    _is_input,
+    "structures drawn on an input",
+    "add cases with contours, or another sequence to input_weights",
+    drawn=True,
+)
 
 
 def train_segmentation(
@@ -151,12 +89,15 @@ def train_segmentation(
     """Train as ``configs`` (files over :data:`DEFAULTS`) and ``overrides`` (``field=value``) say;
     returns the run's folder.
 
-    Started by ``torchrun``, all its processes learn together.
+    The folder holds what that of ``train_synthesis`` does;
+    :func:`MRISynthSegmentLib.export_model.export_segmentation` turns it into a bundle. Started by
+    ``torchrun``, all its processes learn together.
 
     Raises
     ------
     InputError
-        If the configuration, the folder, or a source of anatomies cannot be used.
+        If the configuration, the folder, a source of patients or the synthesis model cannot be
+        used.
     EndedElsewhere
         If another process of the run has ended.
     """
@@ -166,59 +107,79 @@ def train_segmentation(
         with group.in_turn():
             config = read_config(configs, DEFAULTS, overrides)
             device = pick_device(config, group)
+            network = make_network(config)
+            stand_in = open_stand_in(config["synthesis"], device)
             if group.is_first:
                 enter_folder(output, config, resume, report)
-            anatomies = cohort_paths(config, output, report)
-        _train(config, output, resume, report, anatomies, device, group)
+            learned = {"by_structure": float(config["by_structure"]), "flip": False}
+            sources = open_sources(config, output, device, report, PURPOSE, learned, VALIDATION)
+        state = RunState.new(network, config, device, group)
+        count = sum(weight.numel() for weight in state.learned)
+        report(f"{len(LEARNED)} structures; {count / 1e6:.2f} million weights to learn")
+        if resume and state.load(output):
+            report(f"resumed at step {state.step}")
+        held_out, pixel_mm = sources.validation, VALIDATION["pixel_mm"]
+        run(
+            state,
+            config,
+            output,
+            lambda: _loss(state, config, sources.training, stand_in, device),
+            lambda: validate(network, held_out, device, pixel_mm),
+            report,
+            lambda: picture(network, held_out, device),
+        )
     return output
 
 
-def _train(config, output, resume, report, anatomies, device, group) -> None:
-    training, validation = anatomies
-    size, pixel = tuple(config["size"]), float(config["pixel_mm"])
-    cases, count = int(config["cases"]), int(config["slices"])
-    slices = SimulatedSlices(
-        training,
-        size,
-        pixel,
-        cases,
-        count,
-        focus=0.2,
-        by_structure=0.65,
-        flip=False,
-        device=str(device),
-    )
-    held_out = SimulatedSlices(
-        validation,
-        size,
-        pixel,
-        cases=2,
-        slices=5,
-        focus=0.2,
-        by_structure=0.6,
-        flip=False,
-        device=str(device),
-    )
-    network = AnySequenceUNet(len(LEARNED), tuple(config["features"]))
-    state = RunState.new(network, config, device, group)
-    if resume and state.load(output):
-        report(f"resumed at step {state.step}")
-    dice = DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0)
-    shares = config["input_weights"]
+def make_network(config: dict[str, Any]) -> StructureNet:
+    """The network that the settings ask for.
 
-    def loss_of_step() -> torch.Tensor:
-        inputs = [name for name in shares if state.rng.random() < shares[name]][:4] or ["T1w"]
-        batch = _augment(slices.draw(state.rng, state.torch_rng, inputs), inputs, state.rng)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config["precision"] == "bf16"):
-            logits = network(batch.images)
-        return _loss(logits, batch, dice)
+    Raises
+    ------
+    InputError
+        If ``features`` cannot be its channels, or ``size`` not its images.
+    """
+    features = config["features"]
+    if len(features) != 6 or any(count < GROUPS or count % GROUPS for count in features):
+        raise InputError(
+            f"The field features of the settings is {features}; it must be six multiples of "
+            f"{GROUPS}."
+        )
+    if any(count < StructureNet.stride or count % StructureNet.stride for count in config["size"]):
+        raise InputError(
+            f"The field size of the settings is {config['size']}; rows and columns must be "
+            f"multiples of {StructureNet.stride}."
+        )
+    if not any(weight > 0 for weight in config["input_weights"].values()):
+        raise InputError(
+            "The field input_weights of the settings has no sequence with a weight above 0; add "
+            "one."
+        )
+    return StructureNet(len(LEARNED), tuple(features))
 
-    run(
-        state,
-        config,
-        output,
-        loss_of_step,
-        lambda: validate(network, held_out, device),
-        report,
-        lambda: picture(network, held_out, device),
-    )
+
+def _loss(
+    state: RunState,
+    config: dict[str, Any],
+    source: Source,
+    stand_in: StandIn,
+    device: torch.device,
+) -> Loss:
+    """Of one batch drawn from the state's random numbers."""
+    network, rng = state.network, state.rng
+    lesson = draw_lesson(source, config, stand_in, rng, state.torch_rng)
+    progress = state.step / int(config["steps"])
+    with torch.autocast(device.type, torch.bfloat16, enabled=config["precision"] == "bf16"):
+        logits = lesson.logits(network)
+        found = structure_loss(logits, lesson, progress)
+        parts = {"structures": found}
+        if rng.random() < float(config["edit_share"]):
+            # what the network found serves as the first result that is corrected
+            correction = begin(lesson, logits, float(config["pixel_mm"]), rng)
+            for _ in range(int(rng.choice(len(MORE_CLICKS), p=MORE_CLICKS))):
+                correction.improve(network, rng)
+            corrected = correction.lesson.logits(network, correction.edit())[:, -1]
+            parts["corrections"] = correction_loss(
+                corrected, correction.truth, correction.nearness(), correction.counts
+            )
+    return sum(parts.values()), parts

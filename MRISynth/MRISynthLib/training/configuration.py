@@ -71,7 +71,9 @@ AT_LEAST_ONE = frozenset(
      "checkpoint_every", "data_keep"}
 )  # fmt: skip
 
-FRACTIONS = frozenset({"healthy", "ema", "data_share"})
+FRACTIONS = frozenset(
+    {"healthy", "ema", "data_share", "neighbours", "synthetic_share", "edit_share"}
+)
 
 LISTS_OF_PATHS = frozenset({"data"})
 """Fields that may be a list though their default is null."""

@@ -32,6 +32,25 @@ VALIDATION: Mapping[str, Any] = {
 """How slices of held-out patients are drawn, whatever the settings, so that runs compare."""
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """What a kind of training needs of a patient.
+
+    useful: whether something can be learned, by the settings, from these sequences together;
+    needs, advice: what that takes and what to do without it, in words; drawn: whether structures
+    must have been drawn on the images.
+    """
+
+    useful: Callable[[dict[str, Any], frozenset[str]], bool]
+    needs: str
+    advice: str
+    drawn: bool = False
+
+    def suits(self, config: dict[str, Any], case: DatasetCase) -> bool:
+        """Whether something can be learned from a case."""
+        return self.useful(config, frozenset(case.images)) and bool(case.labels or not self.drawn)
+
+
 class Source(Protocol):
     """Patients to draw batches from."""
 
@@ -84,13 +103,19 @@ class VirtualPatients(SimulatedSlices):
 class RealPatients(CaseSlices):
     """Patients from folders, each with the sequences that were taken.
 
-    ``config`` are the settings that say which sequences can be inputs and targets; the rest is
-    as :class:`CaseSlices` has it.
+    ``config`` are the settings that say which sequences can be used, and ``purpose`` for what; the
+    rest is as :class:`CaseSlices` has it.
     """
 
-    def __init__(self, patients: Sequence[DatasetCase], config: dict[str, Any], **options) -> None:
+    def __init__(
+        self,
+        patients: Sequence[DatasetCase],
+        config: dict[str, Any],
+        purpose: Purpose | None = None,
+        **options,
+    ) -> None:
         super().__init__(patients, **options)
-        self.config = config
+        self.config, self.purpose = config, purpose or SYNTHESIS
 
     def pick(self, rng: np.random.Generator) -> Source:
         """Itself."""
@@ -106,10 +131,10 @@ class RealPatients(CaseSlices):
         """
         for number in rng.permutation(len(self.patients)):
             names = self.together(int(number))
-            if has_task(self.config, names):
+            if self.purpose.useful(self.config, names):
                 return names
         raise InputError(
-            f"None of the {len(self.patients)} cases has an input and a target that lie upon each "
+            f"None of the {len(self.patients)} cases has {self.purpose.needs} that lie upon each "
             "other; look at them with 'mrisynth train check'."
         )
 
@@ -165,16 +190,29 @@ def has_task(config: dict[str, Any], available: frozenset[str]) -> bool:
     return bool(within(config, available)["target_weights"])
 
 
+SYNTHESIS = Purpose(has_task, "both an input and a target", "add cases with two sequences")
+
+
 def open_sources(
     config: dict[str, Any],
     output: Path,
     device: torch.device,
     report: Callable[[str], None] = print,
+    purpose: Purpose = SYNTHESIS,
+    learned: Mapping[str, Any] | None = None,
+    validated: Mapping[str, Any] = VALIDATION,
 ) -> Sources:
     """The patients that a run's configuration names, parted by person.
 
     Folders are read and checked once; what was found, who is held out, and registrations are kept
     in ``output``. A run that goes on keeps the parts that it began with.
+
+    Parameters
+    ----------
+    purpose:
+        Patients from whom nothing can be learned for it are left out.
+    learned, validated:
+        How slices are drawn to learn from, beside what the settings say of it, and to validate on.
 
     Raises
     ------
@@ -185,14 +223,15 @@ def open_sources(
     size = tuple(config["size"])
     training: dict[str, Any] = {"size": size, "pixel_mm": float(config["pixel_mm"])}
     training |= {name: int(config[name]) for name in ("cases", "slices")}
-    training["focus"] = float(config["focus"])
-    drawn = (training, VALIDATION)
+    training |= {"focus": float(config["focus"]), **(learned or {})}
+    drawn = (training, validated)
     found: tuple[list[Source], list[Source]] = ([], [])
     if share > 0:
         kept = {"keep": int(config["data_keep"]), "registrations": output / REGISTRATIONS}
-        cases = _cases(config, output, report)
+        cases = _cases(config, output, report, purpose)
         for place, some, options in zip(found, cases, drawn, strict=True):
-            place.append(RealPatients(some, config, device=str(device), **options, **kept))
+            real = RealPatients(some, config, purpose, device=str(device), **options, **kept)
+            place.append(real)
     if share < 1:
         paths = cohort_paths(config, output, report)
         report(f"virtual patients: {len(paths[0])} to learn from, {len(paths[1])} to validate on")
@@ -214,22 +253,22 @@ def trained_on(run: Path) -> str:
 
 
 def _cases(
-    config: dict[str, Any], output: Path, report: Callable[[str], None]
+    config: dict[str, Any], output: Path, report: Callable[[str], None], purpose: Purpose
 ) -> tuple[list[DatasetCase], list[DatasetCase]]:
     """Cases to learn from, and to validate on."""
     folders = [config["data"]] if isinstance(config["data"], str) else list(config["data"])
     cases: list[DatasetCase] = []
     for folder in folders:
         sound = _sound_cases(Path(folder), output, report)
-        useful = [case for case in sound if has_task(config, frozenset(case.images))]
+        useful = [case for case in sound if purpose.suits(config, case)]
         if len(useful) < len(sound):
             left = len(sound) - len(useful)
-            report(f"{folder}: {left} cases have no input and target together and are left out")
+            report(f"{folder}: {left} cases do not have {purpose.needs} and are left out")
         cases += useful
     if not cases:
         raise InputError(
-            f"No case in {', '.join(folders)} has both an input and a target of the settings; add "
-            "cases with two sequences."
+            f"No case in {', '.join(folders)} has {purpose.needs} of the settings; "
+            f"{purpose.advice}."
         )
     chosen = _split(cases, config, output)
     parts = chosen.cases(cases)

@@ -17,6 +17,7 @@ from MRISynthLib import __version__
 from . import (
     cli_bundle,
     cli_compare,
+    cli_correct,
     cli_demo,
     cli_evaluate,
     cli_export,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("synthesize")(cli_synthesize.synthesize)
 app.command("segment")(cli_segment.segment)
+app.command("correct")(cli_correct.correct)
 app.command("export")(cli_export.export)
 app.command("compare")(cli_compare.compare)
 app.command("demo")(cli_demo.demo)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import Device, Inputs, Json, Model, Output, Register, SegmentationFormat
-from .session import session
+from .session import Session, session
 
 if TYPE_CHECKING:
     from MRISynthLib.bundles import Bundle
+    from MRISynthLib.io.dicom_source import DicomSource
+    from MRISynthLib.volume import Volume
     from MRISynthSegmentLib.segmentation import Segmentation
 
 NAME = "segmentation"
@@ -40,13 +44,35 @@ def segment(
     device: Device = "auto",
     model: Model = None,
     register: Register = True,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean/--no-clean",
+            help="Leave out what anatomy does not allow (specks, stray parts, tumour far from the "
+            "nasopharynx), or keep all that the model finds.",
+        ),
+    ] = True,
+    flips: Annotated[
+        bool,
+        typer.Option(
+            "--flips/--no-flips",
+            help="Look at each slice mirrored as well, which is surer, or save that time.",
+        ),
+    ] = True,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="Write DIR/STRUCTURE_probability.nii.gz as well, 0 to 1, before the clean-up.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Delineate tumour and organs at risk on real or synthetic images.
 
     Writes DIR/segmentation.seg.nrrd (names, colours and terminology for 3D Slicer), with
     --format nii.gz a label map with one mask a structure, or with --format rtstruct or dicom-seg
-    DIR/segmentation.dcm.
+    DIR/segmentation.dcm. Says of each structure how doubtful it is: 0 % is sure.
 
     Example: mrisynth segment --input T1w=t1.nii.gz --input T2w=t2.nii.gz --output results
     """
@@ -54,11 +80,10 @@ def segment(
         from MRISynthLib.bundles import load_bundle
         from MRISynthLib.io.output import staged_folder
         from MRISynthLib.worker import WorkerClient
-        from MRISynthSegmentLib.io import save_segmentation
-        from MRISynthSegmentLib.task import segmentation_from
+        from MRISynthSegmentLib.task import probabilities_from, segmentation_from
 
         from .cli_synthesize import refuse_overwriting
-        from .dicom_outputs import CONTOURS_NEED_IT, check_is_dicom, series_behind, write_contours
+        from .dicom_outputs import CONTOURS_NEED_IT, check_is_dicom, series_behind
         from .inputs import parse_inputs, read_inputs
 
         parsed = parse_inputs(inputs or [])
@@ -68,8 +93,9 @@ def segment(
         bundle = load_bundle(model, "segmentation")
         names = wanted_structures(structures, bundle)
         check_inputs_known([name for name, _ in parsed if name], bundle)
-        file = f"{NAME}.{'dcm' if is_dicom else segmentation_format}"
-        refuse_overwriting(output, [file], [path for _, path in parsed])
+        file = file_name(segmentation_format)
+        images = {name: f"{name}_probability.nii.gz" for name in names if probabilities}
+        refuse_overwriting(output, [file, *images.values()], [path for _, path in parsed])
         with WorkerClient(device) as client, staged_folder(output) as stage:
             client.start()
             with run.timed("load"):
@@ -81,22 +107,58 @@ def segment(
                 "structures": names,
                 "bundle": str(bundle.folder),
                 "register": register,
+                "clean": clean,
+                "flips": flips,
+                "probabilities": probabilities,
             }
             job = client.submit("segmentation", parameters, volumes, slices=False)
             result = run.follow(client, job)
             segmentation = segmentation_from(result, volumes[0])
             with run.timed("write"):
-                if series:
-                    write_contours(run, segmentation, stage / file, series[0], segmentation_format)
-                    written = (stage / file,)
-                else:
-                    written = save_segmentation(segmentation, stage / file)
+                written = write_segmentation(
+                    run, segmentation, stage / file, series, segmentation_format
+                )
+                written += _write_images(probabilities_from(result), images, stage)
             run.check()
         run.record["outputs"] = {NAME: str(output / file)}
         run.record["files"] = [str(output / path.name) for path in written]
         run.record["structures"] = volumes_ml(segmentation)
+        run.record["doubt"] = {key: round(value, 3) for key, value in segmentation.doubt.items()}
         run.record["model"] = result.info["bundle"]
         run.show(structure_table(segmentation, f"Written to {output / file}"))
+
+
+def file_name(segmentation_format: SegmentationFormat) -> str:
+    """Name of the file with the structures."""
+    return f"{NAME}.{'dcm' if segmentation_format.is_dicom else segmentation_format}"
+
+
+def write_segmentation(
+    run: Session,
+    segmentation: Segmentation,
+    path: Path,
+    series: Sequence[DicomSource],
+    segmentation_format: SegmentationFormat,
+) -> tuple[Path, ...]:
+    """The files written; DICOM refers to the first of ``series``."""
+    from MRISynthSegmentLib.io import save_segmentation
+
+    from .dicom_outputs import write_contours
+
+    if not series:
+        return save_segmentation(segmentation, path)
+    write_contours(run, segmentation, path, series[0], segmentation_format)
+    return (path,)
+
+
+def _write_images(
+    images: Mapping[str, Volume], files: Mapping[str, str], folder: Path
+) -> tuple[Path, ...]:
+    from MRISynthLib import io
+
+    for name, image in images.items():
+        io.save(image, folder / files[name])
+    return tuple(folder / files[name] for name in images)
 
 
 def wanted_structures(text: str, bundle: Bundle) -> list[str]:
@@ -145,13 +207,21 @@ def structure_table(segmentation: Segmentation, title: str) -> Any:
     """The structures with their volumes, for the terminal."""
     from rich.table import Table
 
+    from MRISynthSegmentLib.panel import doubt_in_words
     from MRISynthSegmentLib.structures import STRUCTURES
 
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("structure")
     table.add_column("what it is")
     table.add_column("ml", justify="right")
+    table.add_column("doubt")
     for name, millilitres in volumes_ml(segmentation).items():
         label = STRUCTURES[name].label if name in STRUCTURES else ""
-        table.add_row(name, label, f"{millilitres:.1f}" if millilitres else "not found")
+        doubt = segmentation.doubt.get(name)
+        table.add_row(
+            name,
+            label,
+            f"{millilitres:.1f}" if millilitres else "not found",
+            "" if doubt is None else doubt_in_words(doubt),
+        )
     return table

@@ -6,7 +6,9 @@ slicer-core alike.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
 
 import numpy as np
 import slicer
@@ -17,7 +19,10 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.mrml import LPS_TO_RAS, WARNINGS_ATTRIBUTE, provenance_of, set_provenance
 from MRISynthLib.volume import Volume
 
+from .boxes import box_of
+from .corrections import provenance_of_both
 from .io import INPUTS_TAG, inputs_in_words
+from .origins import AUTOMATIC
 from .segmentation import Segmentation
 from .structures import STRUCTURES
 from .terminology import TAG, terminology_tag
@@ -29,6 +34,15 @@ FILL_OPACITY = 0.35
 
 ENCLOSING = {"Brain": (0.12, 0.15)}
 """Structures that enclose others -> (2D fill, 3D) opacity, so that these are seen."""
+
+DOUBT_TAG = "MRISynth.Doubt"
+"""Segment tag with a structure's doubt, 0 to 1."""
+
+DRAWN_TAG = "MRISynth.Drawn"
+"""Segment tag by which it is known whether what a model drew was edited since."""
+
+SAME_PLACE_MM = 0.05
+"""How far a segment may lie from where it was drawn: other programs round."""
 
 _LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
@@ -46,7 +60,8 @@ def segmentation_node_from(
     Segment ids and names are the TG-263 names; colours and coded meaning come from
     :data:`STRUCTURES`. Structures may overlap. ``reference_node`` (the node of
     ``segmentation.reference``) becomes the reference geometry. ``surfaces`` makes the closed
-    surfaces for 3D views. A structure with an empty mask becomes an empty segment.
+    surfaces for 3D views. A structure with an empty mask becomes an empty segment. What is edited
+    later is known to :func:`edited_structures`.
     """
     scene = scene or slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
@@ -55,18 +70,11 @@ def segmentation_node_from(
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
     content = node.GetSegmentation()
     content.SetSourceRepresentationName(_LABELMAP)
-    for structure_name, mask in segmentation.masks.items():
-        structure = STRUCTURES.get(structure_name)
-        segment = slicer.vtkSegment()
-        segment.SetName(structure_name)
-        segment.SetColor(*(structure.colour if structure else UNKNOWN_COLOUR))
-        if structure is not None:
-            segment.SetTag(TAG, terminology_tag(structure))
-        if segmentation.provenance is not None:  # the node's attributes stay in the scene
-            segment.SetTag(INPUTS_TAG, inputs_in_words(segmentation).replace("|", "/"))
-        segment.AddRepresentation(_LABELMAP, _oriented_image(mask, segmentation.reference))
-        content.AddSegment(segment, structure_name)
+    for structure_name in segmentation.masks:
+        _add_segment(content, structure_name, structure_name, segmentation, segmentation.reference)
     content.CollapseBinaryLabelmaps(False)  # as few layers as overlaps permit
+    for structure_name in segmentation.masks:
+        _note(content.GetSegment(structure_name), structure_name, segmentation)
     set_provenance(node, segmentation.provenance)
     if segmentation.warnings:
         node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(list(segmentation.warnings)))
@@ -89,39 +97,268 @@ def set_segment_display(node: slicer.vtkMRMLSegmentationNode) -> None:
     display.SetSliceIntersectionThickness(2)
     content = node.GetSegmentation()
     for segment_id in content.GetSegmentIDs():
+        _show_segment(display, segment_id, content.GetSegment(segment_id).GetName())
+
+
+def _show_segment(display, segment_id: str, name: str) -> None:
+    fill, solid = ENCLOSING.get(name, (FILL_OPACITY, 1.0))
+    display.SetSegmentOpacity2DFill(segment_id, fill)
+    display.SetSegmentOpacity2DOutline(segment_id, 1.0)
+    display.SetSegmentOpacity3D(segment_id, solid)
+
+
+def update_segmentation_node(
+    node: slicer.vtkMRMLSegmentationNode,
+    segmentation: Segmentation,
+    names: Iterable[str] | None = None,
+    *,
+    by_hand: bool = False,
+) -> tuple[str, ...]:
+    """Put structures that were drawn anew into a node; all other segments stay as they are.
+
+    A structure takes the place of the segment of its name, whose colour, opacities and visibility
+    are kept; without such a segment one is added. Surfaces, if the node has them, follow.
+
+    Parameters
+    ----------
+    segmentation:
+        What was drawn, on any grid.
+    names:
+        The structures to put in; None: all, but for those that the user drew or edited.
+    by_hand:
+        Whether the user had a hand in it, as with clicks: they count as edited from then on.
+
+    Returns
+    -------
+    The structures that were put in.
+
+    Raises
+    ------
+    InputError
+        If the node is no segmentation, keeps it otherwise than as label maps, has two segments of
+        one name, or lies under a transform that is not linear.
+    """
+    found = _segments_by_name(node)
+    content = node.GetSegmentation()
+    label = node.GetName() or "The segmentation"
+    if content.GetSourceRepresentationName() != _LABELMAP and content.GetNumberOfSegments():
+        raise InputError(
+            f"{label} is kept as {content.GetSourceRepresentationName().lower()}, which label maps "
+            "would replace; choose another segmentation, or none to make a new one."
+        )
+    spared = set(edited_structures(node)) if names is None else set()
+    wanted = set(segmentation.masks if names is None else names) - spared
+    chosen = tuple(name for name in segmentation.masks if name in wanted)
+    reference = _in_node(node, segmentation.reference)
+    display = node.GetDisplayNode()
+    was_modifying = node.StartModify()
+    try:
+        for name in chosen:
+            if name in found:
+                _replace_mask(node, found[name], segmentation.masks[name], reference)
+                continue
+            found[name] = content.GenerateUniqueSegmentID(name)
+            _add_segment(content, found[name], name, segmentation, reference)
+            if display is not None:
+                _show_segment(display, found[name], name)
+        if _on_one_grid(content):  # bringing other grids together would change what is drawn there
+            content.CollapseBinaryLabelmaps(False)
+        for name in chosen:
+            _note(content.GetSegment(found[name]), name, segmentation, by_hand)
+        _note_origin(node, segmentation, whole=set(found) <= set(chosen))
+    finally:
+        node.EndModify(was_modifying)
+    return chosen
+
+
+def edited_structures(node: slicer.vtkMRMLSegmentationNode) -> tuple[str, ...]:
+    """Names of the segments that a user drew, or changed since a model drew them.
+
+    Raises
+    ------
+    InputError
+        If the node is no segmentation or has two segments of one name.
+    """
+    content = node.GetSegmentation() if node is not None else None
+    return tuple(
+        name
+        for name, segment_id in _segments_by_name(node).items()
+        if _is_edited(content.GetSegment(segment_id))
+    )
+
+
+def _segments_by_name(node) -> dict[str, str]:
+    """Name -> id of every segment; their names as they are (Slicer's own search ignores case)."""
+    label = (node.GetName() if node is not None else None) or "The segmentation"
+    if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+        raise InputError(f"{label} is not a segmentation; choose a segmentation.")
+    found: dict[str, str] = {}
+    content = node.GetSegmentation()
+    for segment_id in content.GetSegmentIDs():
         name = content.GetSegment(segment_id).GetName()
-        fill, solid = ENCLOSING.get(name, (FILL_OPACITY, 1.0))
-        display.SetSegmentOpacity2DFill(segment_id, fill)
-        display.SetSegmentOpacity2DOutline(segment_id, 1.0)
-        display.SetSegmentOpacity3D(segment_id, solid)
+        if name in found:
+            raise InputError(f"{label} has two segments named {name}; rename one of them.")
+        found[name] = segment_id
+    return found
+
+
+def _in_node(node, reference: Volume) -> Volume:
+    """The reference's grid as it lies in the node's own frame, before its parent transform."""
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return reference
+    matrix = vtk.vtkMatrix4x4()
+    if not parent.IsTransformToWorldLinear() or not parent.GetMatrixTransformFromWorld(matrix):
+        raise InputError(
+            f"{node.GetName()} lies under a transform that is not linear; harden it or take it "
+            "away first."
+        )
+    from_world = np.reshape([matrix.GetElement(i, j) for i in range(4) for j in range(4)], (4, 4))
+    inside = LPS_TO_RAS @ from_world @ LPS_TO_RAS @ reference.index_to_world
+    return reference.replace(index_to_world=inside)
+
+
+def _add_segment(content, segment_id: str, name: str, segmentation: Segmentation, grid) -> None:
+    structure = STRUCTURES.get(name)
+    segment = slicer.vtkSegment()
+    segment.SetName(name)
+    segment.SetColor(*(structure.colour if structure else UNKNOWN_COLOUR))
+    if structure is not None:
+        segment.SetTag(TAG, terminology_tag(structure))
+    segment.AddRepresentation(_LABELMAP, _oriented_image(segmentation.masks[name], grid))
+    content.AddSegment(segment, segment_id)
+
+
+def _replace_mask(node, segment_id: str, mask: np.ndarray, grid: Volume) -> None:
+    # from a shared label map Slicer would resample all that share it, if its grid is another
+    node.GetSegmentation().SeparateSegmentLabelmap(segment_id)
+    # nothing, in some voxels, empties a segment; Slicer's ClearSegment would leave its old surface
+    image = _oriented_image(mask, grid) if mask.any() else _nothing(grid)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    done = logic.SetBinaryLabelmapToSegment(image, node, segment_id, logic.MODE_REPLACE)
+    if not done:
+        raise InputError(
+            f"Slicer could not change the segment {segment_id} of {node.GetName()}; make a new "
+            "segmentation."
+        )
+
+
+def _nothing(grid: Volume):
+    image = _oriented_grid(grid, shape=(2, 2, 2))  # of fewer no surface can be made
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    image.GetPointData().GetScalars().Fill(0)
+    return image
+
+
+def _on_one_grid(content) -> bool:
+    """Whether the label maps of all segments that are not empty lie on the same grid."""
+    matrices = []
+    for segment_id in content.GetSegmentIDs():
+        image = content.GetSegment(segment_id).GetRepresentation(_LABELMAP)
+        if image is not None and not image.IsEmpty():
+            matrices.append(_image_to_world(image))
+    return all(np.allclose(matrix, matrices[0], atol=1e-6) for matrix in matrices)
+
+
+def _image_to_world(image) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return np.reshape([matrix.GetElement(i, j) for i in range(4) for j in range(4)], (4, 4))
+
+
+# --- what is noted of a segment -----------------------------------------------------------
+
+
+def _note(segment, name: str, segmentation: Segmentation, by_hand: bool = False) -> None:
+    """What the segment was drawn on, how doubtful it is, and how it looks now."""
+    if segmentation.provenance is not None:  # the node's attributes stay in the scene
+        segment.SetTag(INPUTS_TAG, inputs_in_words(segmentation).replace("|", "/"))
+    else:
+        segment.RemoveTag(INPUTS_TAG)
+    origin = segmentation.origins.get(name)
+    corrected = origin is not None and origin.kind != AUTOMATIC
+    if by_hand or corrected or segmentation.provenance is None:
+        segment.RemoveTag(DRAWN_TAG)
+        segment.RemoveTag(DOUBT_TAG)
+        return
+    segment.SetTag(DRAWN_TAG, _look(segment))
+    if name in segmentation.doubt:
+        segment.SetTag(DOUBT_TAG, f"{segmentation.doubt[name]:.4f}")
+    else:
+        segment.RemoveTag(DOUBT_TAG)
+
+
+def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:
+    """Provenance and warnings of the node, with those from before unless all was drawn anew."""
+    before = None if whole else provenance_of(node)
+    set_provenance(node, provenance_of_both(before, segmentation.provenance))
+    warnings = [] if whole else json.loads(node.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
+    together = list(dict.fromkeys([*segmentation.warnings, *warnings]))
+    node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(together) if together else None)
+
+
+def _is_edited(segment) -> bool:
+    """Whether it looks otherwise than when a model drew it, or no model did."""
+    then = _tag(segment, DRAWN_TAG).split()
+    now = _look(segment).split()
+    if len(then) != 4 or then[3] != now[3]:
+        return True
+    return bool(
+        np.abs(np.subtract(np.float64(then[:3]), np.float64(now[:3]))).max() > SAME_PLACE_MM
+    )
+
+
+def _look(segment) -> str:
+    """Where a segment's first voxel lies (mm in the node's frame) and a hash of its shape."""
+    image = segment.GetRepresentation(_LABELMAP)
+    mask = np.zeros((0, 0, 0), bool)
+    if image is not None and not image.IsEmpty():
+        scalars = vtk_to_numpy(image.GetPointData().GetScalars())
+        mask = scalars.reshape(image.GetDimensions()[::-1]) == segment.GetLabelValue()
+    box = box_of(mask) if mask.any() else None
+    if box is None:
+        return "0 0 0 empty"
+    start = np.array([side.start for side in reversed(box)]) + image.GetExtent()[::2]
+    place = _image_to_world(image) @ (*start, 1)
+    digest = hashlib.blake2b(repr(mask[box].shape).encode(), digest_size=12)
+    digest.update(np.packbits(mask[box]))
+    return " ".join([*(f"{value:.3f}" for value in place[:3]), digest.hexdigest()])
+
+
+def _tag(segment, name: str) -> str:
+    text = vtk.reference("")
+    return str(text) if segment.GetTag(name, text) else ""
+
+
+# --- back ---------------------------------------------------------------------------------
 
 
 def segmentation_from_node(node: slicer.vtkMRMLSegmentationNode, reference: Volume) -> Segmentation:
     """The node's segments as masks on the grid of ``reference`` (nearest neighbour).
 
-    Whatever the user drew is included. Parent transforms of the node are applied; reference
-    is taken as it is in the world.
+    Whatever the user drew is included; doubt is that of structures that nobody edited. Parent
+    transforms of the node are applied; reference is taken as it is in the world.
 
     Raises
     ------
     InputError
         If the node is no segmentation, or two segments have the same name.
     """
-    label = (node.GetName() if node is not None else None) or "The segmentation"
-    if node is None or not node.IsA("vtkMRMLSegmentationNode"):
-        raise InputError(f"{label} is not a segmentation; choose a segmentation.")
+    segments = _segments_by_name(node)
     content = node.GetSegmentation()
     if not content.ContainsRepresentation(_LABELMAP) and content.GetNumberOfSegments():
         node.CreateBinaryLabelmapRepresentation()
     grid = _oriented_grid(reference)
     masks: dict[str, np.ndarray] = {}
-    for segment_id in content.GetSegmentIDs():
-        name = content.GetSegment(segment_id).GetName()
-        if name in masks:
-            raise InputError(f"{label} has two segments named {name}; rename one of them.")
+    doubt: dict[str, float] = {}
+    for name, segment_id in segments.items():
         masks[name] = _mask(node, segment_id, grid, reference.shape)
+        segment = content.GetSegment(segment_id)
+        noted = _tag(segment, DOUBT_TAG)
+        if noted and not _is_edited(segment):
+            doubt[name] = float(noted)
     warnings = json.loads(node.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
-    return Segmentation(masks, reference, provenance_of(node), tuple(warnings))
+    return Segmentation(masks, reference, provenance_of(node), tuple(warnings), doubt)
 
 
 def _mask(node, segment_id: str, grid, shape: tuple[int, int, int]) -> np.ndarray:

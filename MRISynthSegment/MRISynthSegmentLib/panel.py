@@ -11,6 +11,7 @@ from MRISynthLib.panel import InputRow, input_problem
 from .structures import STRUCTURES, Structure
 
 if TYPE_CHECKING:
+    from .click_maps import Click
     from .segmentation import Segmentation
 
 SEGMENTATION_TASK = "segmentation"
@@ -21,6 +22,12 @@ TARGET_GROUP = "Targets"
 
 PRESETS: tuple[str, ...] = ("All", "Targets", "Organs at risk", "None")
 """What the preset buttons tick."""
+
+MUCH_DOUBT = 0.3
+"""With this doubt a Dice below 0.7 is expected."""
+
+REFINEMENT_TASK = "refinement"
+"""The worker's name for what :func:`refinement_parameters` asks for."""
 
 
 class Model(Protocol):
@@ -102,17 +109,49 @@ def segmentation_parameters(
     }
 
 
+def refinement_parameters(
+    structure: str,
+    clicks: Sequence[Click],
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    register: bool = True,
+) -> dict[str, Any]:
+    """The parameters of the worker's task :data:`REFINEMENT_TASK`; ``clicks`` are all on the
+    structure, the new one last. Its volumes are the inputs and the mask so far."""
+    from .corrections import clicks_to_plain  # numpy is not needed to load the module
+
+    return {
+        "structure": structure,
+        "clicks": clicks_to_plain(clicks),
+        "bundle": model,
+        "device": device,
+        "register": bool(register),
+    }
+
+
 @dataclass(frozen=True)
 class ResultRow:
-    """One line of the table of results; ``millilitres`` is None for "not found"."""
+    """One line of the table of results; ``millilitres`` is None for "not found", ``doubt`` (0 is
+    sure, 1 is not) for what a user drew or edited."""
 
     name: str
     label: str
     millilitres: float | None
+    doubt: float | None = None
 
     def volume_text(self) -> str:
         """Text of the volume's cell."""
         return "not found" if self.millilitres is None else f"{self.millilitres:.1f} ml"
+
+    def doubt_text(self) -> str:
+        """Text of the doubt's cell; empty where there is none to speak of."""
+        return "" if self.doubt is None else doubt_in_words(self.doubt)
+
+
+def doubt_in_words(doubt: float) -> str:
+    """``"12 %"``, and that it should be looked at where that is much."""
+    return f"{100 * doubt:.0f} %" + (", check" if doubt >= MUCH_DOUBT else "")
 
 
 def result_rows(segmentation: Segmentation) -> tuple[ResultRow, ...]:
@@ -123,5 +162,6 @@ def result_rows(segmentation: Segmentation) -> tuple[ResultRow, ...]:
     for name in (*known, *others):
         label = STRUCTURES[name].label if name in STRUCTURES else name
         found = bool(segmentation.masks[name].any())
-        rows.append(ResultRow(name, label, segmentation.volume_ml(name) if found else None))
+        volume = segmentation.volume_ml(name) if found else None
+        rows.append(ResultRow(name, label, volume, segmentation.doubt.get(name)))
     return tuple(rows)

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
-from scipy import ndimage
-from torch.nn import functional
 
 from MRISynthLib.devices import dtype_name
 from MRISynthLib.errors import InputError
 from MRISynthLib.loaded_model import LoadedModel
+from MRISynthLib.preprocessing.grid import WorkingGrid
 from MRISynthLib.preprocessing.preparation import Prepared, prepare
 from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
 
+from .cleaning import cleaned, partners
+from .inference import Run
+from .reference_grid import mask_on_reference
 from .segmentation import Segmentation
-from .structures import STRUCTURES
+from .sides import FULL, mirror_of, sided
 
-SMALLEST_ML = 0.05
-"""Parts below this volume are dropped."""
-
-LARGEST_HOLE_MM2 = 100.0
-"""Holes in a structure's outline on a slice below this area are filled: nobody contours them."""
-
-SLICES_AT_ONCE = 4
+FAINT = round(0.05 * FULL)
+"""A lower probability is none: summed over a whole head it would outweigh a small structure."""
 
 TUMOUR_ADVICE = (
     "GTVp is a proposal: healthy mucosa, adenoids and fluid can be taken for tumour, also where "
@@ -37,7 +34,11 @@ TUMOUR_ADVICE = (
 
 @dataclass
 class SegmentationResult:
-    """Structures on the grid of the first input, with what a clinician needs to know."""
+    """Structures on the grid of the first input, with what a clinician needs to know.
+
+    probabilities: structure -> float32 volume of 0 to 1 on that grid, if asked for; timings in
+    seconds.
+    """
 
     segmentation: Segmentation
     warnings: tuple[str, ...]
@@ -45,10 +46,21 @@ class SegmentationResult:
     device: str
     dtype: str
     registrations: list[dict] = field(default_factory=list)
+    probabilities: dict[str, Volume] | None = None
+
+    @property
+    def doubt(self) -> dict[str, float]:
+        """Structure -> :func:`doubt_of`, from 0 (sure) to 1."""
+        return dict(self.segmentation.doubt)
 
 
 class Segmenter(LoadedModel):
     """Delineates structures on any subset of real and synthetic sequences."""
+
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether a ``Refiner`` can correct what it draws."""
+        return bool(self.network.takes_clicks)
 
     def segment(
         self,
@@ -56,9 +68,27 @@ class Segmenter(LoadedModel):
         structures: list[str] | None = None,
         *,
         register: bool = True,
+        clean: bool = True,
+        flips: bool = True,
+        probabilities: bool = False,
+        prepared: Prepared | None = None,
         callbacks: Callbacks = SILENT,
     ) -> SegmentationResult:
         """Delineate ``structures`` (None: all that the model knows).
+
+        Parameters
+        ----------
+        register:
+            Align inputs that lie differently from the first.
+        clean:
+            Take out what anatomy does not allow (:mod:`cleaning`); without it a mask is where the
+            probability exceeds one half.
+        flips:
+            See each slice mirrored as well and take the mean: twice the work, and surer.
+        probabilities:
+            Hand over each structure's probability too, as it was before the clean-up.
+        prepared:
+            What :meth:`prepare` made of these inputs, if that was done before.
 
         Raises
         ------
@@ -67,43 +97,65 @@ class Segmenter(LoadedModel):
         Cancelled
             If the callbacks say so.
         """
-        names = self._check(inputs, structures)
-        prepared = prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
+        self.check_inputs(inputs)
+        names = self.check_structures(structures)
+        if prepared is None:
+            prepared = self.prepare(inputs, register=register, callbacks=callbacks)
         warnings = list(prepared.warnings)
         begun = time.perf_counter()
-        probability = self._run(prepared, inputs, names, callbacks)
-        probability = sided(probability, prepared.body)
-        masks = {}
-        voxel_ml = abs(float(np.linalg.det(inputs[0].index_to_world[:3, :3]))) / 1000.0
-        pixel_mm2 = float(np.prod(inputs[0].spacing[:2]))
+        found = Run(self, prepared, inputs, self._looked_for(names, clean), flips)
+        probability = found.probabilities(callbacks)
+        probability = sided(probability, prepared.body, float(prepared.grid.spacing[0]))
+        callbacks.check()
+        masks = {name: each > FULL // 2 for name, each in probability.items()}
+        if clean:
+            kept, said = cleaned(masks, prepared.grid.spacing, names)
+            masks |= kept
+            warnings += said
+        doubt = {name: doubt_of(probability[name], masks[name]) for name in names}
         for name in names:
             callbacks.check()
-            mask = prepared.grid.from_grid_mask(probability[name])
-            mask = without_small_holes(mask, LARGEST_HOLE_MM2 / pixel_mm2)
-            masks[name] = clean(mask, voxel_ml, keep_parts=STRUCTURES[name].is_target)
-        missing = [name for name in names if not masks[name].any()]
-        if missing:
-            warnings.append(
-                f"Not found in these images: {', '.join(missing)}; check whether they are in the "
-                "field of view."
-            )
-        if masks.get("GTVp") is not None and masks["GTVp"].any():
-            warnings.append(TUMOUR_ADVICE)
+            masks[name] = mask_on_reference(masks[name], probability[name], prepared.grid)
+        warnings += _advice({name: masks[name] for name in names})
         provenance = Provenance(
             synthetic=any(v.is_synthetic for v in inputs),
             kind="segmentation",
             warnings=tuple(warnings),
             **self.origin(inputs),
         )
-        segmentation = Segmentation(masks, inputs[0], provenance, tuple(warnings))
+        images = None
+        if probabilities:
+            wanted = {name: probability[name] for name in names}
+            images = _images(wanted, inputs[0], prepared.grid, provenance)
+        chosen = {name: masks[name] for name in names}
+        segmentation = Segmentation(chosen, inputs[0], provenance, tuple(warnings), doubt)
         timings = {**prepared.timings, "segment": time.perf_counter() - begun}
         return SegmentationResult(
             segmentation, tuple(warnings), timings, str(self.device), dtype_name(self.dtype),
-            prepared.registrations,
+            prepared.registrations, images,
         )  # fmt: skip
 
-    def _check(self, inputs: list[Volume], structures: list[str] | None) -> list[str]:
+    def prepare(
+        self, inputs: list[Volume], *, register: bool = True, callbacks: Callbacks = SILENT
+    ) -> Prepared:
+        """The inputs as :meth:`segment` and a ``Refiner`` need them, for several calls with them.
+
+        Raises
+        ------
+        InputError, Cancelled
+            As :meth:`segment`.
+        """
         self.check_inputs(inputs)
+        return prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
+
+    def check_structures(self, structures: list[str] | None) -> list[str]:
+        """Names of ``structures``, or all (None), in the model's order.
+
+        Raises
+        ------
+        InputError
+            If the model does not know one of them.
+        """
         known = list(self.bundle.structures)
         for name in structures or ():
             if name not in known:
@@ -113,89 +165,62 @@ class Segmenter(LoadedModel):
                 )
         return [name for name in known if structures is None or name in structures]
 
-    @torch.inference_mode()
-    def _run(self, prepared: Prepared, inputs, names, callbacks) -> dict[str, np.ndarray]:
-        """Structure -> probability (slices, rows, columns) on the working grid.
-
-        The other side of a paired structure comes along: see :func:`sided`.
-        """
+    def _looked_for(self, names: list[str], clean: bool) -> list[str]:
+        """With them the other side of each pair, and what the clean-up looks at."""
+        wanted = {*names, *(partners(names) if clean else ())}
         known = self.bundle.structures
-        wanted = {name for name in known if name in names or STRUCTURES[name].mirror in names}
-        names = [name for name in known if name in wanted]
-        shape, stride = prepared.grid.shape, self.network.stride
-        rows, columns = shape[1:]
-        pad = (0, -columns % stride, 0, -rows % stride)
-        channels = [self.bundle.structures.index(name) for name in names]
-        probability = np.zeros((len(names), *shape), np.float32)
-        callbacks.progress("segment", 0, shape[0])
-        for start in range(0, shape[0], SLICES_AT_ONCE):
-            stop = min(start + SLICES_AT_ONCE, shape[0])
-            images = {}
-            for volume in inputs:
-                part = np.ascontiguousarray(prepared.stack[volume.sequence][start:stop])
-                images[volume.sequence] = functional.pad(
-                    torch.from_numpy(part).to(self.device), pad
-                )
-            with self.autocast():
-                logits = self.network(images)
-            found = torch.sigmoid(logits[:, channels, :rows, :columns].float())
-            probability[:, start:stop] = found.transpose(0, 1).cpu().numpy()
-            callbacks.progress("segment", stop, shape[0])
-        return dict(zip(names, probability, strict=True))
+        return [name for name in known if name in wanted or mirror_of(name) in wanted]
 
 
-def sided(probability: dict[str, np.ndarray], body: np.ndarray) -> dict[str, np.ndarray]:
-    """Paired structures with each side's name on its own side of the head.
+def doubt_of(probability: np.ndarray, mask: np.ndarray) -> float:
+    """How little a mask can be trusted, from 0 (sure) to 1: one minus the Dice that is expected if
+    every voxel is in the structure with its probability.
 
-    A network that sees one slice can doubt which side is which where it does not doubt the
-    structure; position decides that better. The midline is a straight line through the body's
-    centre of each slice; columns of the working grid run to the patient's left.
+    A structure that was not found is doubtful as far as something looked like it: the highest
+    probability anywhere.
 
     Parameters
     ----------
     probability:
-        Structure -> (slices, rows, columns) on the working grid.
-    body:
+        uint8 of any shape, 0 to ``sides.FULL``; :data:`FAINT` and less counts as none.
+    mask:
         Boolean of the same shape.
     """
-    columns = np.arange(body.shape[2])
-    area = body.sum((1, 2))
-    filled = np.flatnonzero(area > 0.2 * area.max()) if area.any() else np.array([], int)
-    centre = np.full(body.shape[0], (body.shape[2] - 1) / 2)
-    if filled.size > 1:
-        found = (body[filled].sum(1) * columns).sum(1) / area[filled]
-        slope, offset = np.polyfit(filled, found, 1)
-        centre = slope * np.arange(body.shape[0]) + offset
-    is_left = (columns[None, :] > centre[:, None])[:, None, :]
-    result = dict(probability)
-    for name in probability:
-        if name.endswith("_L"):
-            other = STRUCTURES[name].mirror
-            either = np.minimum(probability[name] + probability[other], 1)
-            result[name] = np.where(is_left, either, 0)
-            result[other] = np.where(is_left, 0, either)
-    return result
+    if not mask.any():
+        return round(float(probability.max(initial=0)) / FULL, 4)
+    inside = float(probability[mask].sum(dtype=np.int64)) / FULL
+    everywhere = float(probability[probability > FAINT].sum(dtype=np.int64)) / FULL
+    return round(1 - 2 * inside / (np.count_nonzero(mask) + max(everywhere, inside)), 4)
 
 
-def without_small_holes(mask: np.ndarray, pixels: float) -> np.ndarray:
-    """The mask (slices, rows, columns) with holes of fewer than ``pixels`` on a slice filled."""
-    result = mask.copy()
-    for k in np.flatnonzero(mask.any((1, 2))):
-        holes, count = ndimage.label(ndimage.binary_fill_holes(mask[k]) & ~mask[k])
-        if count:
-            small = np.flatnonzero(np.bincount(holes.ravel())[1:] < pixels) + 1
-            result[k] |= np.isin(holes, small)
-    return result
+def _images(
+    probability: Mapping[str, np.ndarray],
+    reference: Volume,
+    grid: WorkingGrid,
+    provenance: Provenance,
+) -> dict[str, Volume]:
+    """The probabilities on the reference's grid, said to be a network's and no scan."""
+    made = replace(provenance, synthetic=True, kind="map")
+    return {
+        name: Volume(
+            grid.from_grid(each) / np.float32(FULL),
+            reference.index_to_world,
+            name=f"{name} probability",
+            provenance=made,
+        )
+        for name, each in probability.items()
+    }
 
 
-def clean(mask: np.ndarray, voxel_ml: float, keep_parts: bool) -> np.ndarray:
-    """Without specks: the largest part of an organ, all parts of a target that are not tiny."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return mask
-    volumes = np.bincount(labels.ravel())[1:] * voxel_ml
-    if keep_parts:
-        kept = np.flatnonzero(volumes >= max(SMALLEST_ML, 0.1 * volumes.max())) + 1
-    else:
-        kept = np.array([volumes.argmax() + 1]) if volumes.max() >= SMALLEST_ML else np.array([])
-    return np.isin(labels, kept)
+def _advice(masks: Mapping[str, np.ndarray]) -> list[str]:
+    """What the user must look at."""
+    said = []
+    missing = [name for name, mask in masks.items() if not mask.any()]
+    if missing:
+        said.append(
+            f"Not found in these images: {', '.join(missing)}; check whether they are in the "
+            "field of view."
+        )
+    if "GTVp" in masks and masks["GTVp"].any():
+        said.append(TUMOUR_ADVICE)
+    return said

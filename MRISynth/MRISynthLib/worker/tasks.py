@@ -7,11 +7,14 @@ start, to import what every request needs.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from ..bundles import Bundle, load_bundle
 from ..devices import peak_gpu_memory_mb, peak_memory_mb
@@ -20,6 +23,9 @@ from ..volume import Volume
 
 MODELS_KEPT = 4
 """Loaded models that stay in memory; the one unused for longest goes first."""
+
+INPUTS_KEPT = 2
+"""Results of preparing inputs that stay in memory, likewise."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +40,45 @@ class TaskResult:
 
 
 class ModelCache:
-    """Loaded models by bundle hash and device, so that a warm request reloads nothing."""
+    """What a warm request need not make again: loaded models by bundle hash and device, and what
+    was made of inputs by their content."""
 
     def __init__(self, device: str = "auto") -> None:
         self.device = device
         self._models: OrderedDict[tuple, Any] = OrderedDict()
+        self._inputs: OrderedDict[tuple, Any] = OrderedDict()
 
     def get(self, key: tuple, load: Callable[[], Any]) -> Any:
         """The model under ``key``, made by ``load`` if it is not there."""
-        if key not in self._models:
-            self._models[key] = load()
-            while len(self._models) > MODELS_KEPT:
-                self._models.popitem(last=False)
-        self._models.move_to_end(key)
-        return self._models[key]
+        return _recent(self._models, key, load, MODELS_KEPT)
+
+    def inputs(self, key: tuple, make: Callable[[], Any]) -> Any:
+        """What ``make`` made of some inputs; ``key`` has their :func:`content_of` in it.
+
+        It must not hold the volumes of a request: they are the client's.
+        """
+        return _recent(self._inputs, key, make, INPUTS_KEPT)
+
+
+def _recent(kept: OrderedDict[tuple, Any], key: tuple, make: Callable[[], Any], most: int) -> Any:
+    if key not in kept:
+        kept[key] = make()
+        while len(kept) > most:
+            kept.popitem(last=False)
+    kept.move_to_end(key)
+    return kept[key]
+
+
+def content_of(volumes: Sequence[Volume]) -> str:
+    """A hash of everything about volumes that a result may depend on, voxels included."""
+    digest = hashlib.blake2b(digest_size=16)
+    for volume in volumes:
+        synthetic = volume.provenance is not None and volume.provenance.synthetic
+        about = (volume.sequence, volume.name, synthetic, volume.warnings, volume.shape)
+        digest.update(repr((*about, volume.voxels.dtype.str)).encode())
+        digest.update(volume.index_to_world.tobytes())
+        digest.update(np.ascontiguousarray(volume.voxels))
+    return digest.hexdigest()
 
 
 Handler = Callable[[dict[str, Any], list[Volume], Callbacks, ModelCache], TaskResult]

@@ -1,0 +1,274 @@
+"""What anatomy does not allow is taken out of masks: specks, stray parts, parts out of place.
+
+Every rule holds for all anatomies, also where a tumour grows or a structure is missing: it only
+says what can never be. A rule that needs another structure is silent where that was not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from .boxes import Box, box_of
+
+LARGEST_HOLE_MM2 = 100.0
+"""Holes in a structure's outline on a slice below this area are filled: nobody contours them."""
+
+MOST_PARTS = 30
+"""Of a mask in more parts only so many, the largest, are looked at."""
+
+FEW = 200
+"""Voxels by which it is first seen whether two parts are near to each other."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which parts of a mask can belong to its structure.
+
+    Attributes
+    ----------
+    smallest_ml:
+        Smaller parts are specks.
+    share:
+        Parts of at least this share of the largest may be kept; 1 keeps the largest alone.
+    gap_mm:
+        They are kept if they lie so near to the largest, or to another that is kept.
+    near, near_mm:
+        Parts further than this from all of these structures are out of place; ``{side}`` stands
+        for the structure's own.
+    not_in:
+        Parts that lie mostly in one of these structures are out of place.
+    below:
+        Nothing reaches higher than the centre of this structure.
+    """
+
+    smallest_ml: float = 0.05
+    share: float = 1.0
+    gap_mm: float = np.inf
+    near: tuple[str, ...] = ()
+    near_mm: float = 0.0
+    not_in: tuple[str, ...] = ()
+    below: str = ""
+
+
+RULES: dict[str, Rule] = {
+    # It starts in the mucosa of the nasopharynx; what lies apart from it is a node or no tumour.
+    "GTVp": Rule(share=0.1, gap_mm=30.0, near=("Nasopharynx",), near_mm=30.0),
+    # Nodes are many, but none lies in brain or eye.
+    "GTVn": Rule(share=0.0, not_in=("Brain", "Eye_L", "Eye_R")),
+    # An image that ends at the skull base shows temporal lobes and cerebellum apart.
+    "Brain": Rule(share=0.02, gap_mm=30.0),
+    # The nerve leaves the globe and ends at the chiasm; it may be lost in its canal.
+    "OpticNrv": Rule(
+        0.005, share=0.0, gap_mm=25.0, near=("Eye{side}", "OpticChiasm"), near_mm=30.0
+    ),
+    "OpticChiasm": Rule(0.005, share=0.0, gap_mm=15.0),
+    "Lens": Rule(0.01, near=("Eye{side}",), near_mm=3.0),
+    "Glnd_Lacrimal": Rule(0.01, near=("Eye{side}",), near_mm=20.0),
+    "Cochlea": Rule(0.01),
+    "Pituitary": Rule(0.01),
+    "Hippocampus": Rule(near=("Lobe_Temporal{side}",), near_mm=10.0),
+    # It begins where the brainstem ends.
+    "SpinalCord": Rule(share=0.0, gap_mm=15.0, below="Brainstem"),
+    # Thin and oblique: thick slices cut them into pieces.
+    "A_Carotid": Rule(0.02, share=0.0, gap_mm=15.0),
+    "Musc_Constrict": Rule(0.02, share=0.0, gap_mm=15.0),
+    "Esophagus": Rule(share=0.0, gap_mm=15.0),
+    # Where the image ends above the chin there are two halves.
+    "Bone_Mandible": Rule(share=0.2),
+    "Glnd_Thyroid": Rule(share=0.1, gap_mm=30.0),
+    "Nasopharynx": Rule(share=0.02, gap_mm=15.0),
+    "Cavity_Oral": Rule(share=0.05, gap_mm=15.0),
+}
+"""By name, or by name without side; all others are one part of at least 0.05 ml."""
+
+
+def cleaned(
+    masks: Mapping[str, np.ndarray], spacing: Sequence[float], wanted: Iterable[str]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The ``wanted`` masks as :data:`RULES` allow them, and sentences about what was left out.
+
+    Parameters
+    ----------
+    masks:
+        Structure -> boolean (slices, rows, columns) on a grid whose slices run to superior: the
+        wanted ones and, as far as they are known, those of :func:`partners`.
+    spacing:
+        Millimetres between (columns, rows, slices).
+    """
+    cleaner = _Cleaner(masks, tuple(float(step) for step in spacing))
+    return {name: cleaner.mask(name) for name in wanted}, cleaner.said
+
+
+def partners(names: Iterable[str]) -> set[str]:
+    """Structures that the rules of ``names`` look at, and those that these look at."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        for other in _looked_at(waiting.pop()):
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+def without_small_holes(mask: np.ndarray, pixels: float) -> np.ndarray:
+    """The mask (slices, rows, columns) with holes of fewer than ``pixels`` on a slice filled."""
+    result = mask.copy()
+    for k in np.flatnonzero(mask.any((1, 2))):
+        holes, count = ndimage.label(ndimage.binary_fill_holes(mask[k]) & ~mask[k])
+        if count:
+            small = np.flatnonzero(np.bincount(holes.ravel())[1:] < pixels) + 1
+            result[k] |= np.isin(holes, small)
+    return result
+
+
+@lru_cache
+def _rule(name: str) -> Rule:
+    return RULES.get(name) or RULES.get(name.removesuffix("_L").removesuffix("_R")) or Rule()
+
+
+def _looked_at(name: str) -> list[str]:
+    rule = _rule(name)
+    side = name[-2:] if name.endswith(("_L", "_R")) else ""
+    named = [other.format(side=side) for other in rule.near]
+    return [*named, *rule.not_in, *([rule.below] if rule.below else [])]
+
+
+class _Cleaner:
+    """Cleans masks, each once, those that a rule looks at before the one with that rule."""
+
+    def __init__(self, masks: Mapping[str, np.ndarray], spacing: tuple[float, ...]) -> None:
+        self.masks, self.spacing = masks, np.array(spacing[::-1])
+        self.voxel_ml = float(np.prod(spacing)) / 1000.0
+        self.said: list[str] = []
+        self._done: dict[str, np.ndarray] = {}
+        self._trees: dict[str, cKDTree] = {}
+
+    def mask(self, name: str) -> np.ndarray:
+        """The cleaned mask of a structure."""
+        if name not in self._done:
+            self._done[name] = self._cleaned(name, self.masks[name], _rule(name))
+        return self._done[name]
+
+    def _cleaned(self, name: str, mask: np.ndarray, rule: Rule) -> np.ndarray:
+        result = np.zeros_like(mask)
+        limit = self._highest(rule.below)
+        mask = mask if limit is None else mask[:limit]
+        box = box_of(mask)
+        if box is None:
+            return result
+        pixels = LARGEST_HOLE_MM2 / float(self.spacing[1] * self.spacing[2])
+        part = without_small_holes(mask[box], pixels)
+        # what may come in pieces may also hang together by corners
+        labels, _ = ndimage.label(part, None if rule.share == 1 else np.ones((3, 3, 3)))
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        order = np.argsort(-sizes, kind="stable")[:MOST_PARTS]
+        order = [int(n) for n in order if sizes[n] * self.voxel_ml >= rule.smallest_ml]
+        boxes = ndimage.find_objects(labels)
+        parts = {n: _Part.of(labels, n, boxes[n - 1], box, self.spacing) for n in order}
+        placed = {n: each for n, each in parts.items() if self._in_place(name, each, rule)}
+        kept = _chained(placed, {n: int(sizes[n]) for n in placed}, rule)
+        self._say(name, {n: sizes[n] * self.voxel_ml for n in parts if n not in placed})
+        result[: len(mask)][box] = np.isin(labels, kept)
+        return result
+
+    def _highest(self, name: str) -> int | None:
+        """The slice of the structure's centre, above which nothing is allowed."""
+        if not self._has(name):
+            return None
+        area = self.mask(name).sum((1, 2))
+        return int(np.ceil(np.average(np.arange(len(area)), weights=area)))
+
+    def _in_place(self, name: str, part: _Part, rule: Rule) -> bool:
+        side = name[-2:]
+        others = [other.format(side=side) for other in rule.near]
+        found = [other for other in others if self._has(other)]
+        # all must be there: a nerve may lie far from the chiasm, but not if the eye is out of view
+        known = bool(found) and len(found) == len(others)
+        if known and not any(part.within(rule.near_mm, self._tree(other)) for other in found):
+            return False
+        inside = [self.mask(other)[part.box][part.mask].mean() for other in self._there(rule)]
+        return all(share <= 0.5 for share in inside)
+
+    def _there(self, rule: Rule) -> list[str]:
+        return [name for name in rule.not_in if self._has(name)]
+
+    def _has(self, name: str) -> bool:
+        return name in self.masks and bool(self.mask(name).any())
+
+    def _tree(self, name: str) -> cKDTree:
+        if name not in self._trees:
+            mask = self.mask(name)
+            box = box_of(mask)
+            self._trees[name] = _Part(mask[box], box, self.spacing).tree
+        return self._trees[name]
+
+    def _say(self, name: str, left_out: Mapping[int, float]) -> None:
+        """What a clinician might miss: a part of a target that was taken for something else."""
+        if left_out and name == "GTVp":
+            volume = sum(left_out.values())
+            self.said.append(
+                f"{volume:.1f} ml that look like tumour lie more than "
+                f"{_rule(name).near_mm:.0f} mm from the nasopharynx and are left out of {name}; "
+                "without the clean-up they are shown."
+            )
+
+
+class _Part:
+    """A connected part of a mask: where it lies, and its surface in mm."""
+
+    def __init__(self, mask: np.ndarray, box: Box, step: np.ndarray) -> None:
+        self.mask, self.box, self._step = mask, box, step
+
+    @classmethod
+    def of(cls, labels: np.ndarray, label: int, inside: Box, box: Box, step: np.ndarray) -> _Part:
+        """The part ``label`` of an array that is ``box`` of the whole; it fills ``inside``."""
+        pairs = zip(inside, box, strict=True)
+        place = tuple(slice(a.start + b.start, a.stop + b.start) for a, b in pairs)
+        return cls(labels[inside] == label, place, step)
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """(n, 3), mm."""
+        surface = self.mask & ~ndimage.binary_erosion(self.mask)
+        return (np.argwhere(surface) + [side.start for side in self.box]) * self._step
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        return cKDTree(self.points)
+
+    def within(self, limit_mm: float, other: cKDTree) -> bool:
+        """Whether any voxel lies so near to one of another."""
+        few = max(1, len(self.points) // FEW)
+        for points in (self.points[::few], self.points):  # mostly some tell it already
+            found, _ = other.query(points, distance_upper_bound=limit_mm + 1e-6)
+            if np.isfinite(found).any():
+                return True
+        return False
+
+
+def _chained(parts: Mapping[int, _Part], sizes: Mapping[int, int], rule: Rule) -> list[int]:
+    """Labels of the largest part and of those that go with it."""
+    if not parts:
+        return []
+    first = max(sizes, key=sizes.get)
+    kept = [first]
+    waiting = [
+        n for n in parts if n != first and rule.share < 1 and sizes[n] >= rule.share * sizes[first]
+    ]
+    if np.isinf(rule.gap_mm):
+        return kept + waiting
+    found = True
+    while found:
+        near = [
+            n for n in waiting if any(parts[n].within(rule.gap_mm, parts[m].tree) for m in kept)
+        ]
+        kept, waiting, found = kept + near, [n for n in waiting if n not in near], bool(near)
+    return kept

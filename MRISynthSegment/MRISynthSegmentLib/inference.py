@@ -1,0 +1,166 @@
+"""Running a segmentation network over a patient: batches, mirrored images, inputs that end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+
+from MRISynthLib.devices import free_memory_mb
+from MRISynthLib.loaded_model import LoadedModel
+from MRISynthLib.preprocessing.preparation import Prepared
+from MRISynthLib.progress import Callbacks
+from MRISynthLib.synthesis.coverage import Layer, layers_of
+from MRISynthLib.volume import Volume
+
+from .network_inputs import NetworkInputs, arranged, synthetic_among
+from .sides import FULL, mirrored_places
+
+MEMORY_PER_SLICE_MB = 120.0
+"""What one slice of 256 x 224 takes at its peak, generously."""
+
+MOST_SLICES = {"cuda": 32}
+"""Slices at once where memory allows; elsewhere two: more gain nothing on a CPU and cancelling gets
+slow."""
+
+WINDOW = (192, 192)
+"""Pixels of the windows in which a slice is seen that does not fit into memory as a whole."""
+
+
+class Run:
+    """One patient through one network.
+
+    Parameters
+    ----------
+    model:
+        Whose network, device and number format are used.
+    prepared, inputs:
+        What to look at.
+    names:
+        Structures that are wanted, with the other side of each pair, of those of the bundle.
+    flips:
+        Whether each slice is also seen mirrored.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        prepared: Prepared,
+        inputs: Sequence[Volume],
+        names: Sequence[str],
+        flips: bool,
+    ) -> None:
+        self.model, self.prepared = model, prepared
+        self.names, self.flips = list(names), flips
+        known = list(model.bundle.structures)
+        self._channels = [known.index(name) for name in names]
+        self._mirrored = mirrored_places(self.names)
+        self._synthetic = synthetic_among(inputs)
+        self._windows = False
+
+    @torch.inference_mode()
+    def probabilities(self, callbacks: Callbacks) -> dict[str, np.ndarray]:
+        """Structure -> uint8 (slices, rows, columns) on the working grid, 0 to 255.
+
+        Where an input ends, what is found with it passes into what is found without it.
+
+        Raises
+        ------
+        Cancelled
+            If the callbacks say so.
+        """
+        shape = self.prepared.grid.shape
+        layers = layers_of(self.prepared)
+        found = np.zeros((len(self.names), *shape), np.uint8)
+        limit = self._batch_limit()
+        position = 0
+        callbacks.progress("segment", 0, shape[0])
+        while position < shape[0]:
+            slices = _alike(position, min(position + limit, shape[0]), layers)
+            try:
+                of_these = self._of_slices(slices, layers, callbacks)
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error) or (limit == 1 and self._windows):
+                    raise
+                # halve first; one slice that does not fit is seen in windows
+                self._windows = limit == 1
+                limit = max(1, limit // 2)
+                if self.model.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            found[:, slices] = (of_these * FULL).round().to(torch.uint8).cpu().numpy()
+            position += len(slices)
+            callbacks.progress("segment", position, shape[0])
+        return dict(zip(self.names, found, strict=True))
+
+    def _of_slices(self, slices: list[int], layers, callbacks: Callbacks) -> torch.Tensor:
+        """(structures, slices, rows, columns), 0 to 1."""
+        result = None
+        for number, layer in enumerate(layers[slices[0]]):
+            callbacks.check()
+            given = arranged(
+                self.prepared, layer.names, slices, self._synthetic, self.model.network,
+                self.model.device,
+            )  # fmt: skip
+            made = self._probability(given)
+            if result is None:
+                result = made
+                continue
+            shares = np.stack([layers[k][number].share for k in slices])
+            result += torch.from_numpy(shares).to(made) * (made - result)
+        return result
+
+    def _probability(self, given: NetworkInputs) -> torch.Tensor:
+        found = self._seen(given)
+        if self.flips:
+            found += self._seen(given.mirrored()).flip(-1)[self._mirrored]
+            found /= 2
+        return found
+
+    def _seen(self, given: NetworkInputs) -> torch.Tensor:
+        rows, columns = given.shape
+        logits = self._in_windows(given) if self._windows else self._logits(given)
+        found = torch.sigmoid(logits[:, :, :rows, :columns].float())
+        return found.transpose(0, 1)
+
+    def _logits(self, given: NetworkInputs) -> torch.Tensor:
+        with self.model.autocast():
+            logits = self.model.network(
+                given.images, around=given.around, synthetic=given.synthetic
+            )
+        return logits[:, self._channels]
+
+    def _in_windows(self, given: NetworkInputs) -> torch.Tensor:
+        """As :meth:`_logits`, by MONAI's sliding windows."""
+        return sliding_window_inference(
+            given.stacked(),
+            WINDOW,
+            sw_batch_size=1,
+            predictor=lambda channels: self._logits(given.unstacked(channels)).float(),
+            overlap=0.25,
+            mode="gaussian",
+        )
+
+    def _batch_limit(self) -> int:
+        _, rows, columns = self.prepared.grid.shape
+        device = self.model.device
+        fits = int(
+            0.4 * free_memory_mb(device) / (MEMORY_PER_SLICE_MB * rows * columns / (256 * 224))
+        )
+        return max(1, min(fits, MOST_SLICES.get(device.type, 2)))
+
+
+def _alike(start: int, stop: int, layers: list[tuple[Layer, ...]]) -> list[int]:
+    """Slices from ``start`` on that are made of the same inputs, at most up to ``stop``."""
+    names = [layer.names for layer in layers[start]]
+    slices = [start]
+    while slices[-1] + 1 < stop and [each.names for each in layers[slices[-1] + 1]] == names:
+        slices.append(slices[-1] + 1)
+    return slices
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text

@@ -1,0 +1,139 @@
+"""What the clean-up takes out of masks, and what it must leave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MRISynthLib.preprocessing.grid import WorkingGrid
+from MRISynthSegmentLib.cleaning import RULES, cleaned, partners, without_small_holes
+from MRISynthSegmentLib.structures import STRUCTURES
+
+SPACING = (1.0, 1.0, 4.0)
+SHAPE = (20, 120, 120)
+
+
+def box(slices, rows, columns):
+    mask = np.zeros(SHAPE, bool)
+    mask[slice(*slices), slice(*rows), slice(*columns)] = True
+    return mask
+
+
+def clean(name, mask, spacing=SPACING, **others):
+    masks = {name: mask, **others}
+    found, said = cleaned(masks, spacing, [name])
+    return found[name], said
+
+
+def test_an_organ_is_its_largest_part():
+    large, small = box((2, 8), (5, 20), (5, 20)), box((3, 7), (28, 38), (28, 38))
+    found, _ = clean("Parotid_L", large | small)
+    assert np.array_equal(found, large)
+    assert not clean("Parotid_L", np.zeros(SHAPE, bool))[0].any()
+
+
+def test_a_speck_is_no_structure_but_a_lens_is_small():
+    speck = box((3, 4), (10, 12), (10, 13))  # 0.024 ml
+    assert not clean("Parotid_L", speck)[0].any()
+    assert np.array_equal(clean("Lens_L", speck)[0], speck)
+    assert not clean("Lens_L", box((3, 4), (10, 11), (10, 12)))[0].any()
+
+
+def test_two_halves_of_the_mandible_stay_where_the_image_ends_above_the_chin():
+    halves = box((2, 8), (40, 60), (20, 26)) | box((2, 8), (40, 60), (100, 106))
+    assert np.array_equal(clean("Bone_Mandible", halves)[0], halves)
+    stray = box((15, 17), (5, 9), (5, 9))
+    assert np.array_equal(clean("Bone_Mandible", halves | stray)[0], halves)
+
+
+def test_pieces_of_a_thin_vessel_stay_and_one_far_away_goes():
+    pieces = box((2, 5), (50, 54), (40, 44)) | box((6, 9), (58, 62), (44, 48))
+    found, _ = clean("A_Carotid_L", pieces | box((2, 4), (50, 54), (90, 94)))
+    assert np.array_equal(found, pieces)
+
+
+def test_every_node_stays_unless_it_lies_in_the_brain_or_an_eye():
+    brain = box((10, 20), (10, 110), (10, 110))
+    node, other = box((2, 5), (50, 60), (20, 30)), box((5, 7), (60, 66), (90, 96))
+    inside = box((12, 15), (50, 60), (50, 60))
+    found, _ = clean("GTVn", node | other | inside, Brain=brain)
+    assert np.array_equal(found, node | other)
+    assert np.array_equal(clean("GTVn", node | inside)[0], node | inside)  # no brain was looked for
+
+
+def test_a_tumour_far_from_the_nasopharynx_is_left_out_and_that_is_said():
+    pharynx = box((6, 10), (50, 60), (52, 68))
+    tumour = box((6, 11), (60, 74), (50, 70)) | box((11, 16), (64, 76), (54, 66))
+    near = box((8, 10), (60, 66), (84, 90))
+    stray = box((6, 9), (90, 100), (105, 118))
+    found, said = clean("GTVp", tumour | near | stray, Nasopharynx=pharynx)
+    assert np.array_equal(found, tumour)  # the near one is small beside it
+    assert len(said) == 1 and "1.6 ml" in said[0] and "nasopharynx" in said[0]
+    found, said = clean("GTVp", tumour | stray)
+    assert np.array_equal(found, tumour) and not said
+    found, said = clean("GTVp", stray, Nasopharynx=pharynx)
+    assert not found.any() and said
+
+
+def test_a_lens_lies_at_its_own_eye():
+    eye, other_eye = box((4, 10), (20, 44), (20, 44)), box((4, 10), (20, 44), (76, 100))
+    lens, wrong = box((6, 8), (20, 24), (28, 36)), box((6, 8), (20, 28), (84, 96))
+    found, _ = clean("Lens_R", lens | wrong, Eye_R=eye, Eye_L=other_eye)
+    assert np.array_equal(found, lens)
+    assert np.array_equal(clean("Lens_R", lens)[0], lens)  # the eye may be gone or not looked for
+
+
+def test_an_optic_nerve_reaches_from_eye_to_chiasm_in_pieces():
+    eye, chiasm = box((6, 10), (10, 34), (20, 44)), box((9, 11), (84, 90), (52, 68))
+    nerve = box((8, 9), (35, 55), (36, 39)) | box((9, 10), (66, 80), (44, 47))
+    stray = box((8, 10), (35, 55), (100, 104))
+    found, _ = clean("OpticNrv_R", nerve | stray, Eye_R=eye, OpticChiasm=chiasm)
+    assert np.array_equal(found, nerve)
+
+
+def test_the_cord_does_not_reach_above_the_middle_of_the_brainstem():
+    brainstem = box((8, 18), (50, 70), (50, 70))
+    cord = box((0, 10), (60, 70), (56, 64))
+    found, _ = clean("SpinalCord", cord | box((15, 20), (60, 70), (56, 64)), Brainstem=brainstem)
+    assert np.array_equal(found, cord)
+
+
+def test_specks_inside_an_outline_are_filled_and_real_openings_are_not():
+    mask = np.zeros((3, 40, 40), bool)
+    mask[1, 5:35, 5:35] = True
+    mask[1, 8:10, 8:10] = False
+    mask[1, 18:28, 18:28] = False
+    filled = without_small_holes(mask, 50)
+    assert filled[1, 8:10, 8:10].all() and not filled[1, 18:28, 18:28].any()
+    assert filled.sum() == mask.sum() + 4
+
+
+def test_rules_are_about_structures_that_there_are():
+    names = {name.removesuffix("_L").removesuffix("_R") for name in STRUCTURES}
+    assert set(RULES) <= names | set(STRUCTURES)
+    assert partners(STRUCTURES) <= set(STRUCTURES)
+    assert partners(["Lens_L"]) == {"Eye_L"}
+    assert partners(["Hippocampus_R"]) == {"Lobe_Temporal_R"}
+
+
+def test_true_anatomy_passes_the_rules(patient):
+    reference = patient.volumes["T1w"]
+    grid = WorkingGrid.for_reference(reference, 1.0)
+    masks = {
+        name: grid.to_grid(reference.with_voxels(mask.astype(np.float32)), order=1) > 0.5
+        for name, mask in patient.segmentation_masks.items()
+    }
+    found, said = cleaned(masks, grid.spacing, list(masks))
+    assert not said
+    for name, mask in masks.items():
+        lost = np.count_nonzero(mask & ~found[name])
+        # a few voxels at the ends of thin things, and what the image cuts off
+        assert lost <= max(0.02 * mask.sum(), 8), name
+
+
+@pytest.mark.parametrize("name", ["GTVp", "SpinalCord", "Lens_L"])
+def test_masks_are_not_changed_in_place(name):
+    mask = box((2, 8), (5, 20), (5, 20)) | box((3, 4), (28, 29), (28, 29))
+    before = mask.copy()
+    clean(name, mask)
+    assert np.array_equal(mask, before)

@@ -166,13 +166,50 @@ def evaluate_segmentation(
         str | None,
         typer.Option(
             metavar="NAME_OR_FOLDER",
-            help="Measure on synthetic CE-T1w of this model as well.",
+            help="The model that makes the synthetic images; without it, sets of images with one "
+            "are left out.",
             show_default=False,
         ),
     ] = None,
+    data: Data = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inputs",
+            metavar="SETS",
+            help="From which images: main, as without it (T1w + T2w alone, with a synthetic and "
+            "with the real CE-T1w); missing: two of these three; single: one of them; all; or a "
+            "set such as 'T1w+synthetic T2w'. Several have commas between them.",
+            show_default=False,
+        ),
+    ] = None,
+    structures: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Names with commas between them (GTVp,Brainstem); without it, all that the model "
+            "knows.",
+            show_default=False,
+        ),
+    ] = "",
+    clicks: Annotated[
+        bool,
+        typer.Option(
+            "--clicks",
+            help="Also correct every structure by up to five simulated clicks; takes some minutes "
+            "a patient.",
+        ),
+    ] = False,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures", help="Also draw outlines, found and true, over images of some patients."
+        ),
+    ] = False,
     cases: Cases = None,
     seed: Seed = None,
     output: Output = None,
+    register: Register = True,
     label_maps: LabelMaps = None,
     mapping: Mapping = None,
     atlas: Atlas = None,
@@ -182,18 +219,28 @@ def evaluate_segmentation(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Dice of every structure, for several sets of inputs."""
+    """Dice, HD95, surface Dice and volume of every structure, from several sets of images."""
     with session("evaluate segmentation", as_json) as run:
         from MRISynthLib.bundles import load_bundle
-        from MRISynthSegmentLib.evaluation import evaluate_segmentation as evaluate
+        from MRISynthLib.errors import InputError
+        from MRISynthSegmentLib.evaluation import Options
+        from MRISynthSegmentLib.evaluation.inputs import parse_inputs
 
-        patients = _patients(
-            run, cases, seed, label_maps, mapping, atlas, atlas_mapping, benchmark, sets
+        from .cli_evaluate_segmentation import measure
+
+        if pictures and output is None:
+            raise InputError("Pictures need a folder; give one with --output.")
+        heads = (label_maps, mapping, atlas, atlas_mapping)
+        patients = _chosen_patients(run, data, cases, seed, heads, benchmark, sets)
+        names = tuple(name.strip() for name in structures.split(",") if name.strip()) or None
+        shown = PICTURED if pictures else 0
+        options = Options(
+            parse_inputs(inputs or ()), names, register=register, clicks=clicks, pictures=shown
         )
         bundle = load_bundle(model, "segmentation")
         synthesis = load_bundle(synthesis_model, "synthesis") if synthesis_model else None
-        figures = evaluate(bundle, patients, output, device, synthesis, report=run.say)
-        _show(run, figures, patients)
+        with _writable(output):
+            measure(run, bundle, synthesis, patients, options, device, output)
 
 
 @app.command("pair")

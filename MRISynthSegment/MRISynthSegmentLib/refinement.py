@@ -171,7 +171,7 @@ class Refiner:
         names = self._covering(window)
         found = np.zeros(edit.shape[:1] + edit.shape[2:], np.float32)
         for start in range(0, len(edit), SLICES_AT_ONCE):
-            callbacks.progress("segment", start, len(edit))
+            callbacks.check()
             part = slice(start, min(start + SLICES_AT_ONCE, len(edit)))
             slices = range(window[0].start + part.start, window[0].start + part.stop)
             given = arranged(
@@ -188,6 +188,7 @@ class Refiner:
             rows, columns = given.shape
             answer = torch.sigmoid(logits[:, -1, :rows, :columns].float())
             found[part] = answer.cpu().numpy()
+            callbacks.progress("segment", part.stop, len(edit))
         return found
 
     def _edit(self, previous: np.ndarray, clicks: Sequence[Click], window: Box) -> np.ndarray:

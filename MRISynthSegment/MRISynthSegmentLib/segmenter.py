@@ -60,7 +60,7 @@ class Segmenter(LoadedModel):
     @property
     def takes_clicks(self) -> bool:
         """Whether a ``Refiner`` can correct what it draws."""
-        return bool(self.network.takes_clicks)
+        return bool(getattr(self.network, "takes_clicks", False))
 
     def segment(
         self,

@@ -49,11 +49,11 @@ def test_the_command_writes_figures_tables_plots_and_pictures(command, capfd):
     assert code == 0, said.err
     record = json.loads(said.out)
     assert list(record["figures"]) == [REAL.name, FILLED.name, UNENHANCED.name]
-    kept = json.loads((folder / "segmentation.json").read_text())
+    kept = json.loads((folder / "segmentation.json").read_text("utf-8"))
     assert kept["figures"] == record["figures"] and kept["details"] == record["details"]
     assert kept["model"] == "Outliner 1 (000000000000)"
     assert kept["synthesis model"].startswith("Pretender 1")
-    assert "# Segmentation" in (folder / "segmentation.md").read_text()
+    assert "# Segmentation" in (folder / "segmentation.md").read_text("utf-8")
     lines = list(csv.reader((folder / "segmentation.csv").open()))
     assert lines[0][:4] == ["set", "patient", "stage", "hospital"]
     assert ["", "90000", "T1", "hospital 0", REAL.name, "GTVp", "Dice", "1.0"] in lines

@@ -118,15 +118,13 @@ class Refiner:
         asked = resampled(found, window, region.box, grid) > 0.5
         change = region.within & ((asked & ~before) if last.adds else (before & ~asked))
         change = _touching(change, region.distance, reference)
+        here = tuple(n - side.start for n, side in zip(voxel, region.box, strict=True))
+        if before[here] != last.adds and not change[here]:  # the network did not do it
+            change = change | region.dot()
         for click in clicks[:-1]:
             if click.adds != last.adds:
                 change &= ~region.protected_by(click)
-        here = tuple(n - side.start for n, side in zip(voxel, region.box, strict=True))
-        if bool(before[here] | change[here] if last.adds else before[here] & ~change[here]) != (
-            last.adds
-        ):
-            change |= region.dot()
-            change[here] = True
+        change[here] = True
         result = previous > 0.5
         result[region.box] = before | change if last.adds else before & ~change
         return result

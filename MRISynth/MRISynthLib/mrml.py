@@ -7,7 +7,6 @@ The one file of the engine that imports ``slicer`` and ``vtk``. It works in desk
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +15,8 @@ import vtk
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from .errors import InputError
-from .provenance import SYNTHETIC_MARK, Provenance
+from .node_attributes import describe_node, provenance_of, said_of, sequence_of
+from .provenance import SYNTHETIC_MARK
 from .views import (
     SIDE_BY_SIDE,
     SliceLayout,
@@ -28,12 +28,6 @@ from .views import (
 from .volume import Volume
 
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
-
-SEQUENCE_ATTRIBUTE = "MRISynth.Sequence"
-SYNTHETIC_ATTRIBUTE = "MRISynth.Synthetic"
-PROVENANCE_ATTRIBUTE = "MRISynth.Provenance"
-ACQUISITION_ATTRIBUTE = "MRISynth.Acquisition"
-WARNINGS_ATTRIBUTE = "MRISynth.Warnings"
 
 UNCERTAINTY_COLOURS = "vtkMRMLPETProceduralColorNodePET-HotMetalBlue"
 """Black, blue, orange, white with rising luminance. Unlike Inferno, which desktop Slicer
@@ -73,11 +67,8 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     return Volume(
         voxels,
         LPS_TO_RAS @ _index_to_ras(node, label),
-        sequence=node.GetAttribute(SEQUENCE_ATTRIBUTE) or None,
         name=node.GetName() or "",
-        acquisition=_json_attribute(node, ACQUISITION_ATTRIBUTE) or {},
-        provenance=provenance_of(node),
-        warnings=tuple(_json_attribute(node, WARNINGS_ATTRIBUTE) or ()),
+        **said_of(node),
     )
 
 
@@ -103,7 +94,7 @@ def node_from_volume(
         node.SetAndObserveTransformNodeID(None)
         node.SetIJKToRASMatrix(_vtk_matrix(LPS_TO_RAS @ volume.index_to_world))
         node.SetName(node_name(volume, name or (None if created else node.GetName())))
-        _set_attributes(node, volume)
+        describe_node(node, volume)
     finally:
         node.EndModify(was_modifying)
     node.StorableModified()
@@ -119,57 +110,6 @@ def node_name(volume: Volume, name: str | None = None) -> str:
     if volume.is_synthetic and not text.startswith(SYNTHETIC_MARK):
         text = f"{SYNTHETIC_MARK} {text}"
     return text
-
-
-def provenance_of(node: slicer.vtkMRMLNode) -> Provenance | None:
-    """How a node's content was made; None for a real image.
-
-    A node that is marked as synthetic stays so even if its provenance text was lost.
-    """
-    values = _json_attribute(node, PROVENANCE_ATTRIBUTE)
-    if isinstance(values, dict) and "synthetic" in values:
-        return Provenance.from_dict(values)
-    if node.GetAttribute(SYNTHETIC_ATTRIBUTE) == "1":
-        return Provenance(synthetic=True, sequence=node.GetAttribute(SEQUENCE_ATTRIBUTE))
-    return None
-
-
-def set_provenance(node: slicer.vtkMRMLNode, provenance: Provenance | None) -> None:
-    """Write ``MRISynth.Synthetic`` and ``MRISynth.Provenance`` (JSON), or remove both."""
-    synthetic = provenance is not None and provenance.synthetic
-    _set_attribute(node, SYNTHETIC_ATTRIBUTE, "1" if synthetic else None)
-    _set_attribute(
-        node, PROVENANCE_ATTRIBUTE, _as_json(provenance.to_dict()) if provenance else None
-    )
-
-
-def _set_attributes(node, volume: Volume) -> None:
-    _set_attribute(node, SEQUENCE_ATTRIBUTE, volume.sequence)
-    set_provenance(node, volume.provenance)
-    for key, values in (
-        (ACQUISITION_ATTRIBUTE, dict(volume.acquisition)),
-        (WARNINGS_ATTRIBUTE, list(volume.warnings)),
-    ):
-        _set_attribute(node, key, _as_json(values) if values else None)
-
-
-def _set_attribute(node, key: str, value: str | None) -> None:
-    if value is None:
-        node.RemoveAttribute(key)
-    else:
-        node.SetAttribute(key, value)
-
-
-def _as_json(values) -> str:
-    # ASCII only: MRML attributes pass through XML written by software of many ages.
-    return json.dumps(values, ensure_ascii=True, default=str)
-
-
-def _json_attribute(node, key: str):
-    try:
-        return json.loads(node.GetAttribute(key) or "null")
-    except ValueError:
-        return None
 
 
 def _set_voxels(node, voxels: np.ndarray) -> None:
@@ -229,7 +169,7 @@ def set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     provenance = provenance_of(node)
     is_map = provenance is not None and provenance.kind == "uncertainty"
     colours = UNCERTAINTY_COLOURS if is_map else GREY_COLOURS
-    window = display_window(voxels, node.GetAttribute(SEQUENCE_ATTRIBUTE), provenance)
+    window = display_window(voxels, sequence_of(node), provenance)
     display.SetAndObserveColorNodeID(colours)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*window)

@@ -17,12 +17,12 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from MRISynthLib.errors import OutputError
 from MRISynthLib.mrml import (
-    SEQUENCE_ATTRIBUTE,
     node_from_volume,
     set_layout,
     set_overlay,
     show_side_by_side,
 )
+from MRISynthLib.node_attributes import sequence_of
 from MRISynthLib.views import SliceLayout, built_in_layout
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import segmentation_node_from
@@ -173,9 +173,9 @@ def load_mrb(headless: HeadlessScene, path: Path) -> None:
 
 
 def _lay_uncertainty(headless: HeadlessScene, view: str, synthetic, uncertainty: Sequence) -> None:
-    sequence = synthetic.GetAttribute(SEQUENCE_ATTRIBUTE)
+    sequence = sequence_of(synthetic)
     for node in uncertainty:
-        if node.GetAttribute(SEQUENCE_ATTRIBUTE) == sequence:
+        if sequence_of(node) == sequence:
             logic = headless.application_logic
             set_overlay(node, [view], opacity=0.0, application_logic=logic)
             return

@@ -7,7 +7,6 @@ slicer-core alike.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,7 +15,13 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from MRISynthLib.errors import InputError
-from MRISynthLib.mrml import LPS_TO_RAS, WARNINGS_ATTRIBUTE, provenance_of, set_provenance
+from MRISynthLib.mrml import LPS_TO_RAS
+from MRISynthLib.node_attributes import (
+    provenance_of,
+    set_provenance,
+    set_warnings,
+    warnings_of,
+)
 from MRISynthLib.volume import Volume
 
 from .boxes import box_of
@@ -76,8 +81,7 @@ def segmentation_node_from(
     for structure_name in segmentation.masks:
         _note(content.GetSegment(structure_name), structure_name, segmentation)
     set_provenance(node, segmentation.provenance)
-    if segmentation.warnings:
-        node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(list(segmentation.warnings)))
+    set_warnings(node, segmentation.warnings)
     if surfaces and segmentation.masks:
         node.CreateClosedSurfaceRepresentation()
     set_segment_display(node)
@@ -292,9 +296,8 @@ def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:
     """Provenance and warnings of the node, with those from before unless all was drawn anew."""
     before = None if whole else provenance_of(node)
     set_provenance(node, provenance_of_both(before, segmentation.provenance))
-    warnings = [] if whole else json.loads(node.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
-    together = list(dict.fromkeys([*segmentation.warnings, *warnings]))
-    node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(together) if together else None)
+    warnings = () if whole else warnings_of(node)
+    set_warnings(node, dict.fromkeys([*segmentation.warnings, *warnings]))
 
 
 def _is_edited(segment) -> bool:
@@ -357,8 +360,7 @@ def segmentation_from_node(node: slicer.vtkMRMLSegmentationNode, reference: Volu
         noted = _tag(segment, DOUBT_TAG)
         if noted and not _is_edited(segment):
             doubt[name] = float(noted)
-    warnings = json.loads(node.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
-    return Segmentation(masks, reference, provenance_of(node), tuple(warnings), doubt)
+    return Segmentation(masks, reference, provenance_of(node), warnings_of(node), doubt)
 
 
 def _mask(node, segment_id: str, grid, shape: tuple[int, int, int]) -> np.ndarray:

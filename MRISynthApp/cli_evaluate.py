@@ -351,8 +351,6 @@ def _write(run: Session, found: Evaluation, output: Path) -> None:
 
 def _show_evaluation(run: Session, found: Evaluation) -> None:
     """A table for each task; everything with ``--json``."""
-    from rich.table import Table
-
     from MRISynthLib.evaluation.tables import means_table, task_table, tests_table
 
     record = found.record()
@@ -364,12 +362,7 @@ def _show_evaluation(run: Session, found: Evaluation) -> None:
         tests = tests_table(details["tests"], task)
         tables += [tests] if tests is not None else []
     for each in tables:
-        table = Table(title=each.title, title_justify="left", box=None)
-        for number, column in enumerate(each.columns):
-            table.add_column(column, justify="right" if number else "left")
-        for row in each.rows:
-            table.add_row(*row)
-        run.show(table)
+        run.show_table(each)
 
 
 def _patients(

@@ -81,19 +81,11 @@ def _write(run: Session, found: Evaluation, drawn: Path, output: Path) -> None:
 
 def _show(run: Session, found: Evaluation) -> None:
     """The main tables; everything with ``--json``."""
-    from rich.table import Table as Shown
-    from rich.text import Text
-
     record = found.record()
     run.record |= {"patients": found.about, "figures": record["figures"]}
     run.record["details"] = record["details"]
     for each in _tables(found, record["details"]):
-        table = Shown(title=each.title, title_justify="left", box=None)
-        for number, column in enumerate(each.columns):
-            table.add_column(column, justify="right" if number else "left")
-        for row in each.rows:
-            table.add_row(*map(Text, row))
-        run.show(table)
+        run.show_table(each)
 
 
 def _tables(found: Evaluation, details: dict[str, Any]) -> Iterator[Table]:

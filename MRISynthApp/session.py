@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -25,6 +25,9 @@ from rich.markup import escape
 from MRISynthLib.errors import Cancelled, InputError, MRISynthError
 
 from .progress_display import ProgressDisplay
+
+if TYPE_CHECKING:
+    from MRISynthLib.evaluation.tables import Table
 
 DEBUG_VARIABLE = "MRISYNTH_DEBUG"
 """Environment variable that shows tracebacks and the worker's log."""
@@ -77,6 +80,18 @@ class Session:
         """A result on standard output; nothing with ``--json``."""
         if not self.as_json:
             self.results.print(renderable)
+
+    def show_table(self, table: Table) -> None:
+        """A table of figures as a result."""
+        from rich.table import Table as Shown
+        from rich.text import Text
+
+        shown = Shown(title=table.title, title_justify="left", box=None)
+        for number, column in enumerate(table.columns):
+            shown.add_column(column, justify="right" if number else "left")
+        for row in table.rows:
+            shown.add_row(*map(Text, row))
+        self.show(shown)
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:

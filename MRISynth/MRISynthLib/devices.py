@@ -113,6 +113,13 @@ def free_memory_mb(device: torch.device) -> float:
     return psutil.virtual_memory().available / _MEBIBYTE
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, the processor's or a GPU's: a smaller batch may
+    fit."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+
+
 def peak_memory_mb() -> float:
     """Largest resident size of this process so far, in MiB."""
     status = Path("/proc/self/status")

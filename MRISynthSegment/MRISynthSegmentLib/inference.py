@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 
-from MRISynthLib.devices import free_memory_mb
+from MRISynthLib.devices import free_memory_mb, out_of_memory
 from MRISynthLib.loaded_model import LoadedModel
 from MRISynthLib.preprocessing.preparation import Prepared
 from MRISynthLib.progress import Callbacks
@@ -82,7 +82,7 @@ class Run:
             try:
                 of_these = self._of_slices(slices, layers, callbacks)
             except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error) or (limit == 1 and self._windows):
+                if not out_of_memory(error) or (limit == 1 and self._windows):
                     raise
                 # halve first; one slice that does not fit is seen in windows
                 self._windows = limit == 1
@@ -159,8 +159,3 @@ def _alike(start: int, stop: int, layers: list[tuple[Layer, ...]]) -> list[int]:
     while slices[-1] + 1 < stop and [each.names for each in layers[slices[-1] + 1]] == names:
         slices.append(slices[-1] + 1)
     return slices
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text

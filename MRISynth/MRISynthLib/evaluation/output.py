@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,24 @@ OF_BODY = (SHARPNESS, CORRELATION)
 
 def write_results(evaluation: Evaluation, folder: Path, name: str = "synthesis") -> None:
     """``synthesis.json``, ``synthesis.md``, and ``synthesis.csv`` with every patient's figures."""
-    folder = Path(folder)
-    record = json.dumps(plain(evaluation.record()), indent=2, allow_nan=False)
-    (folder / f"{name}.json").write_text(record + "\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(markdown(evaluation), encoding="utf-8")
+    write_record(Path(folder), name, evaluation.record(), markdown(evaluation))
+    heads = ("set", "patient", "task", "method", "region", "figure", "value")
+    write_lines(Path(folder), name, heads, _lines(evaluation.rows))
+
+
+def write_record(folder: Path, name: str, record: dict[str, Any], text: str) -> None:
+    """``name.json`` and, with ``text``, ``name.md``."""
+    content = json.dumps(plain(record), indent=2, allow_nan=False)
+    (folder / f"{name}.json").write_text(content + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def write_lines(folder: Path, name: str, heads: Sequence[str], lines: Iterable[tuple]) -> None:
+    """``name.csv``."""
     with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("set", "patient", "task", "method", "region", "figure", "value"))
-        writer.writerows(_lines(evaluation.rows))
+        writer.writerow(heads)
+        writer.writerows(lines)
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[tuple]:

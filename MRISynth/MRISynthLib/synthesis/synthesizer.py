@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ..bundles import Bundle
-from ..devices import dtype_name, free_memory_mb
+from ..devices import dtype_name, free_memory_mb, out_of_memory
 from ..errors import InputError
 from ..loaded_model import LoadedModel
 from ..preprocessing.overlap import label
@@ -277,7 +277,7 @@ class Synthesizer(LoadedModel):
                             below = whole[target.name][slices]
                             whole[target.name][slices] = below + shares * (new - below)
             except (MemoryError, RuntimeError) as error:
-                if batch_size == 1 or not _out_of_memory(error):
+                if batch_size == 1 or not out_of_memory(error):
                     raise
                 limit = batch_size = max(1, batch_size // 2)
                 if self.device.type == "cuda":
@@ -399,14 +399,6 @@ def _shares(layers: list[Layer]) -> np.ndarray | float:
     """One layer of several slices: (slices, rows, columns), or 1 for all of them."""
     shares = [layer.share for layer in layers if layer.share is not None]
     return np.stack(shares) if shares else 1.0
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return (
-        isinstance(error, MemoryError)
-        or "out of memory" in str(error).lower()
-        or ("can't allocate memory" in str(error).lower())
-    )
 
 
 def available_targets(inputs: list[str]) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from MRISynthLib.evaluation.output import plain
+from MRISynthLib.evaluation.output import write_lines, write_record
 
 from .results import Evaluation
 from .tables import markdown
@@ -20,14 +18,8 @@ HEADS = ("set", "patient", "stage", "hospital", "images", "structure", "figure",
 def write_results(evaluation: Evaluation, folder: Path) -> None:
     """``segmentation.json``, ``segmentation.md``, and ``segmentation.csv`` with every patient's
     figures."""
-    folder = Path(folder)
-    record = json.dumps(plain(evaluation.record()), indent=2, allow_nan=False)
-    (folder / f"{NAME}.json").write_text(record + "\n", encoding="utf-8")
-    (folder / f"{NAME}.md").write_text(markdown(evaluation), encoding="utf-8")
-    with (folder / f"{NAME}.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADS)
-        writer.writerows(_lines(evaluation))
+    write_record(Path(folder), NAME, evaluation.record(), markdown(evaluation))
+    write_lines(Path(folder), NAME, HEADS, _lines(evaluation))
 
 
 def _lines(evaluation: Evaluation) -> Iterator[tuple]:

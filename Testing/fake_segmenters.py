@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+import boxes_of_voxels
 import fake_patients
 from MRISynthLib.provenance import Provenance
 from MRISynthSegmentLib.segmentation import Segmentation
@@ -17,9 +18,7 @@ NAMES = ("GTVp", "Brainstem", "Eye_L", "Eye_R", "Cochlea_L")
 
 def box(*sides: tuple[int, int]) -> np.ndarray:
     """True from ... to ... along slices, rows, columns."""
-    mask = np.zeros(SHAPE, bool)
-    mask[tuple(slice(*side) for side in sides)] = True
-    return mask
+    return boxes_of_voxels.box(SHAPE, *sides)
 
 
 TUMOUR = box((1, 3), (20, 28), (20, 28))

@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+import boxes_of_voxels
 from MRISynthLib.errors import InputError
 from MRISynthLib.volume import matrix_from_parts
 from MRISynthSegmentLib.agreement import (
@@ -26,9 +27,7 @@ MATRIX = matrix_from_parts((0.8, 1.0, 3.0), AXES, (-10.0, 20.0, -35.0))
 
 def box(*sides: tuple[int, int], shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
     """True from ... to ... along slices, rows, columns."""
-    mask = np.zeros(shape, bool)
-    mask[tuple(slice(*side) for side in sides)] = True
-    return mask
+    return boxes_of_voxels.box(shape, *sides)
 
 
 BOX = box((2, 6), (8, 18), (10, 20))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import boxes_of_voxels
 from MRISynthLib.preprocessing.grid import WorkingGrid
 from MRISynthSegmentLib.cleaning import RULES, cleaned, partners, without_small_holes
 from MRISynthSegmentLib.structures import STRUCTURES
@@ -14,9 +15,7 @@ SHAPE = (20, 120, 120)
 
 
 def box(slices, rows, columns):
-    mask = np.zeros(SHAPE, bool)
-    mask[slice(*slices), slice(*rows), slice(*columns)] = True
-    return mask
+    return boxes_of_voxels.box(SHAPE, slices, rows, columns)
 
 
 def clean(name, mask, spacing=SPACING, **others):

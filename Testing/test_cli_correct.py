@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import boxes_of_voxels
 import fakes
 import MRISynthLib.worker
 from MRISynthApp.__main__ import main
@@ -27,9 +28,7 @@ BY_MODEL = Provenance(
 
 
 def box(*sides):
-    mask = np.zeros(IMAGE.shape, bool)
-    mask[tuple(slice(*side) for side in sides)] = True
-    return mask
+    return boxes_of_voxels.box(IMAGE.shape, *sides)
 
 
 MASKS = {

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+import boxes_of_voxels
 from dicom_series import AXIAL, CORONAL, SAGITTAL, write_series
 from MRISynthApp.__main__ import main
 from MRISynthApp.comparison_picture import FIRST, SECOND, draw_outlines
@@ -37,9 +38,7 @@ AMBER = (240, 180, 70)
 
 def box(*sides: tuple[int, int], shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
     """True from ... to ... along slices, rows, columns."""
-    mask = np.zeros(shape, bool)
-    mask[tuple(slice(*side) for side in sides)] = True
-    return mask
+    return boxes_of_voxels.box(shape, *sides)
 
 
 BOX = box((2, 6), (8, 18), (10, 20))

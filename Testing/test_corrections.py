@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import boxes_of_voxels
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
@@ -29,9 +30,7 @@ NEW = Provenance(
 
 
 def box(*sides):
-    mask = np.zeros(REFERENCE.shape, bool)
-    mask[tuple(slice(*side) for side in sides)] = True
-    return mask
+    return boxes_of_voxels.box(REFERENCE.shape, *sides)
 
 
 TUMOUR, CORD = box((1, 3), (2, 6), (2, 6)), box((0, 4), (8, 11), (4, 6))

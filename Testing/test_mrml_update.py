@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import boxes_of_voxels
+
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
 
 import vtk
@@ -37,9 +39,7 @@ def headless():
 
 
 def box(volume, *sides):
-    mask = np.zeros(volume.shape, bool)
-    mask[tuple(slice(*side) for side in sides)] = True
-    return mask
+    return boxes_of_voxels.box(volume.shape, *sides)
 
 
 @pytest.fixture

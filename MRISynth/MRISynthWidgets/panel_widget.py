@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import qt
 import slicer
@@ -27,6 +29,9 @@ from .input_table import InputTable
 from .installer import SlicerInstaller
 from .synthetic_marks import mark_views
 from .worker_run import WorkerRun
+
+if TYPE_CHECKING:
+    from .section import Section
 
 ERROR_STYLE = "color: #c62828;"
 
@@ -45,7 +50,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         """Called when the user opens the module for the first time."""
         self.logic = None
         self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._guiTags: list[int] = []
+        self.sections: tuple[Section, ...] = ()
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -70,6 +76,10 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     @abstractmethod
     def showResult(self, result) -> None:
         """Put a ``TaskResult`` into the scene and show it."""
+
+    def makeSections(self) -> Sequence[Section]:
+        """The sections of the panel, in their order."""
+        return ()
 
     def showSlice(self, ready) -> None:
         """Show a finished slice while the rest is computed."""
@@ -109,13 +119,25 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
         self.connectWidgets()
+        self._addSections()
         mark_views()
         self.showIdle()
         self.initializeParameterNode()
 
+    def _addSections(self) -> None:
+        self.sections = tuple(self.makeSections())
+        for section in self.sections:
+            place = getattr(self.ui, section.placeName).layout() if section.placeName else None
+            (place or self.layout).addWidget(section.widget)
+            section.connectWidgets()
+        if self.sections:
+            self.layout.addStretch(1)
+
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
         self._refreshTimer.stop()
+        for section in self.sections:
+            section.cleanup()
         self.run.abandon()
         self.removeObservers()
 
@@ -131,6 +153,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         """Called just before the scene is closed: the result would have no home."""
         self.run.abandon()
         self.discardPreview()
+        for section in self.sections:
+            section.onSceneClosing()
         self.showIdle()
         self.setParameterNode(None)
 
@@ -146,15 +170,18 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.scheduleRefresh()
 
     def setParameterNode(self, inputParameterNode) -> None:
-        """Bind the widgets of the .ui file to a parameter node, or to none."""
+        """Bind the widgets of all .ui files to a parameter node, or to none."""
         if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            for tag in self._guiTags:
+                self._parameterNode.disconnectGui(tag)
+            self._guiTags = []
             self.removeObserver(
                 self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged
             )
         self._parameterNode = inputParameterNode
         if self._parameterNode:
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            for ui in (self.ui, *(section.ui for section in self.sections)):
+                self._guiTags.append(self._parameterNode.connectGui(ui))
             self.addObserver(
                 self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged
             )
@@ -166,9 +193,13 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self._refreshTimer.start()
 
     def _refreshNow(self) -> None:
-        if self._parameterNode is not None:
+        if self._parameterNode is None:
+            return
+        with self.showingErrors():
+            self.refresh()
+        for section in self.sections:
             with self.showingErrors():
-                self.refresh()
+                section.refresh(self._parameterNode)
 
     def _onSceneChanged(self, caller, event) -> None:
         self.scheduleRefresh()

@@ -140,6 +140,41 @@ def export(
         run.show(f"{bundle.name} {bundle.version} is in {bundle.folder}")
 
 
+@app.command("screen")
+def screen(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            help="Examinations like those that it was trained on, as 'train check' reads them.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Fit a synthesis model's screen, which tells users of images that it does not know."""
+    with session("train screen", as_json) as run:
+        from MRISynthLib.bundles import load_bundle
+        from MRISynthLib.progress import Callbacks
+        from MRISynthLib.training.datasets import open_dataset
+        from MRISynthLib.training.screening import fit_screen
+
+        from .progress_display import ProgressDisplay
+
+        dataset = open_dataset(folder)
+        with ProgressDisplay(run.console) as display:
+            fitted = fit_screen(
+                load_bundle(model), dataset.cases, output, Callbacks(on_progress=display)
+            )
+        run.record["outputs"] = {"bundle": str(fitted.folder)}
+        run.record["hash"] = fitted.hash
+        run.record["screen"] = fitted.metadata["screen"]
+        run.show(f"{fitted.name} {fitted.version} with its screen is in {fitted.folder}")
+
+
 @app.command("check")
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of the patients.")],

@@ -10,7 +10,11 @@ import torch
 
 from fakes import head
 from models import ABOUT
+from MRISynthLib.bundle_files import CARD
 from MRISynthLib.bundles import Bundle, write_bundle
+from MRISynthLib.errors import InputError
+from MRISynthLib.io.nifti import write_nifti
+from MRISynthLib.preprocessing.preparation import prepare
 from MRISynthLib.progress import SILENT
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.synthesis.equation_net import EquationNet
@@ -18,6 +22,9 @@ from MRISynthLib.synthesis.matching import matched
 from MRISynthLib.synthesis.screen import Screen, fitted, pooled
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthLib.synthesis.task import HANDLERS
+from MRISynthLib.training.datasets.cases import DatasetCase
+from MRISynthLib.training.screening import fit_screen
+from MRISynthLib.volume import Volume
 from MRISynthLib.worker import ModelCache
 
 OPTIONS = {"widths": [16, 16, 16], "condition": 16, "screen": True}
@@ -103,6 +110,43 @@ def test_a_screen_finds_what_is_unlike_training_and_lets_the_rest_pass():
     alarms = np.mean([outside(some("T2w", 8), "T2w") for _ in range(200)])
     assert alarms < 0.08
     assert outside(some("T1w", 8) + 3 * torch.randn(8, 40), "T1w")
+
+
+def test_a_screen_is_fitted_on_whole_images_of_patients(bundle, tmp_path):
+    def write(patient: int, sequence: str, volume: Volume) -> Path:
+        path = tmp_path / "data" / f"{patient}" / f"{sequence}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_nifti(volume, path)
+        return path
+
+    def contrast(patient: int, sequence: str) -> Volume:
+        image = head(patient, sequence=sequence, name=sequence)
+        return image if sequence == "T1w" else image.with_voxels(image.voxels**0.5)
+
+    cases = [
+        DatasetCase(f"{n}", f"{n}", {s: write(n, s, contrast(n, s)) for s in ("T1w", "T2w")})
+        for n in range(12)
+    ]
+    model = bundle("Whole", limit=1e-9, doubtful=1.1)
+    with pytest.raises(InputError, match="at least 4 patients"):
+        fit_screen(model, cases[:3], tmp_path / "few")
+    fitted_one = fit_screen(model, cases, tmp_path / "fitted")
+    assert fitted_one.metadata["screen"]["images it was fitted on"] == 12
+    assert "images it was fitted on: 12" in (fitted_one.folder / CARD).read_text("utf-8")
+    synthesizer = Synthesizer(fitted_one, "cpu")
+
+    def outside(volume: Volume) -> bool:
+        prepared = prepare([volume], register=False, pixel_mm=synthesizer.pixel_mm)
+        ((_, finding),) = synthesizer.screened(prepared, [volume])
+        return finding.outside
+
+    assert sum(outside(contrast(n, "T1w")) for n in range(20, 30)) <= 3
+    known = head(0, sequence="T1w")
+    flat = np.where(known.voxels > 200, 500, known.voxels).astype(np.float32)
+    striped = known.voxels * (np.arange(known.shape[2]) % 8 < 4)
+    assert outside(known.with_voxels(flat)) and outside(known.with_voxels(striped))
+    # of a sequence that it was not fitted on it says nothing
+    assert not outside(contrast(3, "T1w").replace(sequence="STIR"))
 
 
 def test_only_the_body_counts_for_the_features_of_a_slice():

@@ -144,7 +144,6 @@ def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypat
     for module in ("MRISynthLib.training.synthesis", "MRISynthLib.training.text"):
         monkeypatch.setattr(f"{module}.validate", lambda *a: {})
     monkeypatch.setattr("MRISynthLib.training.synthesis.picture", lambda *a: None)
-    monkeypatch.setattr("MRISynthLib.training.survey.TRAINING_DRAWS", 2)
     monkeypatch.setattr("MRISynthLib.training.survey.HELD_OUT_DRAWS", 2)
     text = _config(tmp_path / "text.yaml", anatomies, 1, "sequences: 3\nphrases: 4\n")
     train_text(text, tmp_path / "towers", report=lambda text: None)
@@ -157,7 +156,7 @@ def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypat
     assert Synthesizer(bundle, "cpu").matches
     assert 0.05 < survey["brightness"]["T1w"] < 1 and min(survey["doubt"].values()) > 0
     screen = verify(bundle.folder).network().screen
-    assert float(screen.limit) > 0 and 0 <= float(screen.doubtful) <= 1
+    assert float(screen.limit) == float("inf") and float(screen.doubtful) == 0
     # what prompts are read with is what was taught, and stays so
     taught = load_towers(tmp_path / "towers").text.state_dict()
     used = verify(bundle.folder).network().prompt.tower.state_dict()

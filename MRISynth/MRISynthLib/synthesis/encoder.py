@@ -40,6 +40,7 @@ class Encoder(nn.Module):
     def __init__(self, widths: tuple[int, ...], condition: int) -> None:
         super().__init__()
         self.fine = ModulatedConv(1, FINE, condition)
+        self.widths = widths
         self.stem = nn.Conv2d(4 * (1 + 2 * CONTEXT), widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(ModulatedBlock(width, condition) for width in widths)
         self.down = nn.ModuleList(

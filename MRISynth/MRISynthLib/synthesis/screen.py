@@ -31,7 +31,8 @@ DIRECTIONS = 24
 class Finding:
     """What the screen says of one input.
 
-    distance: Mahalanobis distance over its limit, so that above 1 is outside what is known;
+    distance: Mahalanobis distance over its limit, so that above 1 is outside what is known (not a
+    number where the screen was fitted on no such sequence: then nothing is said of it);
     looks_like: the sequence that it looks like, with ``sure`` its probability; claimed: the
     probability of what it is said to be, by family (fat suppression and contrast agent aside).
     """
@@ -56,7 +57,7 @@ class Screen(nn.Module):
     channels:
         Of the encoder's coarsest features.
 
-    All that is measured (:mod:`MRISynthLib.training.survey`) lies in buffers: ``centres``
+    All that is measured (:mod:`MRISynthLib.training.screening`) lies in buffers: ``centres``
     (sequences, channels), ``directions`` (DIRECTIONS, channels), ``spread`` (DIRECTIONS,),
     ``rest`` (), ``limit`` (), ``names`` (sequences, SIZE), ``sharpness`` (), ``doubtful`` ().
     """
@@ -137,6 +138,7 @@ def fitted(
         share ``false_alarms`` of them lies outside.
     """
     everything = []
+    screen.centres.fill_(torch.nan)
     for number, name in enumerate(SEQUENCE_NAMES):
         if name in features:
             screen.centres[number] = features[name].mean(0)

@@ -212,12 +212,25 @@ class Synthesizer(LoadedModel):
             "model."
         )
 
-    @torch.inference_mode()
     def screened(self, prepared: Prepared, inputs: list[Volume]) -> list[tuple[Volume, Finding]]:
         """What the model's screen finds of each input; empty without a screen or a body."""
         screen = getattr(self.network, "screen", None)
+        if screen is None:
+            return []
+        return [
+            (volume, screen.judge(images, features, str(volume.sequence), self.pixel_mm))
+            for volume, images, features in self.looked_at(prepared, inputs)
+        ]
+
+    @torch.inference_mode()
+    def looked_at(
+        self, prepared: Prepared, inputs: list[Volume]
+    ) -> list[tuple[Volume, torch.Tensor, torch.Tensor]]:
+        """What a screen judges each input by: some slices through the body, from its first to its
+        last, normalised (slices, rows, columns), and the encoder's coarsest features of them
+        (slices, channels). Empty without a body."""
         filled = np.flatnonzero(prepared.body.any((1, 2)))
-        if screen is None or not filled.size:
+        if not filled.size:
             return []
         found = []
         some = filled[np.unique(np.linspace(0, len(filled) - 1, SCREENED).astype(int))]
@@ -230,8 +243,7 @@ class Synthesizer(LoadedModel):
                 looks = self.network.look(images, told.expand(len(images), 1, -1), around)
             rows, columns = images.shape[-2:]
             whole = functional.pad(body, (0, columns - body.shape[2], 0, rows - body.shape[1]))
-            seen = pooled(looks[-1], whole)
-            found.append((volume, screen.judge(images[:, 0].float(), seen, name, self.pixel_mm)))
+            found.append((volume, images[:, 0].float(), pooled(looks[-1], whole)))
         return found
 
     def _provenance(self, inputs, target, contrast, seed, warnings, matched_by) -> Provenance:

@@ -133,7 +133,8 @@ def _labelled(config: Mapping[str, Any]) -> str:
 def export_synthesis(
     run: Path, folder: Path, name: str, figures: Mapping[str, Any], matching: bool = False
 ) -> Bundle:
-    """A run of ``train synthesis`` as a bundle, with its survey and its screen.
+    """A run of ``train synthesis`` as a bundle, with its survey and, if it had towers, a screen
+    that lets everything pass until :func:`MRISynthLib.training.screening.fit_screen` fits it.
 
     ``matching``: whether site matching was measured to help this model, and is on unless asked
     otherwise.
@@ -180,6 +181,7 @@ def card(metadata: Mapping[str, Any]) -> str:
         f"- Training data: {metadata['training_data']}",
         f"- Training: {metadata['training']['steps']} steps, {metadata['training']['hours']} h, "
         f"{metadata['training']['parameters'] / 1e6:.2f} M parameters",
+        *_screen(metadata.get("screen")),
         f"- Licence: {metadata['licence']}",
         "",
         "## Intended use",
@@ -213,6 +215,13 @@ def card(metadata: Mapping[str, Any]) -> str:
             lines += [f"#### {side} the hospitals that models train on", "", *_tasks(figures[side])]
         lines += ["The figures of each test set are in the bundle's metadata.", ""]
     return "\n".join(lines)
+
+
+def _screen(about: Mapping[str, Any] | None) -> list[str]:
+    if about is None:
+        return []
+    figures = ", ".join(f"{key}: {value}" for key, value in about.items())
+    return [f"- Screen for images unlike training: {figures}"]
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,7 @@
 """What a finished run must know of itself before anyone uses it.
 
-How bright training images are (for site matching), how the expected error compares with the true
-one on patients kept from training, and what training images look like to the network (for the
-screen).
+How bright training images are (for site matching), and how the expected error compares with the
+true one on patients kept from training.
 """
 
 from __future__ import annotations
@@ -16,18 +15,14 @@ import torch
 from ..sequences import SEQUENCE_NAMES
 from ..simulation.tissues import TISSUE_INDEX
 from ..synthesis.base import SynthesisNetwork
-from ..synthesis.screen import Screen, fitted, pooled
+from ..synthesis.screen import Screen
 from ..synthesis.towers import ContrastiveTowers
-from .sources import VALIDATION, Source
+from .sources import Source
 
-TRAINING_DRAWS, HELD_OUT_DRAWS = 40, 40
+HELD_OUT_DRAWS = 40
 """Batches that the survey looks at."""
 
-FALSE_ALARMS = 0.02
-"""Share of images like those of training that the screen may call outside."""
-
 _AT_ONCE = 4
-PIXEL_MM = float(VALIDATION["pixel_mm"])
 
 
 @torch.no_grad()
@@ -78,47 +73,13 @@ def _some_task(rng, network: SynthesisNetwork, source: Source) -> tuple[list[str
     return inputs, [name for name in names if name not in inputs][:_AT_ONCE]
 
 
-@torch.no_grad()
-def make_screen(
-    network: SynthesisNetwork,
-    towers: ContrastiveTowers,
-    training: Source,
-    held_out: Source,
-) -> Screen:
-    """A screen fitted on training images, with its limits from patients kept from training."""
-    network.eval()
-    features: dict[str, list[torch.Tensor]] = defaultdict(list)
-    for batch, name in _images(training, TRAINING_DRAWS, 92, network):
-        features[name].append(_seen(network, batch, name))
-    kept = [
-        (name, _seen(network, batch, name), batch.images[name])
-        for batch, name in _images(held_out, HELD_OUT_DRAWS, 93, network)
-    ]
-    screen = Screen(next(iter(features.values()))[0].shape[1]).to(network.device).eval()
+def unfitted_screen(network: SynthesisNetwork, towers: ContrastiveTowers) -> Screen:
+    """A screen that knows how sequences look and lets everything pass until it is fitted."""
+    screen = Screen(network.encoder.widths[-1]).to(network.device).eval()
     screen.glance.load_state_dict(towers.image.state_dict())
-    screen.names.copy_(towers.read(SEQUENCE_NAMES))
-    screen.sharpness.copy_(towers.scale)
-    joined = {name: torch.cat(rows) for name, rows in features.items()}
-    fitted(screen, joined, [(name, rows) for name, rows, _ in kept], FALSE_ALARMS)
-    screen.doubtful.fill_(0.0)
-    claimed = [screen.judge(image, rows, name, PIXEL_MM).claimed for name, rows, image in kept]
-    screen.doubtful.fill_(float(np.quantile(claimed, FALSE_ALARMS)))
+    with torch.no_grad():
+        screen.names.copy_(towers.read(SEQUENCE_NAMES))
+        screen.sharpness.copy_(towers.scale)
+        screen.limit.fill_(torch.inf)
+        screen.doubtful.fill_(0.0)
     return screen
-
-
-def _images(source: Source, draws: int, seed: int, network: SynthesisNetwork):
-    """(batch, sequence) of every sequence of so many patients."""
-    rng = np.random.default_rng(seed)
-    torch_rng = torch.Generator(network.device).manual_seed(seed)
-    for _ in range(draws):
-        names = sorted(source.available(rng))
-        batch = source.draw(rng, torch_rng, names, around=True)
-        for name in names:
-            yield batch, name
-
-
-def _seen(network: SynthesisNetwork, batch, name: str) -> torch.Tensor:
-    """(slices, channels) of one sequence."""
-    described = network.embed(batch.mentions[name])[:, None]
-    looks = network.look(batch.images[name][:, None], described, batch.around[name][:, None])
-    return pooled(looks[-1], batch.images[name] > 0.05)

@@ -39,7 +39,7 @@ from .runs import (
     run,
 )
 from .sources import Source, open_sources, within
-from .survey import brightness_and_doubt, make_screen
+from .survey import brightness_and_doubt, unfitted_screen
 from .text import load_towers
 
 SURVEY, SCREEN = "survey.json", "screen.safetensors"
@@ -348,11 +348,9 @@ def write_survey(output, network, towers, sources, report) -> None:
     network.load_state_dict(weights, strict=False)
     found = brightness_and_doubt(network, sources.validation, given)
     if towers is not None and hasattr(network, "look"):
-        screen = make_screen(network, towers, sources.training, sources.validation)
-        values = {key: value.contiguous() for key, value in screen.state_dict().items()}
+        values = unfitted_screen(network, towers).state_dict()
         with staged_file(output / SCREEN) as stage:
-            save_file(values, stage)
-        report("the screen for unknown images is fitted")
+            save_file({key: value.contiguous() for key, value in values.items()}, stage)
     with staged_file(output / SURVEY) as stage:
         stage.write_text(json.dumps(found, indent=2), encoding="utf-8")
 

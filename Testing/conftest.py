@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -61,3 +62,33 @@ def folders(people, tmp_path_factory):
         for number, who in enumerate(people, start=1):
             write(root / kind, who, number)
     return {kind: root / kind for kind in WRITERS}
+
+
+@pytest.fixture
+def desk(monkeypatch, tmp_path_factory):
+    """Both modules' panels on a real scene and real widgets; see ``qt_host.desk.Desk``."""
+    pytest.importorskip("slicer", reason="needs slicer-core")
+    pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6-Essentials")
+    from MRISynthApp.scene.headless import HeadlessScene
+    from qt_host.desk import Desk, forget_modules
+
+    before = set(sys.modules)
+    with HeadlessScene() as headless:
+        headless.slice_logic("Red")
+        desk = Desk(headless, monkeypatch, tmp_path_factory.mktemp("settings"))
+        yield desk
+        desk.close()
+    forget_modules(before)
+
+
+@pytest.fixture
+def jobs(desk, monkeypatch):
+    """Jobs that the panels submitted, in a list; the models are small ones without weights."""
+    import panel_cases
+    from MRISynthLib import bundles, worker
+
+    submitted: list[panel_cases.FakeJob] = []
+    client = type("Client", (panel_cases.FakeClient,), {"submitted": submitted})
+    monkeypatch.setattr(worker, "WorkerClient", client)
+    monkeypatch.setattr(bundles, "find_bundles", lambda task=None: [panel_cases.MODELS[task]])
+    return submitted

@@ -1,20 +1,18 @@
 """Stand-ins for what desktop Slicer adds to slicer-core, just enough to run both modules.
 
-Qt's are in ``qt_standins``. The scene and its nodes are Slicer's own. Module code never knows of
-these files.
+Widgets are those of ``qt_host``; the scene and its nodes are Slicer's own. Module code never knows
+of these files.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import types
 import typing
 import unittest
 from pathlib import Path
-
-import qt_standins
-from qt_standins import QComboBox
 
 # ------------------------------------------------------------------------ parameter node
 
@@ -29,89 +27,150 @@ class WithinRange:
         self.minimum, self.maximum = minimum, maximum
 
 
-def _value_of(widget, choices):
-    if isinstance(widget, QComboBox):
-        return choices[widget.currentIndex]
-    for key in ("checked", "node", "value", "text"):
-        if hasattr(widget, key):
-            return getattr(widget, key)
-    raise TypeError(f"no parameter fits {type(widget).__name__}")
+class Minimum:
+    def __init__(self, minimum):
+        self.minimum = minimum
 
 
-def _set_value(widget, value, choices):
-    if isinstance(widget, QComboBox):
-        widget.currentIndex = choices.index(value)
-        return
-    key = next(key for key in ("checked", "node", "value", "text") if hasattr(widget, key))
-    setattr(widget, key, value)
+class Maximum:
+    def __init__(self, maximum):
+        self.maximum = maximum
+
+
+class Default:
+    def __init__(self, value):
+        self.value = value
+
+
+BINDINGS = {
+    "QCheckBox": ((bool,), "stateChanged", "checked"),
+    "QPushButton": ((bool,), "toggled", "checked"),
+    "QSpinBox": ((int,), "valueChanged", "value"),
+    "QSlider": ((int,), "valueChanged", "value"),
+    "QDoubleSpinBox": ((float, int), "valueChanged", "value"),
+    "ctkSliderWidget": ((float, int), "valueChanged", "value"),
+    "ctkDoubleSpinBox": ((float, int), "valueChanged", "value"),
+    "QComboBox": ((str, int, float, bool), "currentIndexChanged", None),
+    "ctkComboBox": ((str, int, float, bool), "currentIndexChanged", None),
+    "QLineEdit": ((str,), "textChanged", "text"),
+    "QLabel": ((str,), None, "text"),
+    "ctkPathLineEdit": ((Path,), "currentPathChanged", "currentPath"),
+}
+"""What Slicer can bind: widget class -> types, signal, property."""
+
+
+class Connector:
+    """Between one widget and one parameter, within the limits of Slicer's own."""
+
+    def __init__(self, widget, hint):
+        self.widget, self.slot = widget, None
+        self.type = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+        extra = getattr(hint, "__metadata__", ())
+        self.choices = next((entry.choices for entry in extra if isinstance(entry, Choice)), None)
+        self.is_node = getattr(self.type, "__name__", "").startswith("vtkMRML")
+        kind = widget.className()
+        types_, self.signal, self.key = BINDINGS.get(kind, ((), None, None))
+        if self.is_node and kind == "qMRMLNodeComboBox":
+            self.signal = "currentNodeChanged"
+            widget.nodeTypes = [self.type.__name__]
+        elif self.type not in types_ or (self.key is None) != (self.choices is not None):
+            raise RuntimeError(f"{widget.name}, a {kind}, cannot be bound to {hint}")
+        if self.choices is not None:
+            widget.clear()
+            for choice in self.choices:
+                widget.addItem(str(choice))
+        for entry in extra:
+            if isinstance(entry, (WithinRange, Minimum)):
+                widget.setMinimum(entry.minimum)
+            if isinstance(entry, (WithinRange, Maximum)):
+                widget.setMaximum(entry.maximum)
+
+    def read(self):
+        if self.is_node:
+            return self.widget.currentNode()
+        if self.choices is not None:
+            return self.choices[self.widget.currentIndex]
+        return self.type(getattr(self.widget, self.key))
+
+    def write(self, value):
+        if self.is_node:
+            self.widget.setCurrentNode(value)
+        elif self.choices is not None:
+            self.widget.currentIndex = self.choices.index(value)
+        elif str(getattr(self.widget, self.key)) != str(value):
+            setattr(self.widget, self.key, str(value) if self.type is Path else value)
+
+    def connect(self, function):
+        self.slot = function
+        if self.signal is not None:
+            getattr(self.widget, self.signal).connect(function)
+
+    def disconnect(self):
+        if self.signal is not None:
+            getattr(self.widget, self.signal).disconnect(self.slot)
 
 
 def parameter_node_wrapper(cls):
     """Typed access to a vtkMRMLScriptedModuleNode, and two-way binding to widgets."""
     hints = typing.get_type_hints(cls, include_extras=True)
-
-    def is_node(name):
-        hint = hints[name]
-        return isinstance(hint, type) and hint.__name__.startswith("vtkMRML")
-
-    def default(name):
-        if name in vars(cls):
-            return defaults[name]
-        return [] if typing.get_origin(hints[name]) is list else None
-
     defaults = {name: vars(cls)[name] for name in hints if name in vars(cls)}
 
+    def plain(name):
+        hint = hints[name]
+        return hint.__origin__ if hasattr(hint, "__metadata__") else hint
+
+    def default(name):
+        kind = plain(name)
+        for entry in getattr(hints[name], "__metadata__", ()):
+            if isinstance(entry, Default):
+                return entry.value
+        if name in defaults:
+            return defaults[name]
+        return (typing.get_origin(kind) or kind)()
+
     def read(self, name):
-        if is_node(name):
+        if plain(name).__name__.startswith("vtkMRML"):
             return self.parameterNode.GetNodeReference(name)
         text = self.parameterNode.GetParameter(name)
-        return json.loads(text) if text else default(name)
+        value = json.loads(text) if text else default(name)
+        return Path(value) if plain(name) is Path else value
 
     def write(self, name, value):
-        if is_node(name):
+        if plain(name).__name__.startswith("vtkMRML"):
             self.parameterNode.SetNodeReferenceID(name, value.GetID() if value else None)
         else:
-            self.parameterNode.SetParameter(name, json.dumps(value))
-
-    def choices(name):
-        extra = getattr(hints[name], "__metadata__", ())
-        return next((item.choices for item in extra if isinstance(item, Choice)), None)
+            text = json.dumps(os.fspath(value) if isinstance(value, Path) else value)
+            self.parameterNode.SetParameter(name, text)
 
     def connect_gui(self, ui):
-        bound = {}
+        bound, busy = {}, []
         for widget in vars(ui).values():
             name = widget.property("SlicerParameterName")
             if name:
-                assert name in hints, f"{widget.name} is bound to {name}, which does not exist"
-                bound[name] = widget
+                if name not in hints:
+                    raise ValueError(f"{widget.name} is bound to {name}, which does not exist")
+                bound[name] = Connector(widget, hints[name])
 
         def to_widgets(*_):
-            for name, widget in bound.items():
-                _set_value(widget, read(self, name), choices(name))
+            if not busy:
+                busy.append(True)
+                for name, connector in bound.items():
+                    connector.write(read(self, name))
+                busy.clear()
 
-        for name, widget in bound.items():
-            if choices(name):
-                widget.clear()
-                for choice in choices(name):
-                    widget.addItem(str(choice))
+        def from_widget(name):
+            if not busy:
+                write(self, name, bound[name].read())
+
         to_widgets()
-        for name, widget in bound.items():
-            widget._slots.clear()
-            for signal in ("textChanged(QString)", "stateChanged(int)"):
-                widget.connect(signal, lambda _, n=name, w=widget: write(self, n, _value_of(w, 0)))
-            widget.connect(
-                "currentIndexChanged(int)",
-                lambda _, n=name, w=widget: write(self, n, _value_of(w, choices(n))),
-            )
-            widget.connect(
-                "valueChanged()", lambda n=name, w=widget: write(self, n, _value_of(w, 0))
-            )
+        for name, connector in bound.items():
+            connector.connect(lambda *_, name=name: from_widget(name))
         return self.parameterNode.AddObserver("ModifiedEvent", to_widgets), bound
 
     def disconnect_gui(self, tag):
         self.parameterNode.RemoveObserver(tag[0])
-        for widget in tag[1].values():
-            widget._slots.clear()
+        for connector in tag[1].values():
+            connector.disconnect()
 
     for name in hints:
         setattr(
@@ -124,8 +183,11 @@ def parameter_node_wrapper(cls):
         )
     cls.__init__ = lambda self, node: setattr(self, "parameterNode", node)
     cls.connectGui, cls.disconnectGui = connect_gui, disconnect_gui
+    cls.getValue, cls.setValue = read, write
     cls.AddObserver = lambda self, *arguments: self.parameterNode.AddObserver(*arguments)
     cls.RemoveObserver = lambda self, tag: self.parameterNode.RemoveObserver(tag)
+    cls.StartModify = lambda self: self.parameterNode.StartModify()
+    cls.EndModify = lambda self, before: self.parameterNode.EndModify(before)
     return cls
 
 
@@ -142,7 +204,7 @@ class ScriptedLoadableModuleWidget:
         super().__init__()
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.parent = parent
-        self.layout = types.SimpleNamespace(addWidget=lambda widget: None)
+        self.layout = parent.layout()
 
     def resourcePath(self, name):
         folder = Path(sys.modules[type(self).__module__].__file__).parent
@@ -180,18 +242,15 @@ def module(name: str, **contents) -> types.ModuleType:
 
 
 def modules() -> dict[str, types.ModuleType]:
-    """The modules that desktop Slicer has and slicer-core lacks."""
-    names = dict(globals())
-    qt = {key: value for key, value in vars(qt_standins).items() if key.startswith("Q")}
-    scripted = {key: value for key, value in names.items() if key.startswith("ScriptedLoadable")}
+    """The modules that desktop Slicer has and slicer-core lacks, ``qt`` and ``ctk`` apart."""
+    scripted = {key: value for key, value in globals().items() if key.startswith("ScriptedLoad")}
+    wrapping = (Choice, WithinRange, Minimum, Maximum, Default)
     return {
-        "qt": module("qt", **qt),
         "slicer.i18n": module("i18n", tr=lambda text: text, translate=lambda context, text: text),
         "slicer.ScriptedLoadableModule": module("ScriptedLoadableModule", **scripted),
         "slicer.parameterNodeWrapper": module(
             "parameterNodeWrapper",
-            Choice=Choice,
-            WithinRange=WithinRange,
+            **{cls.__name__: cls for cls in wrapping},
             parameterNodeWrapper=parameter_node_wrapper,
         ),
         "slicer.packaging": module("packaging", pip_check=lambda requirement: True),

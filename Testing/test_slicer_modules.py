@@ -158,6 +158,7 @@ import sys, types
 sys.path[:0] = {paths!r}
 import slicer_standins
 sys.modules.update(slicer_standins.modules())
+sys.modules.update({{name: types.ModuleType(name) for name in ("qt", "ctk")}})
 slicer = sys.modules["slicer"] = types.ModuleType("slicer")
 slicer.vtkMRMLScalarVolumeNode = type("vtkMRMLScalarVolumeNode", (), {{}})
 slicer.vtkMRMLSegmentationNode = type("vtkMRMLSegmentationNode", (), {{}})

@@ -1,4 +1,4 @@
-"""Both Slicer modules at work: what a click does, on a real scene with stand-ins for Qt."""
+"""Both Slicer modules at work: what a click does, on a real scene and real widgets."""
 
 from __future__ import annotations
 
@@ -12,147 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from panel_cases import add_volume, synthesis_result
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("MRISynth", "MRISynthSegment")
 
 
-@pytest.fixture
-def desk(monkeypatch):
-    """Both modules on a real scene, with stand-ins for the rest of desktop Slicer."""
-    slicer = pytest.importorskip("slicer", reason="needs slicer-core")
-    import qt_standins as qt
-    import slicer_standins
-    from MRISynthApp.scene.headless import HeadlessScene
-
-    before = set(sys.modules)
-    for name, module in slicer_standins.modules().items():
-        monkeypatch.setitem(sys.modules, name, module)
-        parent, _, child = name.rpartition(".")
-        if parent:
-            monkeypatch.setattr(slicer, child, module, raising=False)
-    for name in MODULES:
-        monkeypatch.syspath_prepend(str(ROOT / name))
-    qt.QTimer.running.clear()
-    with HeadlessScene() as headless:
-        headless.slice_logic("Red")
-        said, opened, panels = [], [], []
-        app = types.SimpleNamespace(
-            majorVersion=5,
-            minorVersion=12,
-            testingEnabled=lambda: False,
-            layoutManager=lambda: None,
-            applicationLogic=lambda: headless.application_logic,
-            connect=lambda signal, function: None,
-        )
-        monkeypatch.setattr(slicer, "app", app, raising=False)
-        monkeypatch.setattr(slicer.util, "loadUI", qt.load_ui)
-        monkeypatch.setattr(slicer.util, "childWidgetVariables", qt.child_widget_variables)
-        monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
-        monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **_: said.append(text))
-        monkeypatch.setattr(slicer.util, "selectModule", opened.append)
-        yield types.SimpleNamespace(
-            slicer=slicer,
-            qt=qt,
-            said=said,
-            opened=opened,
-            app=app,
-            headless=headless,
-            panels=panels,
-        )
-        for panel in panels:
-            panel.cleanup()
-            assert not panel.Observations
-        assert not qt.QTimer.running, "a timer goes on after the panel has gone"
-    for name in set(sys.modules) - before:
-        if name in MODULES or name.startswith("MRISynthWidgets"):
-            del sys.modules[name]
-
-
-class FakeJob:
-    """A job that the test finishes."""
-
-    def __init__(self, task, parameters, volumes):
-        self.task, self.parameters, self.volumes = task, parameters, volumes
-        self.done, self.events, self.outcome, self.cancelled = False, [], None, False
-
-    def poll(self):
-        events, self.events = self.events, []
-        return events
-
-    def cancel(self):
-        self.cancelled = True
-
-    def finish(self, outcome):
-        self.outcome, self.done = outcome, True
-
-    def result(self):
-        if isinstance(self.outcome, Exception):
-            raise self.outcome
-        return self.outcome
-
-
-@pytest.fixture
-def jobs(desk, monkeypatch):
-    """Jobs that were submitted; bundles are small and untrained."""
-    from types import SimpleNamespace
-
-    worker_run = importlib.import_module("MRISynthWidgets.worker_run")
-    submitted: list[FakeJob] = []
-
-    def submit(task, parameters, volumes):
-        submitted.append(FakeJob(task, parameters, volumes))
-        return submitted[-1]
-
-    client = SimpleNamespace(submit=submit)
-    monkeypatch.setattr(worker_run.WorkerRun.__init__, "__defaults__", (lambda device: client,))
-    from MRISynthLib import bundles
-
-    models = {
-        "synthesis": SimpleNamespace(
-            name="S", sequences_in=("T1w", "T2w"), sequences_out=("CE-T1w", "STIR")
-        ),
-        "segmentation": SimpleNamespace(
-            name="G", sequences_in=("T1w", "T2w", "CE-T1w"), structures=("GTVp", "Brainstem")
-        ),
-    }
-    monkeypatch.setattr(bundles, "find_bundles", lambda task=None: [models[task]])
-    return submitted
-
-
-def add_volume(desk, name, seed=0, shape=(5, 12, 10)):
-    voxels = np.random.default_rng(seed).uniform(0, 900, shape).astype(np.float32)
-    return desk.slicer.util.addVolumeFromArray(
-        voxels, np.diag((2.0, 2.0, 4.0, 1.0)), name=name, nodeClassName="vtkMRMLScalarVolumeNode"
-    )
-
-
-def open_panel(desk, name):
-    module = importlib.import_module(name)
-    widget = getattr(module, f"{name}Widget")(types.SimpleNamespace(isEntered=True))
-    desk.panels.append(widget)
-    widget.setup()
-    widget.enter()
-    desk.qt.process_events()
-    return widget
-
-
-def synthetic(volume, sequence, kind="image"):
-    from MRISynthLib.provenance import Provenance
-
-    provenance = Provenance(synthetic=True, kind=kind, sequence=sequence, prompt="p")
-    return volume.replace(name=sequence, sequence=sequence, provenance=provenance)
-
-
-def synthesis_result(job):
-    from MRISynthLib.worker import TaskResult
-
-    reference = job.volumes[0]
-    volumes = [
-        ("CE-T1w", synthetic(reference, "CE-T1w")),
-        ("CE-T1w_uncertainty", synthetic(reference, "CE-T1w", "uncertainty")),
-    ]
-    info = {"warnings": ["One slice is missing."], "device": "cpu", "timings": {"synthesize": 2.0}}
-    return TaskResult(volumes, info)
+def headings(tree):
+    return [tree.topLevelItem(index).text(0) for index in range(tree.topLevelItemCount)]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -175,13 +42,13 @@ def test_a_panel_must_say_all_that_is_its_own(desk):
 def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, jobs):
     scene = desk.slicer.mrmlScene
     t1w, _ = add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
-    panel = open_panel(desk, "MRISynth")
+    panel = desk.open("MRISynth")
     ui = panel.ui
     assert [ui.inputTable.item(row, 1).text()[:3] for row in (0, 1)] == ["T1w", "T2w"]
     assert "CE-T1w" in ui.understoodLabel.text
     assert ui.applyButton.enabled and not ui.cancelButton.enabled
     ui.applyButton.click()
-    desk.qt.process_events()
+    desk.process()
     (job,) = jobs
     assert job.task == "synthesis" and [v.sequence for v in job.volumes] == ["T1w", "T2w"]
     assert job.parameters["targets"] == [{"sequence": "CE-T1w", "prompt": ""}]
@@ -193,15 +60,15 @@ def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, job
 
     slice_image = np.full((12, 10), 7.0, np.float32)
     job.events = [Progress("synthesize", 2, 5), SliceReady("CE-T1w", 3, slice_image)]
-    desk.qt.process_events()
+    desk.process()
     assert ui.progressBar.value == 40 and "2 of 5" in ui.progressLabel.text
     preview = desk.slicer.util.getNode("SYNTHETIC CE-T1w*")
     shown = desk.slicer.util.arrayFromVolume(preview)
     assert shown[3].min() == 7 and not shown[2].any()
-    assert len(ui.inputTable.cells) == 6, "the unfinished image is no input"
+    assert ui.inputTable.rowCount == 2, "the unfinished image is no input"
 
     job.finish(synthesis_result(job))
-    desk.qt.process_events()
+    desk.process()
     nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     names = [node.GetName() for node in nodes]
     assert names.count("SYNTHETIC CE-T1w") == 2 and not any("being" in name for name in names)
@@ -214,53 +81,54 @@ def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, job
 
     ui.continueButton.click()
     assert desk.opened == ["MRISynthSegment"]
-    segment = open_panel(desk, "MRISynthSegment")
+    segment = desk.open("MRISynthSegment")
     assert {row.sequence for row in segment._used} == {"T1w", "T2w", "CE-T1w"}
     assert segment.ui.inputTable.item(2, 0).text() == "SYNTHETIC CE-T1w"
 
 
 def test_overruling_a_sequence_counts_at_once_and_in_both_modules(desk, jobs):
     node = add_volume(desk, "series 7")
-    panel = open_panel(desk, "MRISynth")
+    panel = desk.open("MRISynth")
     ui = panel.ui
     assert not ui.applyButton.enabled and "'series 7'" in ui.applyButton.toolTip
-    combo = ui.inputTable.cells[0, 2]
-    combo.setCurrentIndex(combo.items.index("T2w"))
-    desk.qt.process_events()
+    combo = ui.inputTable.cellWidget(0, 2)
+    combo.setCurrentIndex(combo.findText("T2w"))
+    desk.process()
     assert node.GetAttribute("MRISynth.ChosenSequence") == "T2w"
     assert ui.applyButton.enabled, ui.applyButton.toolTip
-    assert [row.sequence for row in open_panel(desk, "MRISynthSegment")._used] == ["T2w"]
-    ui.inputTable.item(0, 0).setCheckState(0)
-    desk.qt.process_events()
+    assert [row.sequence for row in desk.open("MRISynthSegment")._used] == ["T2w"]
+    desk.open("MRISynth")
+    ui.inputTable.item(0, 0).setCheckState(desk.qt.Qt.Unchecked)
+    desk.process()
     assert "Tick at least one volume" in ui.applyButton.toolTip
 
 
 def test_prompt_is_understood_while_it_is_typed(desk, jobs):
     add_volume(desk, "t1_tse_tra")
-    ui = open_panel(desk, "MRISynth").ui
+    ui = desk.open("MRISynth").ui
     for index in range(ui.targetList.count):
-        ui.targetList.item(index).setCheckState(0)
-    desk.qt.process_events()
+        ui.targetList.item(index).setCheckState(desk.qt.Qt.Unchecked)
+    desk.process()
     assert "Tick a sequence to make" in ui.applyButton.toolTip
     ui.promptLineEdit.text = "STIR, 3T"
-    desk.qt.process_events()
+    desk.process()
     assert ui.understoodLabel.text.startswith("Understood as: STIR") and ui.applyButton.enabled
     ui.promptLineEdit.text = "blue elephants"
-    desk.qt.process_events()
+    desk.process()
     assert "blue elephants" in ui.understoodLabel.text and not ui.applyButton.enabled
 
 
 def test_options_reach_the_worker_and_come_back_with_the_scene(desk, jobs):
     add_volume(desk, "t1_tse_tra")
-    ui = open_panel(desk, "MRISynth").ui
+    ui = desk.open("MRISynth").ui
     ui.seedSpinBox.value = 11
     ui.registerCheckBox.checked = False
-    ui.deviceComboBox.setCurrentIndex(ui.deviceComboBox.items.index("cpu"))
-    desk.qt.process_events()
+    ui.deviceComboBox.setCurrentIndex(ui.deviceComboBox.findText("cpu"))
+    desk.process()
     ui.applyButton.click()
     wanted = {"seed": 11, "register": False, "device": "cpu"}
     assert wanted.items() <= jobs[0].parameters.items()
-    again = open_panel(desk, "MRISynth").ui
+    again = desk.open("MRISynth", fresh=True).ui
     assert (again.seedSpinBox.value, again.registerCheckBox.checked) == (11, False)
 
 
@@ -269,17 +137,17 @@ def test_cancel_and_failure_leave_the_scene_as_it_was(desk, jobs):
     from MRISynthLib.progress import SliceReady
 
     add_volume(desk, "t1_tse_tra")
-    ui = open_panel(desk, "MRISynth").ui
+    ui = desk.open("MRISynth").ui
     for outcome in (Cancelled(), WorkerError("The worker died; try again.")):
         ui.applyButton.click()
-        desk.qt.process_events()
+        desk.process()
         ready = SliceReady("CE-T1w", 0, np.ones((12, 10), np.float32))
         jobs[-1].events = [ready]
-        desk.qt.process_events()
+        desk.process()
         ui.cancelButton.click()
         assert jobs[-1].cancelled
         jobs[-1].finish(outcome)
-        desk.qt.process_events()
+        desk.process()
         nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         assert [node.GetName() for node in nodes] == ["t1_tse_tra"]
         assert ui.applyButton.enabled and not ui.cancelButton.enabled
@@ -289,15 +157,15 @@ def test_cancel_and_failure_leave_the_scene_as_it_was(desk, jobs):
 
 def test_closing_the_scene_in_the_middle_of_a_run_is_safe(desk, jobs):
     add_volume(desk, "t1_tse_tra")
-    panel = open_panel(desk, "MRISynth")
+    panel = desk.open("MRISynth")
     panel.ui.applyButton.click()
-    desk.qt.process_events()
+    desk.process()
     job = jobs[0]
     desk.slicer.mrmlScene.Clear(0)
-    desk.qt.process_events()
+    desk.process()
     assert job.cancelled and not panel.run.running
     job.finish(synthesis_result(job))
-    desk.qt.process_events()
+    desk.process()
     assert not desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     assert "Load the patient" in panel.ui.applyButton.toolTip
     assert not desk.said
@@ -305,7 +173,7 @@ def test_closing_the_scene_in_the_middle_of_a_run_is_safe(desk, jobs):
 
 def test_an_input_that_vanished_is_named(desk, jobs):
     node = add_volume(desk, "t1_tse_tra")
-    ui = open_panel(desk, "MRISynth").ui
+    ui = desk.open("MRISynth").ui
     desk.slicer.mrmlScene.RemoveNode(node)  # before the panel had time to look
     ui.applyButton.click()
     assert not jobs and desk.said == [
@@ -316,7 +184,7 @@ def test_an_input_that_vanished_is_named(desk, jobs):
 def test_an_old_slicer_is_told_so(desk, jobs):
     desk.app.minorVersion = 10
     add_volume(desk, "t1_tse_tra")
-    ui = open_panel(desk, "MRISynth").ui
+    ui = desk.open("MRISynth").ui
     assert not ui.applyButton.enabled and "5.12 or later" in ui.applyButton.toolTip
 
 
@@ -324,11 +192,11 @@ def test_segmentation_is_shown_measured_edited_and_saved(desk, jobs, tmp_path, m
     from MRISynthLib.worker import TaskResult
 
     t1w = add_volume(desk, "t1_tse_tra")
-    panel = open_panel(desk, "MRISynthSegment")
+    panel = desk.open("MRISynthSegment")
     ui = panel.ui
-    assert [item.texts[0] for item in ui.structureTree.top] == ["Targets", "Brain"]
+    assert headings(ui.structureTree) == ["Targets", "Brain"]
     ui.targetsButton.click()
-    desk.qt.process_events()
+    desk.process()
     ui.applyButton.click()
     (job,) = jobs
     assert job.task == "segmentation" and job.parameters["structures"] == ["GTVp"]
@@ -336,14 +204,14 @@ def test_segmentation_is_shown_measured_edited_and_saved(desk, jobs, tmp_path, m
     mask = np.zeros(reference.shape, bool)
     mask[1:4, 3:8, 2:7] = True
     job.finish(TaskResult([("GTVp", reference.with_voxels(mask, name="GTVp"))], {}))
-    desk.qt.process_events()
+    desk.process()
     node = desk.slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0]
     assert node.GetSegmentation().GetSegmentIDs() == ("GTVp",)
     assert ui.resultTable.item(0, 1).text() == "1.2 ml"  # 75 voxels of 16 mm3
-    assert ui.segmentationSelector.node is node and not desk.said
+    assert ui.segmentationSelector.currentNode() is node and not desk.said
     ui.show3DCheckBox.checked = False
     ui.opacitySlider.value = 0.5
-    desk.qt.process_events()
+    desk.process()
     display = node.GetDisplayNode()
     assert (display.GetVisibility3D(), display.GetOpacity2DFill()) == (0, 0.5)
 
@@ -419,7 +287,7 @@ def test_a_real_worker_is_followed_from_the_event_loop(desk, monkeypatch):
         def finish():
             give_up = time.monotonic() + 60
             while run.running and time.monotonic() < give_up:
-                desk.qt.process_events(1)
+                desk.process(1)
             names, said[:] = [name for name, _ in said], []
             return names
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from MRISynthLib.evaluation.pictures import DIFFERENCE_WINDOW
+from MRISynthLib.views import DIFFERENCE_WINDOW
 
 if TYPE_CHECKING:
     from MRISynthLib.evaluation.results import Evaluation, Picture

@@ -25,6 +25,7 @@ STAGE_WORDS = {
     "register": "Aligning the inputs",
     "synthesize": "Making slices",
     "segment": "Finding structures",
+    "compare": "Comparing the images",
     "write": "Storing the result",
 }
 """Stage of :class:`MRISynthLib.progress.Progress` -> words for the progress bar."""

@@ -12,6 +12,17 @@ from .provenance import SYNTHETIC_MARK, Provenance
 CT_WINDOW = (-160.0, 240.0)
 """Hounsfield units of soft tissue, shown from black to white."""
 
+DIFFERENCE_WINDOW = (0.0, 0.2)
+"""Of maps of absolute differences, whose images have brightness from 0 to 1."""
+
+STUDY_KIND = "study"
+"""Kind of provenance of all that a blinded reader is shown, real or synthetic: a view says the same
+of every such image."""
+
+_FIXED_WINDOWS = {"difference": DIFFERENCE_WINDOW, "checkerboard": (0.0, 1.0)}
+
+_STUDY_LINES = ("Reader study", f"Real or {SYNTHETIC_MARK}?", "Not for clinical decisions")
+
 
 @dataclass(frozen=True)
 class SliceLayout:
@@ -75,6 +86,8 @@ def provenance_lines(provenance: Provenance | None, name: str = "") -> tuple[str
     """
     if provenance is None or not provenance.synthetic:
         return ()
+    if provenance.kind == STUDY_KIND:
+        return _STUDY_LINES
     what = provenance.sequence or name.removeprefix(SYNTHETIC_MARK).strip()
     if provenance.kind != "image":
         what = f"{what} {provenance.kind}"
@@ -122,15 +135,19 @@ def display_window(
 ) -> tuple[float, float]:
     """The values to show as black and as white, the second above the first.
 
-    Uncertainty: from 0 to the 99.5th percentile. CT: soft tissue, in Hounsfield units. Else from
-    the 0.5th to the 99.5th percentile of the voxels above the background.
+    Uncertainty: from 0 to the 99.5th percentile. Differences and what is kept as relative
+    brightness: always the same. CT: soft tissue, in Hounsfield units. Else from the 0.5th to the
+    99.5th percentile of the voxels above the background.
 
     Parameters
     ----------
     sequence, provenance:
         As a :class:`~MRISynthLib.volume.Volume` has them.
     """
-    if provenance is not None and provenance.kind == "uncertainty":
+    kind = "image" if provenance is None else provenance.kind
+    if kind in _FIXED_WINDOWS:
+        return _FIXED_WINDOWS[kind]
+    if kind == "uncertainty":
         low, high = 0.0, percentiles_inside(voxels, (99.5,))[0]
     elif sequence == "CT":
         return CT_WINDOW

@@ -10,9 +10,6 @@ from .cases import Frame
 from .results import Picture
 from .tasks import Task
 
-DIFFERENCE_WINDOW = (0.0, 0.2)
-"""From black to white in pictures of absolute differences, on the truth's 0-1 scale."""
-
 
 def slice_to_show(tumour: np.ndarray | None, body: np.ndarray) -> int:
     """The slice with the most tumour, else the middle one of the body."""

@@ -33,7 +33,11 @@ from .messages import Accepted, Cancel, Done, Failed, Message, Ready, Release, R
 from .process import WorkerProcess, find_python
 from .tasks import TaskResult
 
-DEFAULT_TASKS = ("MRISynthLib.synthesis.task", "MRISynthSegmentLib.task")
+DEFAULT_TASKS = (
+    "MRISynthLib.synthesis.task",
+    "MRISynthSegmentLib.task",
+    "MRISynthLib.review.task",
+)
 """Modules with the handlers of the product; named, so that this library imports neither."""
 
 CANCEL_SECONDS = 0.35

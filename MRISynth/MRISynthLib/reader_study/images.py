@@ -1,0 +1,192 @@
+"""Slices as a reader sees them: nothing but what is in the picture tells real from synthetic.
+
+Both images of a case are brought to one grid, get the same background and the same rule for black
+and white, and come out as the same kind of numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..preprocessing.resampling import covered, index_map, resample_to
+from ..provenance import Provenance
+from ..review.derived import brightness_range
+from ..review.pairing import pairs_of
+from ..views import STUDY_KIND
+from ..volume import Volume
+from .plan import REAL, SYNTHETIC
+
+NAME = "Reader study image"
+
+WHITE = 1000
+"""Value of what is shown as white; brighter voxels stay apart up to half as much again."""
+
+LEAST_BACKGROUND = 0.05
+"""Share of voxels with the lowest value from which they count as a blanked background."""
+
+LEAST_CONTENT = 0.5
+"""A slice is shown if it has this share of the bright voxels of the fullest slice."""
+
+_BRIGHT = 0.1
+"""Relative brightness from which a voxel counts as patient."""
+
+
+class StudyCase:
+    """A real image and the synthetic one of it, made alike.
+
+    Parameters
+    ----------
+    key:
+        What the case is called in plan and tables.
+    real, synthetic:
+        The images; the real one is brought to the grid of the other, where they differ.
+
+    Attributes
+    ----------
+    slices:
+        Indices of the slices with enough patient in them.
+    resampled:
+        Whether the real image had to be interpolated, which a reader might notice.
+
+    Raises
+    ------
+    InputError
+        If the two images do not show the same slices.
+    """
+
+    def __init__(self, key: str, real: Volume, synthetic: Volume) -> None:
+        self.key = key
+        self.resampled = not real.same_geometry(synthetic)
+        seen = None
+        if self.resampled:
+            grid = index_map(synthetic.index_to_world, real.index_to_world)
+            seen = covered(grid, synthetic.shape, real.shape)
+            real = resample_to(real, synthetic, order=3, cval=float(real.voxels.min()))
+        black = _background(synthetic.voxels)
+        if seen is not None:
+            black |= ~seen
+        self._images = {
+            truth: _shown(volume, black) for truth, volume in ((REAL, real), (SYNTHETIC, synthetic))
+        }
+        content = np.minimum(
+            *((image > _BRIGHT * WHITE).sum(axis=(1, 2)) for image in self._images.values())
+        )
+        if not content.any():
+            raise InputError(
+                f"The real and the synthetic image of {key} show no slice in common; leave it out."
+            )
+        enough = content >= LEAST_CONTENT * content.max()
+        self.slices = tuple(int(index) for index in np.flatnonzero(enough))
+        self._grid = synthetic
+
+    def image(self, truth: str, index: int) -> Volume:
+        """One slice as a volume of its own, where it lies in the patient.
+
+        Its name, type and provenance are the same for real and synthetic images.
+        """
+        matrix = np.array(self._grid.index_to_world)
+        matrix[:3, 3] += index * matrix[:3, 2]
+        return Volume(
+            self._images[truth][index][None],
+            matrix,
+            name=NAME,
+            provenance=Provenance(synthetic=True, kind=STUDY_KIND),
+        )
+
+    @property
+    def content(self) -> str:
+        """A hash of both images."""
+        digest = hashlib.blake2b(digest_size=8)
+        for image in self._images.values():
+            digest.update(np.ascontiguousarray(image))
+        return digest.hexdigest()
+
+
+def _background(voxels: np.ndarray) -> np.ndarray:
+    """Where an image has been blanked: a network's output often is, a scan has noise there."""
+    lowest = voxels == voxels.min()
+    return lowest if lowest.mean() >= LEAST_BACKGROUND else np.zeros(voxels.shape, bool)
+
+
+def _shown(volume: Volume, black: np.ndarray) -> np.ndarray:
+    """int16 with black 0 and white :data:`WHITE`, 0 on the background."""
+    voxels = np.where(black, volume.voxels.min(), volume.voxels)
+    low, high = brightness_range(volume.with_voxels(voxels))
+    scaled = (voxels.astype(np.float32) - low) * (WHITE / (high - low))
+    scaled[black] = 0
+    return np.clip(np.rint(scaled), 0, WHITE * 3 // 2).astype(np.int16)
+
+
+def cases_of(volumes: Iterable[Volume], patient: str = "") -> list[StudyCase]:
+    """A case for every synthetic image of a patient whose real one is among the volumes too."""
+    cases: list[StudyCase] = []
+    for real, synthetic in pairs_of([_Paired(volume) for volume in volumes]):
+        key = f"{patient} {synthetic.sequence}".strip()
+        taken = sum(case.key.split(" #")[0] == key for case in cases)
+        key = f"{key} #{taken + 1}" if taken else key
+        cases.append(StudyCase(key, real.volume, synthetic.volume))
+    return cases
+
+
+class _Paired:
+    """A volume as pairing sees it."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume, self.sequence = volume, volume.sequence
+        provenance = volume.provenance
+        self.synthetic = volume.is_synthetic and provenance.kind == "image"
+        if volume.is_synthetic and not self.synthetic:
+            self.sequence = None  # a map or an unfinished image
+
+
+def patient_folders(folder: Path) -> list[Path]:
+    """The folders of the patients in a folder; that itself if it has none below it.
+
+    Raises
+    ------
+    InputError
+        If it is no folder or cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; choose one with a subfolder for each patient.")
+    try:
+        below = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}).") from error
+    return [path for path in below if not path.name.startswith(".")] or [folder]
+
+
+def patient_cases(folder: Path) -> list[StudyCase]:
+    """The cases in the folder of one patient, often none.
+
+    A synthetic image is known by what its header says, as the product writes it, or by a file name
+    that begins with "synthetic" or "fake"; its real one by the sequence, or, in a folder of just
+    two images, by being the other.
+
+    Raises
+    ------
+    InputError
+        If nothing there can be read as an image.
+    """
+    from ..io import load
+    from ..sequences import recognise
+
+    volumes = []
+    for volume in load(folder):
+        if volume.sequence is None:
+            found = recognise(volume)
+            volume = volume.replace(sequence=found.sequence)
+        named = volume.name.lower().startswith(("synthetic", "fake"))
+        if named and not volume.is_synthetic:
+            volume = volume.replace(provenance=Provenance(True, sequence=volume.sequence))
+        volumes.append(volume)
+    if len(volumes) == 2 and sum(volume.is_synthetic for volume in volumes) == 1:
+        sequence = next(volume.sequence for volume in volumes if volume.is_synthetic) or "MR"
+        volumes = [volume.replace(sequence=sequence) for volume in volumes]
+    return cases_of(volumes, folder.name)

@@ -1,0 +1,129 @@
+"""How far a synthetic image is from the real one, in numbers and as a map.
+
+All is defined as in the evaluation of models on real images
+(:func:`MRISynthLib.evaluation.real.evaluate_pair`): the real image is the truth, brought to the
+synthetic one's grid; the brightness of MR images is matched; only the body that both show counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from ..preprocessing.overlap import check_overlap
+from ..preprocessing.resampling import index_map, resample
+from ..volume import Volume
+from .derived import derived_provenance
+
+BODY = "body"
+"""The region that is always reported."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A synthetic image against the real one.
+
+    Attributes
+    ----------
+    figures:
+        Region ("body", then the masks in their order) -> "MAE" and "SSIM" (0 to 1) and "PSNR"
+        (dB), of brightness from 0 to 1.
+    difference:
+        Absolute difference of brightness on the synthetic image's grid, 0 outside the body.
+    moved_mm:
+        By how much the real image was moved to lie upon the synthetic one; None if that was not
+        asked for, or could not be done.
+    warnings:
+        Sentences.
+    """
+
+    figures: dict[str, dict[str, float]]
+    difference: Volume
+    moved_mm: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def compare_images(
+    real: Volume,
+    synthetic: Volume,
+    masks: Mapping[str, Volume] | None = None,
+    *,
+    align: bool = False,
+) -> Comparison:
+    """Compare two images of one sequence and one patient, on whatever grids.
+
+    Needs torch, as evaluation does: to be run in the worker (task ``"comparison"``).
+
+    Parameters
+    ----------
+    masks:
+        Regions by name, on any grid: voxels above 0 belong to them.
+    align:
+        Whether the real image is first registered to the synthetic one (rigidly); else both lie
+        where their headers place them.
+
+    Raises
+    ------
+    InputError
+        If the two show no part of the body in common.
+    """
+    from ..evaluation.cases import Aligned, Case
+    from ..evaluation.metrics import Yardstick
+    from ..evaluation.models import network_scale
+    from ..synthesis.synthesizer import UNITS
+
+    check_overlap((synthetic, real))
+    made, truth = "synthetic", "real"
+    aligned = Aligned(Case("", "", {made: synthetic, truth: real}, {}, made), registering=align)
+    frame = aligned.frame(made)
+    body, seen = frame.body & frame.body_of(truth), frame.seen(truth)
+    if seen is not None:
+        body &= seen
+    if not body.any():
+        raise InputError(
+            f"{real.name} and {synthetic.name} show no part of the body in common; choose images "
+            "of one patient and one region."
+        )
+    warnings = [f"The real image was not moved. {reason}" for reason in aligned.failed.values()]
+    regions, missing = _regions(masks or {}, synthetic, body)
+    if missing:
+        warnings.append(f"Not in the body that both images show: {', '.join(missing)}.")
+    # without a unit in common, brightness is arbitrary and is matched
+    match = real.sequence not in UNITS or real.sequence != synthetic.sequence
+    yardstick = Yardstick(frame.truth(truth), body, regions, match, seen=body)
+    image = yardstick.matched(frame.as_sharp_as(truth, network_scale(synthetic)))
+    figures = yardstick.compare_matched(image)
+    del figures["whole image"]  # it is the body once more
+    voxels = np.where(body, np.abs(image - yardstick.truth), 0).astype(np.float32)
+    return Comparison(
+        figures,
+        Volume(
+            voxels,
+            synthetic.index_to_world,
+            sequence=synthetic.sequence,
+            name=f"{synthetic.sequence or synthetic.name} difference",
+            provenance=derived_provenance("difference", synthetic, real),
+        ),
+        next(iter(aligned.moved_mm), None),
+        tuple(warnings),
+    )
+
+
+def _regions(
+    masks: Mapping[str, Volume], grid: Volume, body: np.ndarray
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Masks on the grid and inside the body, and the names of those that have nothing there."""
+    found: dict[str, np.ndarray] = {}
+    missing = []
+    for name, mask in masks.items():
+        through = index_map(grid.index_to_world, mask.index_to_world)
+        inside = resample((mask.voxels > 0).astype(np.float32), through, grid.shape) > 0.5
+        inside &= body
+        if inside.any():
+            found[name] = inside
+        else:
+            missing.append(name)
+    return found, missing

@@ -1,0 +1,94 @@
+"""Images that are made of a real and a synthetic one, for the eye.
+
+What is made of a synthetic image is synthetic too, and says what it is: the ``kind`` of its
+provenance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..preprocessing.resampling import covered, index_map, resample_to
+from ..provenance import Provenance
+from ..views import display_window
+from ..volume import Volume
+
+TILE_MM = 24.0
+"""Side of a checkerboard's field: small enough for both images to be seen in every region."""
+
+LEAST_TILE_MM = 2.0
+
+
+def derived_provenance(kind: str, *sources: Volume) -> Provenance:
+    """Of an image that was made of others: synthetic as soon as one of these is."""
+    synthetic = next((source.provenance for source in sources if source.is_synthetic), None)
+    if synthetic is None:
+        sequence = next((source.sequence for source in sources), None)
+        return Provenance(synthetic=False, kind=kind, sequence=sequence)
+    return replace(synthetic, kind=kind)
+
+
+def brightness_range(volume: Volume) -> tuple[float, float]:
+    """The values that count as black (0) and white (1) where images are laid side by side.
+
+    Of MR images, whose brightness is arbitrary, what a view shows as black and white when the image
+    is first shown; of CT the same Hounsfield units for all.
+    """
+    return display_window(volume.voxels, volume.sequence, volume.provenance)
+
+
+def relative_brightness(volume: Volume) -> np.ndarray:
+    """Voxels as float32 with black 0 and white 1 (see :func:`brightness_range`)."""
+    low, high = brightness_range(volume)
+    return ((volume.voxels.astype(np.float32) - low) / (high - low)).astype(np.float32)
+
+
+def checkerboard(real: Volume, synthetic: Volume, tile_mm: float = TILE_MM) -> Volume:
+    """Fields of both images in turn, on the grid of the synthetic one.
+
+    The field at the first voxel is real. The fields are cubes, so that planes of every orientation
+    show them; where the real image has no voxels its fields are black.
+
+    Parameters
+    ----------
+    tile_mm:
+        Side of a field in millimetres.
+
+    Returns
+    -------
+    Voxels are relative brightness (black 0, white 1), float32; provenance of kind "checkerboard".
+
+    Raises
+    ------
+    ValueError
+        If the fields are smaller than :data:`LEAST_TILE_MM`.
+    """
+    if not tile_mm >= LEAST_TILE_MM:
+        raise ValueError(f"fields of {tile_mm} mm are too small; give {LEAST_TILE_MM} mm or more")
+    moved = resample_to(real.with_voxels(relative_brightness(real)), synthetic)
+    seen = covered(
+        index_map(synthetic.index_to_world, real.index_to_world), synthetic.shape, real.shape
+    )
+    shown = np.asarray(moved.voxels)
+    if seen is not None:
+        shown = np.where(seen, shown, np.float32(0))
+    voxels = np.where(_fields(synthetic, tile_mm), relative_brightness(synthetic), shown)
+    return Volume(
+        voxels,
+        synthetic.index_to_world,
+        sequence=synthetic.sequence,
+        name=f"{synthetic.sequence or synthetic.name} checkerboard",
+        provenance=derived_provenance("checkerboard", synthetic, real),
+    )
+
+
+def _fields(volume: Volume, tile_mm: float) -> np.ndarray:
+    """Boolean array of the volume's shape: True on every other field."""
+    numbers = [
+        (np.arange(count) * step // tile_mm).astype(int)
+        for count, step in zip(volume.shape, volume.spacing[::-1], strict=True)
+    ]
+    k, j, i = np.ix_(*numbers)
+    return (k + j + i) % 2 == 1

@@ -1,0 +1,39 @@
+"""Which real image belongs beside a synthetic one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+
+class Image(Protocol):
+    """What pairing needs to know of an image; :class:`MRISynthLib.panel.InputRow` has it."""
+
+    sequence: str | None
+    synthetic: bool
+
+
+AnyImage = TypeVar("AnyImage", bound=Image)
+
+
+def real_of(synthetic: AnyImage, images: Iterable[AnyImage]) -> AnyImage | None:
+    """The first real image of the sequence that was made; None if there is none."""
+    return next(
+        (
+            image
+            for image in images
+            if not image.synthetic and image.sequence and image.sequence == synthetic.sequence
+        ),
+        None,
+    )
+
+
+def pairs_of(images: Iterable[AnyImage]) -> list[tuple[AnyImage, AnyImage]]:
+    """(real, synthetic) for each synthetic image whose real one is there, in their order."""
+    images = list(images)
+    found = []
+    for image in images:
+        real = real_of(image, images) if image.synthetic else None
+        if real is not None:
+            found.append((real, image))
+    return found

@@ -71,11 +71,12 @@ def desk(monkeypatch, tmp_path_factory):
     pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6-Essentials")
     from MRISynthApp.scene.headless import HeadlessScene
     from qt_host.desk import Desk, forget_modules
+    from qt_host.slicer_source import source_folder
 
     before = set(sys.modules)
     with HeadlessScene() as headless:
         headless.slice_logic("Red")
-        desk = Desk(headless, monkeypatch, tmp_path_factory.mktemp("settings"))
+        desk = Desk(headless, monkeypatch, tmp_path_factory.mktemp("settings"), source_folder())
         yield desk
         desk.close()
     forget_modules(before)

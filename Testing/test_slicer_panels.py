@@ -26,7 +26,7 @@ def headings(tree):
 def test_the_modules_own_tests_pass(desk, name):
     module = importlib.import_module(name)
     getattr(module, f"{name}Test")("runTest").runTest()
-    parent = types.SimpleNamespace()
+    parent = types.SimpleNamespace(path=module.__file__)
     getattr(module, name)(parent)
     assert parent.categories == ["Image Synthesis"] and "simulated patients" in parent.helpText
 

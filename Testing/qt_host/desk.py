@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 import slicer_standins
 
-from . import mrml_widgets
+from . import mrml_widgets, slicer_source
 from .application import HostApplication, Questions, module_entry
 from .pythonqt import HostTimer, class_for, connections, unwrap, wrap
 from .qt_module import CtkModule, QFileDialog, QtModule
@@ -39,7 +39,7 @@ class Desk:
     panels: all panels, to be cleaned up at the end.
     """
 
-    def __init__(self, headless, monkeypatch, folder: Path, source=None) -> None:
+    def __init__(self, headless, monkeypatch, folder: Path, source: Path | None) -> None:
         self.slicer, self.headless = slicer, headless
         self.qt, self.ctk = QtModule("qt"), CtkModule("ctk")
         self.questions, self.opened = Questions(), []
@@ -62,14 +62,13 @@ class Desk:
             setattr(slicer.modules, name.lower(), entry)
             entry.widgetRepresentation = lambda name=name: self._parents[name]
             monkeypatch.syspath_prepend(str(ROOT / name))
-        modules = slicer_standins.modules()
-        if source is not None:
-            modules |= source.modules()
-        for name, module in modules.items():
+        for name, module in slicer_standins.modules().items():
             monkeypatch.setitem(sys.modules, name, module)
             parent, _, child = name.rpartition(".")
             if parent == "slicer":
                 monkeypatch.setattr(slicer, child, module, raising=False)
+        if source is not None:
+            slicer_source.load(source, monkeypatch)
 
     # ------------------------------------------------------------------------- panels
 

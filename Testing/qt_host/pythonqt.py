@@ -188,6 +188,7 @@ def _write_property(native: QObject, key: str, value) -> None:
     index = native.metaObject().indexOfProperty(key)
     if index >= 0 and not native.metaObject().property(index).isWritable():
         raise AttributeError(f"{type(native).__name__}.{key} can only be read")
+    value = list(value) if type(value) is tuple else value
     if not native.setProperty(key, value) and index >= 0:
         raise ValueError(f"{type(native).__name__}.{key} cannot be {value!r}")
 

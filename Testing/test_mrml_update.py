@@ -20,6 +20,7 @@ from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib import corrections
 from MRISynthSegmentLib import mrml as segment_mrml
+from MRISynthSegmentLib.labelmaps import mrml as labelmaps
 from MRISynthSegmentLib.segmentation import Segmentation
 
 REAL = Provenance(False, "segmentation", inputs=({"sequence": "T1w", "name": "a"},), bundle="old")
@@ -78,7 +79,7 @@ def draw(node, name, mask, reference, grid=None):
     """As the Segment Editor does: a label map into a segment, made if it is not there."""
     content = node.GetSegmentation()
     segment_id = content.GetSegmentIdBySegmentName(name) or content.AddEmptySegment("", name)
-    image = segment_mrml._oriented_image(mask, grid or reference)
+    image = labelmaps.oriented_image(mask, grid or reference)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     assert logic.SetBinaryLabelmapToSegment(image, node, segment_id, logic.MODE_REPLACE)
 

@@ -267,7 +267,7 @@ def test_doubt_is_shown_of_what_a_model_drew_and_much_is_pointed_out():
     doubt = {"GTVp": 0.424, "Brain": 0.03}
     masks = {"GTVp": found, "Brain": found, "mine": found}
     rows = segment_panel.result_rows(Segmentation(masks, reference, doubt=doubt))
-    assert [row.doubt_text() for row in rows] == ["42 %, check", "3 %", ""]
+    assert [row.doubt_text() for row in rows] == ["check, 42 %", "sure, 3 %", ""]
 
 
 def test_a_click_is_asked_for_as_the_worker_takes_it():

@@ -74,6 +74,7 @@ class HeadlessScene:
             ("Volumes", slicer.vtkSlicerVolumesLogic),
             ("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic),
             ("Models", slicer.vtkSlicerModelsLogic),
+            ("Markups", slicer.vtkSlicerMarkupsLogic),
         ):
             logic = logic_class()
             logic.SetMRMLApplicationLogic(application)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from MRISynthLib.errors import InputError
+from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from .agreement import Agreement, agreement
@@ -128,6 +129,8 @@ def compare(
     second: Segmentation,
     structures: Sequence[str] | None = None,
     names: tuple[str, str] = ("first", "second"),
+    *,
+    callbacks: Callbacks = SILENT,
 ) -> Comparison:
     """Compare what two segmentations have in common, structure by structure.
 
@@ -147,6 +150,8 @@ def compare(
     InputError
         If they do not overlap in space, have no structure in common, or one that was asked for is
         in neither.
+    Cancelled
+        If the callbacks say so.
     """
     warnings = [_of(names[0], text) for text in first.warnings]
     known = [each.reference.acquisition.get("FrameOfReferenceUID") for each in (first, second)]
@@ -165,11 +170,12 @@ def compare(
     same = common_structures(first, second)
     wanted = _wanted(structures, first, second, names)
     matrix = first.reference.index_to_world
-    rows = [
-        Row(name, same[name], agreement(first.masks[name], second.masks[same[name]], matrix))
-        for name in wanted
-        if name in same
-    ]
+    both = [name for name in wanted if name in same]
+    rows = []
+    for count, name in enumerate(both):
+        callbacks.progress("measure", count, len(both))
+        found = agreement(first.masks[name], second.masks[same[name]], matrix)
+        rows.append(Row(name, same[name], found))
     if not rows and structures:
         raise InputError(
             f"{', '.join(wanted)}: not in both {names[0]} and {names[1]}; ask for structures that "

@@ -59,6 +59,10 @@ class _Step:
     pieces: Mapping[str, _Piece]
 
 
+def _said(steps: list[_Step]) -> tuple[str, Click | None, tuple[str, ...]] | None:
+    return (steps[-1].structure, steps[-1].click, tuple(steps[-1].pieces)) if steps else None
+
+
 class CorrectionHistory:
     """Clicks and changes of one segmentation, in order; undoing gives back what a step changed.
 
@@ -79,6 +83,17 @@ class CorrectionHistory:
     def can_redo(self) -> bool:
         """Whether a step was taken back and nothing was done since."""
         return bool(self._undone)
+
+    @property
+    def next_undo(self) -> tuple[str, Click | None, tuple[str, ...]] | None:
+        """Of the step that :meth:`undo` takes back: its structure, its click, all masks that it
+        changed; None if there is none."""
+        return _said(self._done)
+
+    @property
+    def next_redo(self) -> tuple[str, Click | None, tuple[str, ...]] | None:
+        """The same of the step that :meth:`redo` brings again."""
+        return _said(self._undone)
 
     @property
     def edited(self) -> tuple[str, ...]:

@@ -1,21 +1,16 @@
 """Between a Segmentation and a Slicer segmentation node.
 
-The one file of this library that imports ``slicer`` and ``vtk``; for desktop Slicer and
-slicer-core alike.
+For desktop Slicer and slicer-core alike. Only files of this name import ``slicer`` and ``vtk``.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import slicer
-import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from MRISynthLib.errors import InputError
-from MRISynthLib.mrml import LPS_TO_RAS
 from MRISynthLib.node_attributes import (
     provenance_of,
     set_provenance,
@@ -24,10 +19,19 @@ from MRISynthLib.node_attributes import (
 )
 from MRISynthLib.volume import Volume
 
-from .boxes import box_of
 from .corrections import provenance_of_both
 from .io import INPUTS_TAG, inputs_in_words
-from .origins import AUTOMATIC
+from .labelmaps.mrml import (
+    LABELMAP,
+    image_to_world,
+    in_node,
+    look_of,
+    mask_in,
+    oriented_image,
+    replace_mask,
+    tag_of,
+)
+from .origins import AUTOMATIC, MANUAL, SEMIAUTOMATIC
 from .segmentation import Segmentation
 from .structures import STRUCTURES
 from .terminology import TAG, terminology_tag
@@ -46,10 +50,11 @@ DOUBT_TAG = "MRISynth.Doubt"
 DRAWN_TAG = "MRISynth.Drawn"
 """Segment tag by which it is known whether what a model drew was edited since."""
 
+KIND_TAG = "MRISynth.Kind"
+"""Segment tag with who drew what came from a file, as the file said: AUTOMATIC and so on."""
+
 SAME_PLACE_MM = 0.05
 """How far a segment may lie from where it was drawn: other programs round."""
-
-_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
 def segmentation_node_from(
@@ -74,7 +79,7 @@ def segmentation_node_from(
     if reference_node is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
     content = node.GetSegmentation()
-    content.SetSourceRepresentationName(_LABELMAP)
+    content.SetSourceRepresentationName(LABELMAP)
     for structure_name in segmentation.masks:
         _add_segment(content, structure_name, structure_name, segmentation, segmentation.reference)
     content.CollapseBinaryLabelmaps(False)  # as few layers as overlaps permit
@@ -142,24 +147,19 @@ def update_segmentation_node(
         If the node is no segmentation, keeps it otherwise than as label maps, has two segments of
         one name, or lies under a transform that is not linear.
     """
-    found = _segments_by_name(node)
+    found = segments_by_name(node)
+    _check_label_maps(node)
     content = node.GetSegmentation()
-    label = node.GetName() or "The segmentation"
-    if content.GetSourceRepresentationName() != _LABELMAP and content.GetNumberOfSegments():
-        raise InputError(
-            f"{label} is kept as {content.GetSourceRepresentationName().lower()}, which label maps "
-            "would replace; choose another segmentation, or none to make a new one."
-        )
     spared = set(edited_structures(node)) if names is None else set()
     wanted = set(segmentation.masks if names is None else names) - spared
     chosen = tuple(name for name in segmentation.masks if name in wanted)
-    reference = _in_node(node, segmentation.reference)
+    reference = in_node(node, segmentation.reference)
     display = node.GetDisplayNode()
     was_modifying = node.StartModify()
     try:
         for name in chosen:
             if name in found:
-                _replace_mask(node, found[name], segmentation.masks[name], reference)
+                replace_mask(node, found[name], segmentation.masks[name], reference)
                 continue
             found[name] = content.GenerateUniqueSegmentID(name)
             _add_segment(content, found[name], name, segmentation, reference)
@@ -175,6 +175,84 @@ def update_segmentation_node(
     return chosen
 
 
+def correct_structures(
+    node: slicer.vtkMRMLSegmentationNode,
+    masks: Mapping[str, np.ndarray],
+    reference: Volume,
+    drawn_on: str = "",
+) -> None:
+    """Give some structures other masks, as a user's hand would; quick, for one click after another.
+
+    What a model noted of a structure stays: it counts as edited while it looks otherwise than then.
+    One that is not there yet is begun.
+
+    Parameters
+    ----------
+    masks:
+        On the grid of ``reference``.
+    drawn_on:
+        For a structure that is begun: the images on which it is drawn, in words.
+
+    Raises
+    ------
+    InputError
+        As :func:`update_segmentation_node`.
+    """
+    found = segments_by_name(node)
+    _check_label_maps(node)
+    grid = in_node(node, reference)
+    display = node.GetDisplayNode()
+    was_modifying = node.StartModify()
+    try:
+        for name, mask in masks.items():
+            if name in found:
+                replace_mask(node, found[name], mask, grid)
+                continue
+            content = node.GetSegmentation()
+            segment_id = content.GenerateUniqueSegmentID(name)
+            _add_segment(content, segment_id, name, Segmentation({name: mask}, reference), grid)
+            if drawn_on:
+                content.GetSegment(segment_id).SetTag(INPUTS_TAG, drawn_on.replace("|", "/"))
+            if display is not None:
+                _show_segment(display, segment_id, name)
+    finally:
+        node.EndModify(was_modifying)
+
+
+def _check_label_maps(node) -> None:
+    """Refuse a node whose segments are kept otherwise, as contours are."""
+    content = node.GetSegmentation()
+    if content.GetSourceRepresentationName() != LABELMAP and content.GetNumberOfSegments():
+        raise InputError(
+            f"{node.GetName() or 'The segmentation'} is kept as "
+            f"{content.GetSourceRepresentationName().lower()}, which label maps would replace; "
+            "choose another segmentation, or none to make a new one."
+        )
+
+
+def algorithm_types_of(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
+    """Segment name -> who drew it, one of :data:`MRISynthSegmentLib.origins.KINDS`.
+
+    What came from a file that called it a model's may have been edited since: that cannot be known,
+    so it is SEMIAUTOMATIC.
+
+    Raises
+    ------
+    InputError
+        As :func:`edited_structures`.
+    """
+    types = {}
+    for name, segment_id in segments_by_name(node).items():
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        if not is_edited(segment):
+            types[name] = AUTOMATIC
+        elif tag_of(segment, INPUTS_TAG) or tag_of(segment, KIND_TAG) not in ("", MANUAL):
+            types[name] = SEMIAUTOMATIC
+        else:
+            types[name] = MANUAL
+    return types
+
+
 def edited_structures(node: slicer.vtkMRMLSegmentationNode) -> tuple[str, ...]:
     """Names of the segments that a user drew, or changed since a model drew them.
 
@@ -186,13 +264,19 @@ def edited_structures(node: slicer.vtkMRMLSegmentationNode) -> tuple[str, ...]:
     content = node.GetSegmentation() if node is not None else None
     return tuple(
         name
-        for name, segment_id in _segments_by_name(node).items()
-        if _is_edited(content.GetSegment(segment_id))
+        for name, segment_id in segments_by_name(node).items()
+        if is_edited(content.GetSegment(segment_id))
     )
 
 
-def _segments_by_name(node) -> dict[str, str]:
-    """Name -> id of every segment; their names as they are (Slicer's own search ignores case)."""
+def segments_by_name(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
+    """Name -> id of every segment; their names as they are (Slicer's own search ignores case).
+
+    Raises
+    ------
+    InputError
+        If the node is no segmentation or has two segments of one name.
+    """
     label = (node.GetName() if node is not None else None) or "The segmentation"
     if node is None or not node.IsA("vtkMRMLSegmentationNode"):
         raise InputError(f"{label} is not a segmentation; choose a segmentation.")
@@ -206,22 +290,6 @@ def _segments_by_name(node) -> dict[str, str]:
     return found
 
 
-def _in_node(node, reference: Volume) -> Volume:
-    """The reference's grid as it lies in the node's own frame, before its parent transform."""
-    parent = node.GetParentTransformNode()
-    if parent is None:
-        return reference
-    matrix = vtk.vtkMatrix4x4()
-    if not parent.IsTransformToWorldLinear() or not parent.GetMatrixTransformFromWorld(matrix):
-        raise InputError(
-            f"{node.GetName()} lies under a transform that is not linear; harden it or take it "
-            "away first."
-        )
-    from_world = np.reshape([matrix.GetElement(i, j) for i in range(4) for j in range(4)], (4, 4))
-    inside = LPS_TO_RAS @ from_world @ LPS_TO_RAS @ reference.index_to_world
-    return reference.replace(index_to_world=inside)
-
-
 def _add_segment(content, segment_id: str, name: str, segmentation: Segmentation, grid) -> None:
     structure = STRUCTURES.get(name)
     segment = slicer.vtkSegment()
@@ -229,45 +297,18 @@ def _add_segment(content, segment_id: str, name: str, segmentation: Segmentation
     segment.SetColor(*(structure.colour if structure else UNKNOWN_COLOUR))
     if structure is not None:
         segment.SetTag(TAG, terminology_tag(structure))
-    segment.AddRepresentation(_LABELMAP, _oriented_image(segmentation.masks[name], grid))
+    segment.AddRepresentation(LABELMAP, oriented_image(segmentation.masks[name], grid))
     content.AddSegment(segment, segment_id)
-
-
-def _replace_mask(node, segment_id: str, mask: np.ndarray, grid: Volume) -> None:
-    # from a shared label map Slicer would resample all that share it, if its grid is another
-    node.GetSegmentation().SeparateSegmentLabelmap(segment_id)
-    # nothing, in some voxels, empties a segment; Slicer's ClearSegment would leave its old surface
-    image = _oriented_image(mask, grid) if mask.any() else _nothing(grid)
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    done = logic.SetBinaryLabelmapToSegment(image, node, segment_id, logic.MODE_REPLACE)
-    if not done:
-        raise InputError(
-            f"Slicer could not change the segment {segment_id} of {node.GetName()}; make a new "
-            "segmentation."
-        )
-
-
-def _nothing(grid: Volume):
-    image = _oriented_grid(grid, shape=(2, 2, 2))  # of fewer no surface can be made
-    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    image.GetPointData().GetScalars().Fill(0)
-    return image
 
 
 def _on_one_grid(content) -> bool:
     """Whether the label maps of all segments that are not empty lie on the same grid."""
     matrices = []
     for segment_id in content.GetSegmentIDs():
-        image = content.GetSegment(segment_id).GetRepresentation(_LABELMAP)
+        image = content.GetSegment(segment_id).GetRepresentation(LABELMAP)
         if image is not None and not image.IsEmpty():
-            matrices.append(_image_to_world(image))
+            matrices.append(image_to_world(image))
     return all(np.allclose(matrix, matrices[0], atol=1e-6) for matrix in matrices)
-
-
-def _image_to_world(image) -> np.ndarray:
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    return np.reshape([matrix.GetElement(i, j) for i in range(4) for j in range(4)], (4, 4))
 
 
 # --- what is noted of a segment -----------------------------------------------------------
@@ -280,12 +321,16 @@ def _note(segment, name: str, segmentation: Segmentation, by_hand: bool = False)
     else:
         segment.RemoveTag(INPUTS_TAG)
     origin = segmentation.origins.get(name)
+    if origin is not None and origin.kind:
+        segment.SetTag(KIND_TAG, origin.kind)
+    else:
+        segment.RemoveTag(KIND_TAG)
     corrected = origin is not None and origin.kind != AUTOMATIC
     if by_hand or corrected or segmentation.provenance is None:
         segment.RemoveTag(DRAWN_TAG)
         segment.RemoveTag(DOUBT_TAG)
         return
-    segment.SetTag(DRAWN_TAG, _look(segment))
+    segment.SetTag(DRAWN_TAG, look_of(segment))
     if name in segmentation.doubt:
         segment.SetTag(DOUBT_TAG, f"{segmentation.doubt[name]:.4f}")
     else:
@@ -300,37 +345,15 @@ def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:
     set_warnings(node, dict.fromkeys([*segmentation.warnings, *warnings]))
 
 
-def _is_edited(segment) -> bool:
-    """Whether it looks otherwise than when a model drew it, or no model did."""
-    then = _tag(segment, DRAWN_TAG).split()
-    now = _look(segment).split()
+def is_edited(segment: slicer.vtkSegment) -> bool:
+    """Whether a segment looks otherwise than when a model drew it, or no model did."""
+    then = tag_of(segment, DRAWN_TAG).split()
+    now = look_of(segment).split()
     if len(then) != 4 or then[3] != now[3]:
         return True
     return bool(
         np.abs(np.subtract(np.float64(then[:3]), np.float64(now[:3]))).max() > SAME_PLACE_MM
     )
-
-
-def _look(segment) -> str:
-    """Where a segment's first voxel lies (mm in the node's frame) and a hash of its shape."""
-    image = segment.GetRepresentation(_LABELMAP)
-    mask = np.zeros((0, 0, 0), bool)
-    if image is not None and not image.IsEmpty():
-        scalars = vtk_to_numpy(image.GetPointData().GetScalars())
-        mask = scalars.reshape(image.GetDimensions()[::-1]) == segment.GetLabelValue()
-    box = box_of(mask) if mask.any() else None
-    if box is None:
-        return "0 0 0 empty"
-    start = np.array([side.start for side in reversed(box)]) + image.GetExtent()[::2]
-    place = _image_to_world(image) @ (*start, 1)
-    digest = hashlib.blake2b(repr(mask[box].shape).encode(), digest_size=12)
-    digest.update(np.packbits(mask[box]))
-    return " ".join([*(f"{value:.3f}" for value in place[:3]), digest.hexdigest()])
-
-
-def _tag(segment, name: str) -> str:
-    text = vtk.reference("")
-    return str(text) if segment.GetTag(name, text) else ""
 
 
 # --- back ---------------------------------------------------------------------------------
@@ -347,59 +370,16 @@ def segmentation_from_node(node: slicer.vtkMRMLSegmentationNode, reference: Volu
     InputError
         If the node is no segmentation, or two segments have the same name.
     """
-    segments = _segments_by_name(node)
+    segments = segments_by_name(node)
     content = node.GetSegmentation()
-    if not content.ContainsRepresentation(_LABELMAP) and content.GetNumberOfSegments():
+    if not content.ContainsRepresentation(LABELMAP) and content.GetNumberOfSegments():
         node.CreateBinaryLabelmapRepresentation()
-    grid = _oriented_grid(reference)
     masks: dict[str, np.ndarray] = {}
     doubt: dict[str, float] = {}
     for name, segment_id in segments.items():
-        masks[name] = _mask(node, segment_id, grid, reference.shape)
+        masks[name] = mask_in(node, segment_id, reference)
         segment = content.GetSegment(segment_id)
-        noted = _tag(segment, DOUBT_TAG)
-        if noted and not _is_edited(segment):
+        noted = tag_of(segment, DOUBT_TAG)
+        if noted and not is_edited(segment):
             doubt[name] = float(noted)
     return Segmentation(masks, reference, provenance_of(node), warnings_of(node), doubt)
-
-
-def _mask(node, segment_id: str, grid, shape: tuple[int, int, int]) -> np.ndarray:
-    drawn = slicer.vtkOrientedImageData()
-    if not node.GetBinaryLabelmapRepresentation(segment_id, drawn) or drawn.IsEmpty():
-        return np.zeros(shape, bool)
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    logic.ApplyParentTransformToOrientedImageData(node, drawn)
-    resampled = slicer.vtkOrientedImageData()
-    done = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
-        drawn, grid, resampled, False, False
-    )
-    if not done or tuple(reversed(resampled.GetDimensions())) != shape:
-        return np.zeros(shape, bool)
-    return vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(shape) > 0
-
-
-def _oriented_grid(reference: Volume, offset=(0, 0, 0), shape=None):
-    """An oriented image without voxels: ``shape`` (k, j, i) voxels from index ``offset``."""
-    image = slicer.vtkOrientedImageData()
-    shape = reference.shape if shape is None else shape
-    extent = [v for axis in range(3) for v in (offset[axis], offset[axis] + shape[2 - axis] - 1)]
-    image.SetExtent(extent)
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy((LPS_TO_RAS @ reference.index_to_world).ravel())
-    image.SetImageToWorldMatrix(matrix)
-    return image
-
-
-def _oriented_image(mask: np.ndarray, reference: Volume):
-    """The part of a mask that holds something; an image of no extent if nothing does."""
-    filled = [np.flatnonzero(mask.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))]
-    if not filled[0].size:
-        image = _oriented_grid(reference)
-        image.SetExtent(0, -1, 0, -1, 0, -1)
-        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-        return image
-    i, j, k = ((int(found[0]), int(found[-1]) + 1) for found in filled)
-    part = np.ascontiguousarray(mask[k[0] : k[1], j[0] : j[1], i[0] : i[1]], dtype=np.uint8)
-    image = _oriented_grid(reference, (i[0], j[0], k[0]), part.shape)
-    image.GetPointData().SetScalars(numpy_to_vtk(part.ravel(), deep=True))
-    return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from MRISynthLib.panel import InputRow, input_problem
 
@@ -28,6 +28,10 @@ MUCH_DOUBT = 0.3
 
 REFINEMENT_TASK = "refinement"
 """The worker's name for what :func:`refinement_parameters` asks for."""
+
+FIRST_COLOUR, SECOND_COLOUR = (0.90, 0.62, 0.0), (0.34, 0.71, 0.91)
+"""Of the outlines of two segmentations that are compared: orange and sky blue, which colour-blind
+people tell apart too."""
 
 
 class Model(Protocol):
@@ -132,21 +136,73 @@ def refinement_parameters(
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One line of the table of results; ``millilitres`` is None for "not found", ``doubt`` (0 is
-    sure, 1 is not) for what a user drew or edited."""
+    """One line of the table of results.
+
+    Attributes
+    ----------
+    millilitres:
+        None for "not found".
+    doubt:
+        0 is sure, 1 is not; None for what a user drew or edited.
+    segment_id, colour, shown:
+        Its segment in the scene, if there is one.
+    edited:
+        Whether a user drew or edited it.
+    """
 
     name: str
     label: str
     millilitres: float | None
     doubt: float | None = None
+    segment_id: str = ""
+    colour: tuple[float, float, float] = (0.6, 0.6, 0.6)
+    edited: bool = False
+    shown: bool = True
 
     def volume_text(self) -> str:
         """Text of the volume's cell."""
         return "not found" if self.millilitres is None else f"{self.millilitres:.1f} ml"
 
     def doubt_text(self) -> str:
-        """Text of the doubt's cell; empty where there is none to speak of."""
-        return "" if self.doubt is None else doubt_in_words(self.doubt)
+        """Text of the doubt's cell: a word and the figure."""
+        if self.edited:
+            return "edited by hand"
+        if self.doubt is None:
+            return ""
+        return f"{doubt_level(self.doubt).word}, {100 * self.doubt:.0f} %"
+
+    def doubt_colour(self) -> str:
+        """Colour of that text, ``#rrggbb``; empty for the usual one."""
+        return "" if self.edited or self.doubt is None else doubt_level(self.doubt).colour
+
+    def meaning(self) -> str:
+        """What its name means, with its code: for a tooltip."""
+        structure = STRUCTURES.get(self.name)
+        if structure is None:
+            return f"{self.name}: no known structure; it keeps its name."
+        _, value, meaning = structure.type
+        side = f", {structure.modifier[2]}" if structure.modifier else ""
+        return f"{self.name}: {structure.label}. SNOMED CT {value} ({meaning}{side})."
+
+
+class DoubtLevel(NamedTuple):
+    """What a doubt amounts to: up to ``limit``, in a word, in a colour (``#rrggbb``)."""
+
+    limit: float
+    word: str
+    colour: str
+
+
+DOUBT_LEVELS = (
+    DoubtLevel(0.15, "sure", "#2e7d32"),
+    DoubtLevel(MUCH_DOUBT, "fairly sure", "#9a6700"),
+    DoubtLevel(1.0, "check", "#c62828"),
+)
+
+
+def doubt_level(doubt: float) -> DoubtLevel:
+    """The level of a doubt between 0 and 1."""
+    return next((level for level in DOUBT_LEVELS if doubt < level.limit), DOUBT_LEVELS[-1])
 
 
 def doubt_in_words(doubt: float) -> str:

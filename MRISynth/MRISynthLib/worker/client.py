@@ -36,6 +36,7 @@ from .tasks import TaskResult
 DEFAULT_TASKS = (
     "MRISynthLib.synthesis.task",
     "MRISynthSegmentLib.task",
+    "MRISynthSegmentLib.contour_tasks",
     "MRISynthLib.review.task",
 )
 """Modules with the handlers of the product; named, so that this library imports neither."""
@@ -130,9 +131,13 @@ class Job:
             raise TimeoutError(f"The task '{self.task}' is not finished yet.")
         return self._result
 
-    def cancel(self) -> None:
-        """Stop it, within half a second; does nothing to a finished job."""
-        self._client._cancel(self)
+    def cancel(self, *, kill: bool = True) -> None:
+        """Stop it, within half a second; does nothing to a finished job.
+
+        ``kill`` False never ends a worker that does not answer: for work that nobody waits for,
+        whose end need not be seen, where a warm worker is worth more.
+        """
+        self._client._cancel(self, kill)
 
     def _hand_over(self, event: Event) -> None:
         if self.on_event is not None:
@@ -325,7 +330,7 @@ class WorkerClient:
 
     # ------------------------------------------------------ called from other threads
 
-    def _cancel(self, job: Job) -> None:
+    def _cancel(self, job: Job, kill: bool) -> None:
         with self._lock:
             if job.done or job.cancel_requested:
                 return
@@ -337,6 +342,8 @@ class WorkerClient:
                 return
             process = self._process
         process.send(job.number, Cancel())
+        if not kill:
+            return
         timer = threading.Timer(CANCEL_SECONDS, self._kill_if_at, (process, job))
         timer.daemon = True
         timer.start()

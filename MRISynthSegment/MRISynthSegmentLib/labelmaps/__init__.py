@@ -1,0 +1,1 @@
+"""Between masks and the label maps in which Slicer keeps segments."""

@@ -1,0 +1,252 @@
+"""A segmentation in the scene: its table, its display, outlines of two over one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import slicer
+import vtk
+
+from MRISynthLib.mrml import volume_from_node
+from MRISynthLib.volume import Volume
+
+from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
+from ..mrml import DOUBT_TAG, is_edited
+from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
+from ..structures import STRUCTURES
+
+OUTLINES_ATTRIBUTE = "MRISynth.BeforeOutlines"
+"""Of a display node while it shows bare outlines: how it looked before, as JSON."""
+
+FIRST_WIDTH, SECOND_WIDTH = 5, 2
+"""Pixels: the second line lies within the first where both agree."""
+
+
+# --- the table ----------------------------------------------------------------------------
+
+
+class _Measured(NamedTuple):
+    state: tuple
+    voxels: int
+    millilitres: float
+    edited: bool
+
+
+class SegmentTable:
+    """The table of results of a segmentation node; what did not change is not measured again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Measured] = {}
+
+    def rows(self, node: slicer.vtkMRMLSegmentationNode) -> tuple[ResultRow, ...]:
+        """One line a segment: targets and organs in display order, then what the user added."""
+        content, display = node.GetSegmentation(), node.GetDisplayNode()
+        kept, self._kept = self._kept, {}
+        rows = []
+        for segment_id in content.GetSegmentIDs():
+            segment = content.GetSegment(segment_id)
+            found = self._measure(segment_id, segment, kept.get(segment_id))
+            name = segment.GetName()
+            structure = STRUCTURES.get(name)
+            noted = tag_of(segment, DOUBT_TAG)
+            rows.append(
+                ResultRow(
+                    name,
+                    structure.label if structure else name,
+                    found.millilitres if found.voxels else None,
+                    float(noted) if noted and not found.edited else None,
+                    segment_id=segment_id,
+                    colour=tuple(segment.GetColor()),
+                    edited=found.edited,
+                    shown=display is None or bool(display.GetSegmentVisibility(segment_id)),
+                )
+            )
+        order = {name: place for place, name in enumerate(STRUCTURES)}
+        return tuple(sorted(rows, key=lambda row: order.get(row.name, len(order))))
+
+    def _measure(self, segment_id: str, segment, before: _Measured | None) -> _Measured:
+        image = segment.GetRepresentation(LABELMAP)
+        label = segment.GetLabelValue()
+        state = (image.GetMTime() if image is not None else 0, label)  # no two share a time
+        if before is not None and before.state == state:
+            found = before
+        else:
+            voxels, millilitres = _size(image, label)
+            found = _Measured(state, voxels, millilitres, is_edited(segment))
+        self._kept[segment_id] = found
+        return found
+
+
+def _size(image, label: int) -> tuple[int, float]:
+    """Voxels and millilitres of a label."""
+    if image is None or image.IsEmpty():
+        return 0, 0.0
+    count = int(np.count_nonzero(label_voxels(image) == label))
+    return count, count * abs(float(np.linalg.det(image_to_world(image)[:3, :3]))) / 1000
+
+
+def inside_point(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str
+) -> tuple[float, float, float] | None:
+    """RAS of the segment's voxel nearest to its centre: every view through it shows the segment.
+
+    None if it is empty.
+    """
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    image = segment.GetRepresentation(LABELMAP) if segment is not None else None
+    if image is None or image.IsEmpty():
+        return None
+    index = np.argwhere(label_voxels(image) == segment.GetLabelValue())
+    if not len(index):
+        return None
+    first = np.array(image.GetExtent()[::2])
+    matrix = image_to_world(image)
+    places = (index[:, ::-1] + first) @ matrix[:3, :3].T + matrix[:3, 3]
+    nearest = np.argmin(np.linalg.norm(places - places.mean(0), axis=1))
+    point = places[nearest]
+    parent = node.GetParentTransformNode()
+    if parent is not None:
+        to_world = vtk.vtkGeneralTransform()
+        parent.GetTransformToWorld(to_world)
+        point = to_world.TransformPoint(point)
+    return tuple(float(value) for value in point)
+
+
+def jump_to(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
+    """Bring a segment into the middle of all slice views; False if it is empty."""
+    point = inside_point(node, segment_id)
+    if point is None:
+        return False
+    slices = slicer.vtkMRMLSliceNode
+    slices.JumpAllSlices(node.GetScene(), *point, slices.CenteredJumpSlice)
+    return True
+
+
+# --- the display --------------------------------------------------------------------------
+
+
+def set_look(
+    node: slicer.vtkMRMLSegmentationNode, *, fill: float, outlines: bool, in_3d: bool
+) -> None:
+    """``fill`` (0 to 1) scales the 2D opacity of each structure. Surfaces that are missing for 3D
+    are made."""
+    display = node.GetDisplayNode()
+    if display is None:
+        return
+    if not display.GetAttribute(OUTLINES_ATTRIBUTE):
+        was_modifying = display.StartModify()
+        display.SetOpacity2DFill(fill)
+        display.SetVisibility2DOutline(outlines)
+        display.SetVisibility3D(in_3d)
+        display.EndModify(was_modifying)
+    if in_3d and node.GetSegmentation().GetNumberOfSegments():
+        node.CreateClosedSurfaceRepresentation()
+
+
+def show_segments(
+    node: slicer.vtkMRMLSegmentationNode, shown: Iterable[str], hidden: Iterable[str] = ()
+) -> None:
+    """Show and hide segments by their ids."""
+    display = node.GetDisplayNode()
+    if display is None:
+        return
+    was_modifying = display.StartModify()
+    for names, visible in ((shown, True), (hidden, False)):
+        for segment_id in names:
+            display.SetSegmentVisibility(segment_id, visible)
+    display.EndModify(was_modifying)
+
+
+# --- two over one another -----------------------------------------------------------------
+
+
+def show_outlines(
+    first: slicer.vtkMRMLSegmentationNode,
+    second: slicer.vtkMRMLSegmentationNode,
+    pairs: Mapping[str, str],
+) -> None:
+    """Nothing but the outlines of some structures of both, each segmentation in one colour.
+
+    ``pairs`` are names in the first and in the second. How they looked before is kept with the
+    scene, for :func:`hide_outlines`.
+    """
+    ways = (
+        (first, set(pairs), FIRST_COLOUR, FIRST_WIDTH),
+        (second, set(pairs.values()), SECOND_COLOUR, SECOND_WIDTH),
+    )
+    for node, names, colour, width in ways:
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        was_modifying = display.StartModify()
+        if not display.GetAttribute(OUTLINES_ATTRIBUTE):
+            display.SetAttribute(OUTLINES_ATTRIBUTE, json.dumps(_look(node, display)))
+        display.SetVisibility(True)
+        display.SetVisibility2DFill(False)
+        display.SetVisibility2DOutline(True)
+        display.SetSliceIntersectionThickness(width)
+        content = node.GetSegmentation()
+        for segment_id in content.GetSegmentIDs():
+            display.SetSegmentVisibility(
+                segment_id, content.GetSegment(segment_id).GetName() in names
+            )
+            display.SetSegmentOverrideColor(segment_id, *colour)
+        display.EndModify(was_modifying)
+
+
+def hide_outlines(node: slicer.vtkMRMLSegmentationNode | None) -> None:
+    """Back to the look before :func:`show_outlines`; nothing if it does not hold."""
+    display = node.GetDisplayNode() if node is not None else None
+    text = display.GetAttribute(OUTLINES_ATTRIBUTE) if display is not None else None
+    if not text:
+        return
+    before = json.loads(text)
+    was_modifying = display.StartModify()
+    display.RemoveAttribute(OUTLINES_ATTRIBUTE)
+    display.SetVisibility(before["visible"])
+    display.SetVisibility2DFill(before["fill"])
+    display.SetVisibility2DOutline(before["outline"])
+    display.SetSliceIntersectionThickness(before["width"])
+    for segment_id in node.GetSegmentation().GetSegmentIDs():
+        display.UnsetSegmentOverrideColor(segment_id)
+        display.SetSegmentVisibility(segment_id, before["segments"].get(segment_id, True))
+    display.EndModify(was_modifying)
+
+
+def outlined(node: slicer.vtkMRMLSegmentationNode | None) -> bool:
+    """Whether a segmentation shows bare outlines."""
+    display = node.GetDisplayNode() if node is not None else None
+    return display is not None and bool(display.GetAttribute(OUTLINES_ATTRIBUTE))
+
+
+def _look(node, display) -> dict:
+    return {
+        "visible": bool(display.GetVisibility()),
+        "fill": bool(display.GetVisibility2DFill()),
+        "outline": bool(display.GetVisibility2DOutline()),
+        "width": display.GetSliceIntersectionThickness(),
+        "segments": {
+            segment_id: bool(display.GetSegmentVisibility(segment_id))
+            for segment_id in node.GetSegmentation().GetSegmentIDs()
+        },
+    }
+
+
+# --- its image ----------------------------------------------------------------------------
+
+
+def reference_node_of(
+    node: slicer.vtkMRMLSegmentationNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume on which a segmentation was made; None if it is gone."""
+    return node.GetNodeReference(
+        slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    )
+
+
+def grid_of(node: slicer.vtkMRMLSegmentationNode) -> Volume | None:
+    """The image on which a segmentation was made, as a volume; None if it is gone."""
+    reference = reference_node_of(node)
+    return None if reference is None else volume_from_node(reference)

@@ -105,8 +105,8 @@ SHAPE = (10, 72, 64)
 TRUTH = {
     "GTVp": ellipsoid(SHAPE, (4, 36, 32), (3, 7, 8)),
     "Brainstem": ellipsoid(SHAPE, (5, 52, 31), (4, 6, 5)),
-    "Eye_L": ellipsoid(SHAPE, (5, 14, 46), (2, 6, 6)),
-    "Eye_R": ellipsoid(SHAPE, (5, 14, 17), (2, 6, 6)),
+    "Eye_L": ellipsoid(SHAPE, (5, 17, 44), (2, 6, 6)),
+    "Eye_R": ellipsoid(SHAPE, (5, 17, 19), (2, 6, 6)),
 }
 
 

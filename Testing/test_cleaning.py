@@ -7,7 +7,13 @@ import pytest
 
 import boxes_of_voxels
 from MRISynthLib.preprocessing.grid import WorkingGrid
-from MRISynthSegmentLib.cleaning import RULES, cleaned, partners, without_small_holes
+from MRISynthSegmentLib.cleaning import (
+    RULES,
+    cleaned,
+    inside_body,
+    partners,
+    without_small_holes,
+)
 from MRISynthSegmentLib.structures import STRUCTURES
 
 SPACING = (1.0, 1.0, 4.0)
@@ -29,6 +35,23 @@ def test_an_organ_is_its_largest_part():
     found, _ = clean("Parotid_L", large | small)
     assert np.array_equal(found, large)
     assert not clean("Parotid_L", np.zeros(SHAPE, bool))[0].any()
+
+
+def test_what_lies_in_the_air_goes_and_the_rim_of_the_body_stays():
+    dark = box((5, 9), (20, 42), (70, 90))  # an eye that looks like the air before it
+    body = box((4, 12), (20, 100), (20, 100)) & ~dark
+    eye = box((6, 8), (18, 30), (40, 52))  # the cornea is dark
+    brain = box((6, 12), (40, 80), (40, 80))
+    above = box((12, 16), (40, 80), (40, 80))
+    plate = box((18, 19), (0, 120), (0, 120))
+    drawn = {"Eye_L": eye, "Eye_R": dark, "Brain": brain | above | plate}
+    found = inside_body(drawn, body, SPACING)
+    assert np.array_equal(found["Eye_L"], eye) and np.array_equal(found["Eye_R"], dark)
+    assert np.array_equal(found["Brain"], brain)
+    inner = {"Eye_L": box((6, 8), (30, 40), (40, 52))}
+    assert inside_body(inner, body, SPACING)["Eye_L"] is inner["Eye_L"]
+    nobody = inside_body({"Brain": plate}, np.zeros(SHAPE, bool), SPACING)
+    assert not nobody["Brain"].any()
 
 
 def test_a_speck_is_no_structure_but_a_lens_is_small():

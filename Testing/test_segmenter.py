@@ -189,6 +189,25 @@ def test_specks_are_left_out_unless_all_is_wanted(head):
     assert whole[8, 30:32, 40:42].all() and not whole[5, 52, 31]
 
 
+def test_nothing_is_found_in_the_noise_above_the_head(head):
+    """Where an image goes on beyond the vertex, a network may see most of a structure there."""
+
+    class SeesThingsInNoise(painting.PaintingNet):
+        def forward(self, images, around=None, synthetic=None, edit=None):
+            logits = super().forward(images, around, synthetic, edit)
+            faint = (images["T1w"] > 0.001) & (images["T1w"] < 0.2)
+            logits[:, 1][faint] = 8.0  # a brainstem, larger than the true one
+            return logits
+
+    above = np.random.default_rng(4).rayleigh(4.0, (8, *head.shape[1:]))
+    taller = head.replace(voxels=np.concatenate([head.voxels, above.astype(np.float32)]))
+    seen = segment(SeesThingsInNoise(), [taller], clean=False).segmentation.masks["Brainstem"]
+    assert seen[12:].sum() > painting.TRUTH["Brainstem"].sum()
+    kept = segment(SeesThingsInNoise(), [taller]).segmentation.masks["Brainstem"]
+    assert np.array_equal(kept[: len(head.voxels)], painting.TRUTH["Brainstem"])
+    assert not kept[len(head.voxels) :].any()
+
+
 def test_a_reference_of_any_orientation_gets_its_masks_exactly():
     """As if the whole volume had been resampled, for every voxel."""
     rng = np.random.default_rng(3)

@@ -1,4 +1,5 @@
-"""What anatomy does not allow is taken out of masks: specks, stray parts, parts out of place.
+"""What anatomy does not allow is taken out of masks: specks, stray parts, parts out of place or in
+the air.
 
 Every rule holds for all anatomies, also where a tumour grows or a structure is missing: it only
 says what can never be. A rule that needs another structure is silent where that was not found.
@@ -21,6 +22,15 @@ LARGEST_HOLE_MM2 = 100.0
 
 MOST_PARTS = 30
 """Of a mask in more parts only so many, the largest, are looked at."""
+
+RIM_MM = 4.0
+"""So uncertain is the edge of the body; what lies further out is air."""
+
+PIT_MM = 30.0
+"""Narrower pits of the body belong to it: eyes can be as dark as the air before them."""
+
+_NO_WAY = 1e6
+"""Distance between slices where only those within a slice count."""
 
 FEW = 200
 """Voxels by which it is first seen whether two parts are near to each other."""
@@ -103,6 +113,48 @@ def cleaned(
     """
     cleaner = _Cleaner(masks, tuple(float(step) for step in spacing))
     return {name: cleaner.mask(name) for name in wanted}, cleaner.said
+
+
+def inside_body(
+    masks: Mapping[str, np.ndarray], body: np.ndarray, spacing: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """The masks without what lies further than :data:`RIM_MM` from the body on the same slice.
+
+    A network can take noise and the rim of a padded image for a structure, and the largest part of
+    a mask may lie there; therefore this goes before :func:`cleaned`.
+
+    Parameters
+    ----------
+    masks:
+        Structure -> boolean (slices, rows, columns).
+    body:
+        Boolean of the same shape.
+    spacing:
+        Millimetres between (columns, rows, slices).
+
+    Returns
+    -------
+    As ``masks``; those that lie inside are the same objects.
+    """
+    outside = np.zeros(body.shape, bool)
+    for mask in masks.values():
+        outside |= mask
+    outside &= ~body
+    box = box_of(outside, margin=int(np.ceil(PIT_MM / min(spacing[:2]))))
+    if box is None:
+        return dict(masks)
+    step = (_NO_WAY, float(spacing[1]), float(spacing[0]))
+    near = body[box]
+    if near.any():  # grown by more than the rim and shrunk again, which closes pits
+        near = ndimage.distance_transform_edt(~near, sampling=step) <= PIT_MM / 2
+        near = ndimage.distance_transform_edt(near, sampling=step) > PIT_MM / 2 - RIM_MM
+    result = {}
+    for name, mask in masks.items():
+        result[name] = mask
+        if (mask[box] & ~near).any():
+            result[name] = mask.copy()
+            result[name][box] &= near
+    return result
 
 
 def partners(names: Iterable[str]) -> set[str]:

@@ -17,7 +17,7 @@ from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
 
-from .cleaning import cleaned, partners
+from .cleaning import cleaned, inside_body, partners
 from .inference import Run
 from .reference_grid import mask_on_reference
 from .segmentation import Segmentation
@@ -109,6 +109,7 @@ class Segmenter(LoadedModel):
         callbacks.check()
         masks = {name: each > FULL // 2 for name, each in probability.items()}
         if clean:
+            masks = inside_body(masks, prepared.body, prepared.grid.spacing)
             kept, said = cleaned(masks, prepared.grid.spacing, names)
             masks |= kept
             warnings += said

@@ -215,13 +215,9 @@ def test_segmentation_is_shown_measured_edited_and_saved(desk, jobs, tmp_path, m
     display = node.GetDisplayNode()
     assert (display.GetVisibility3D(), display.GetOpacity2DFill()) == (0, 0.5)
 
-    edited = types.SimpleNamespace(calls=[])
-    edited.setSegmentationNode = edited.calls.append
-    edited.setSourceVolumeNode = edited.calls.append
-    editor = types.SimpleNamespace(editor=edited)
-    monkeypatch.setattr(desk.slicer.util, "getModuleWidget", lambda name: editor)
     ui.editButton.click()
-    assert desk.opened == ["SegmentEditor"] and edited.calls == [node, t1w]
+    editor = desk.segment_editor
+    assert desk.opened == ["SegmentEditor"] and (editor.segmentation, editor.image) == (node, t1w)
 
     def export(node, path, properties):
         Path(path).write_text("half", encoding="utf-8")

@@ -139,6 +139,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         for section in self.sections:
             section.cleanup()
         self.run.abandon()
+        self.discardPreview()
+        self.setParameterNode(None)  # after a reload the old widgets are hidden, not gone
         self.removeObservers()
 
     def enter(self) -> None:

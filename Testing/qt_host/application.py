@@ -101,3 +101,16 @@ class Questions:
 def module_entry(name: str, path: Path) -> types.SimpleNamespace:
     """What ``slicer.modules.<name>`` knows of a scripted module."""
     return types.SimpleNamespace(name=name, title=name, path=str(path))
+
+
+class SegmentEditor:
+    """The part of ``qMRMLSegmentEditorWidget`` that takes the nodes to edit."""
+
+    def __init__(self) -> None:
+        self.segmentation = self.image = None
+
+    def setSegmentationNode(self, node) -> None:
+        self.segmentation = node
+
+    def setSourceVolumeNode(self, node) -> None:
+        self.image = node

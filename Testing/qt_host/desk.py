@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 import slicer_standins
 
 from . import mrml_widgets, slicer_source
-from .application import HostApplication, Questions, module_entry
+from .application import HostApplication, Questions, SegmentEditor, module_entry
 from .pythonqt import HostTimer, class_for, connections, unwrap, wrap
 from .qt_module import CtkModule, QFileDialog, QtModule
 from .ui_loader import STAND_INS
@@ -35,11 +35,13 @@ class Desk:
     headless: the scene with its logics, a ``HeadlessScene``.
     said, asked: texts of the message boxes and of the questions; ``questions.answer`` is the
         user's answer.
-    opened: modules that were selected.
+    opened: modules that were selected, and "openAddVolumeDialog".
+    segment_editor: the Segment Editor's widget, which keeps what it was given.
     panels: all panels, to be cleaned up at the end.
     """
 
     def __init__(self, headless, monkeypatch, folder: Path, source: Path | None) -> None:
+        """``folder`` is for settings; ``source`` is that of Slicer's Python files, or None."""
         self.slicer, self.headless = slicer, headless
         self.qt, self.ctk = QtModule("qt"), CtkModule("ctk")
         self.questions, self.opened = Questions(), []
@@ -57,6 +59,12 @@ class Desk:
             monkeypatch.setattr(slicer.util, name, function)
         monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
         monkeypatch.setattr(slicer.util, "selectModule", self.opened.append)
+        monkeypatch.setattr(
+            slicer.util, "openAddVolumeDialog", lambda: self.opened.append("openAddVolumeDialog")
+        )
+        self.segment_editor = SegmentEditor()
+        widgets = {"SegmentEditor": types.SimpleNamespace(editor=self.segment_editor)}
+        monkeypatch.setattr(slicer.util, "getModuleWidget", widgets.__getitem__)
         for name in MODULES:
             entry = module_entry(name, ROOT / name / f"{name}.py")
             setattr(slicer.modules, name.lower(), entry)

@@ -19,9 +19,17 @@ from .pythonqt import class_for
 VARIABLE = "MRISYNTH_SLICER_SOURCE"
 NAMES = ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper")
 MENTIONED = (
-    "ctkCheckBox ctkCheckablePushButton ctkColorPickerButton ctkDirectoryButton ctkDoubleSlider "
-    "ctkDoubleRangeSlider ctkRangeWidget qMRMLRangeWidget qMRMLSliderWidget qMRMLSpinBox"
-).split()
+    "ctkCheckBox",
+    "ctkCheckablePushButton",
+    "ctkColorPickerButton",
+    "ctkDirectoryButton",
+    "ctkDoubleRangeSlider",
+    "ctkDoubleSlider",
+    "ctkRangeWidget",
+    "qMRMLRangeWidget",
+    "qMRMLSliderWidget",
+    "qMRMLSpinBox",
+)
 """Widgets that Slicer's files compare others with; no panel here has one."""
 
 _mentioned = {name: type(name, (QWidget,), {}) for name in MENTIONED}

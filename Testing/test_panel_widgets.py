@@ -1,0 +1,183 @@
+"""What holds for every widget of both panels and of their sections."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+
+from MRISynthLib.progress import SliceReady
+from panel_cases import add_volume, synthesis_result
+
+MODULES = ("MRISynth", "MRISynthSegment")
+PARAMETER = "SlicerParameterName"
+
+
+def uis_of(panel):
+    return [panel.ui, *(section.ui for section in panel.sections)]
+
+
+def widgets_of(panel):
+    """All named widgets of the panel and of its sections, by name."""
+    return {name: widget for ui in uis_of(panel) for name, widget in vars(ui).items()}
+
+
+def bound_widgets(panel):
+    widgets = widgets_of(panel).values()
+    return [widget for widget in widgets if widget.property(PARAMETER)]
+
+
+def other_values(desk, widget):
+    """Two values that the widget can show, other than the present one first."""
+    kind = widget.className()
+    if kind in ("QCheckBox", "QPushButton"):
+        return "checked", [not widget.checked, widget.checked]
+    if kind in ("QComboBox", "ctkComboBox"):
+        assert widget.count > 1, f"{widget.name} has nothing to choose from"
+        return "currentIndex", [(widget.currentIndex + 1) % widget.count, widget.currentIndex]
+    if kind in ("QLineEdit", "QLabel"):
+        return "text", ["T2w", widget.text]
+    if kind == "ctkPathLineEdit":
+        return "currentPath", ["/tmp", widget.currentPath]
+    low, high = widget.minimum, widget.maximum
+    assert low < high, f"{widget.name} has no range"
+    return "value", [high if widget.value != high else low, widget.value]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_binding_is_live_both_ways(desk, jobs, name):
+    add_volume(desk, "t1_tse_tra"), add_volume(desk, "t2_tse_tra")
+    panel = desk.open(name)
+    parameters, bound = panel._parameterNode, bound_widgets(panel)
+    assert len(bound) > 3
+    for widget in bound:
+        if widget.className() == "qMRMLNodeComboBox":
+            continue
+        parameter, (key, values) = widget.property(PARAMETER), other_values(desk, widget)
+        seen = [parameters.getValue(parameter)]
+        for value in values:  # from the widget to the scene
+            setattr(widget, key, value)
+            seen.append(parameters.getValue(parameter))
+        assert seen[1] != seen[0] and seen[2] == seen[0], widget.name
+        for value, shown in zip((seen[1], seen[0]), values, strict=True):  # and back
+            parameters.setValue(parameter, value)
+            assert getattr(widget, key) == shown, widget.name
+        desk.process()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_node_selector_is_live_both_ways(desk, jobs, name):
+    panel = desk.open(name)
+    selectors = [w for w in bound_widgets(panel) if w.className() == "qMRMLNodeComboBox"]
+    assert selectors
+    for widget in selectors:
+        parameter = widget.property(PARAMETER)
+        (kind,) = widget.nodeTypes
+        one, two = (desk.slicer.mrmlScene.AddNewNodeByClass(kind, name) for name in "ab")
+        for node in (one, two):
+            widget.setCurrentNode(node)
+            assert panel._parameterNode.getValue(parameter) is node, widget.name
+        panel._parameterNode.setValue(parameter, one)
+        assert widget.currentNode() is one
+        desk.slicer.mrmlScene.RemoveNode(one)  # behind the panel's back
+        desk.process()
+        assert panel._parameterNode.getValue(parameter) is not one
+        assert widget.currentNode() is panel._parameterNode.getValue(parameter)
+    assert not desk.said
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_widget_says_what_it_is_for(desk, name):
+    silent = [
+        widget.name
+        for widget in widgets_of(desk.open(name)).values()
+        if not widget.name.startswith("qt_")
+        and (widget.property(PARAMETER) or isinstance(widget, desk.qt.QAbstractButton))
+        and not widget.className().startswith("ctkCollapsible")
+        and not widget.toolTip
+        and widget.name != "applyButton"
+    ]
+    assert not silent, f"no tooltip: {silent}"
+
+
+@pytest.mark.parametrize("full", (False, True), ids=("empty scene", "with volumes"))
+@pytest.mark.parametrize("name", MODULES)
+def test_every_button_can_be_pressed(desk, jobs, name, full, tmp_path):
+    """At any moment: nothing fails in a way that nobody foresaw."""
+    if full:
+        for index, series in enumerate(("t1_tse_tra", "t2_tse_tra")):
+            add_volume(desk, series, index)
+    panel = desk.open(name)
+    buttons = (desk.qt.QPushButton, desk.qt.QToolButton)
+    pressed = set()
+    for answer, agreed in itertools.product(("", str(tmp_path / "file")), (False, True)):
+        desk.qt.QFileDialog.answer, desk.questions.answer = answer, agreed
+        for key, widget in widgets_of(panel).items():
+            if isinstance(widget, buttons) and widget.enabled and not key.startswith("qt_"):
+                widget.click()
+                pressed.add(key)
+                desk.process()
+        for job in jobs:
+            if full and not job.done and name == "MRISynth":
+                job.finish(synthesis_result(job))
+        desk.process()
+    assert ("applyButton" in pressed) == full
+    assert not [text for text in desk.said if "unexpected" in text], desk.said
+    assert "Something failed" not in panel.ui.messageLabel.text
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_can_be_reloaded_even_while_it_works(desk, jobs, name):
+    add_volume(desk, "t1_tse_tra")
+    old = desk.open(name)
+    old.ui.applyButton.click()
+    desk.process()
+    (job,) = jobs
+    job.events = [SliceReady("CE-T1w", 3, np.ones(job.volumes[0].shape[1:], np.float32))]
+    desk.process()
+    parent = old.parent
+    reloaded = desk.slicer.util.reloadScriptedModule(name)
+    desk.process()
+    assert sys.modules[name] is reloaded and job.cancelled
+    volumes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert [node.GetName() for node in volumes] == ["t1_tse_tra"], "a half volume is left"
+    panel = getattr(desk.slicer.modules, f"{name}Widget")
+    assert panel is not old and panel.parent is parent
+    assert panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip
+    panel.ui.applyButton.click()
+    desk.process()
+    assert len(jobs) == 2 and not desk.said
+    before = old.ui.applyButton.toolTip
+    panel._parameterNode.device = "cpu"
+    desk.process()
+    assert old.ui.deviceComboBox.currentText != "cpu", "the old panel is still bound"
+    assert old.ui.applyButton.toolTip == before
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_closing_the_scene_in_the_middle_of_a_run_leaves_an_empty_panel(desk, jobs, name):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open(name)
+    panel.ui.applyButton.click()
+    desk.process()
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process()
+    assert jobs[0].cancelled and not panel.run.running and not desk.said
+    assert panel.ui.inputTable.rowCount == 0 and not panel.ui.applyButton.enabled
+    add_volume(desk, "t1_tse_tra")
+    desk.process()
+    panel.ui.applyButton.click()
+    desk.process()
+    assert len(jobs) == 2
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_screenshot_shows_the_panel(desk, jobs, name, tmp_path):
+    from PIL import Image
+
+    add_volume(desk, "t1_tse_tra")
+    picture = np.asarray(Image.open(desk.screenshot(desk.open(name), tmp_path / "panel.png")))
+    assert picture.shape[1] == 420 and picture.shape[0] > 500
+    assert picture[..., :3].std() > 10, "nothing was drawn"

@@ -30,6 +30,7 @@ from .cli_synthesize import (
     write_images,
     write_json,
 )
+from .focus import covered_by_all
 from .inputs import Input, parse_inputs, read_inputs
 from .progress_display import ProgressDisplay
 from .session import Session
@@ -50,7 +51,8 @@ class DemoCase:
     """Everything that the demonstration has and made.
 
     ``given`` are the inputs on the reference's grid; ``truth`` and ``true_structures`` are
-    empty unless the patient is simulated. ``files`` maps a file name to what it is.
+    empty unless the patient is simulated. ``covered`` is where on that grid every input has voxels,
+    None if everywhere. ``files`` maps a file name to what it is.
     """
 
     name: str
@@ -60,6 +62,7 @@ class DemoCase:
     true_structures: Mapping[str, np.ndarray] = field(default_factory=dict)
     contrasts: Sequence[Any] = ()
     given: list[Volume] = field(default_factory=list)
+    covered: np.ndarray | None = None
     synthesis: TaskResult = field(default_factory=TaskResult)
     segmentation: Segmentation | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -176,6 +179,7 @@ def _synthesize(run: Session, client: WorkerClient, case: DemoCase, bundle: str)
     job = client.submit("synthesis", parameters, volumes, slices=False)
     case.synthesis = run.follow(client, job)
     case.given = [case.synthesis[f"input_{number}"] for number in range(len(volumes))]
+    case.covered = covered_by_all(volumes, case.synthesis.info["registrations"])
 
 
 def _segment(run: Session, client: WorkerClient, case: DemoCase, bundle: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from MRISynthLib.mrml import node_from_volume
 
 from .demo_report import difference, network_scale
+from .focus import place_to_show
 from .report import Figure, Panel
 from .scene.demo_scene import DemoScene, build_scene
 from .scene.headless import HeadlessScene
@@ -33,6 +34,7 @@ def scene_and_figures(case: DemoCase, path: Path, run: Session) -> tuple[Figure,
             list(case.synthetic.values()),
             list(case.uncertainty.values()),
             case.segmentation,
+            place_to_show(case.given[0], case.segmentation, case.covered),
         )
         thumbnail = None
         try:
@@ -73,7 +75,10 @@ def _side_by_side(case: DemoCase, scene: DemoScene) -> Figure:
         Panel(_slice(scene, node), name, synthetic=True)
         for node, name in zip(scene.synthetic, case.targets, strict=True)
     ]
-    text = "The same place in every image: the middle of the tumour where one was found."
+    text = (
+        "The same place in every image, where all inputs reach: the middle of the tumour if one "
+        "was found."
+    )
     return Figure("Inputs and synthetic images", tuple(panels), text, columns=len(panels))
 
 

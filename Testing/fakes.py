@@ -136,9 +136,9 @@ def _synthesis(parameters: dict, volumes: list[Volume], callbacks: Callbacks, mo
     timings = {"model": 0.1, "register": 0.2, "synthesize": 0.3, "first_slice": 0.05}
     names = [target["sequence"] for target in parameters["targets"]]
     units = dict.fromkeys(names, (1000.0, 0.0, "arbitrary units"))
-    return TaskResult(
-        made, _info(targets=names, units=units, timings=timings, registrations=[{"ok": True}])
-    )
+    unmoved = {"ok": True, "matrix_lps_fixed_to_moving": np.eye(4).tolist()}
+    about = {"targets": names, "units": units, "registrations": [unmoved] * (len(volumes) - 1)}
+    return TaskResult(made, _info(timings=timings, **about))
 
 
 def _segmentation(

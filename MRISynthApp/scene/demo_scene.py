@@ -27,8 +27,8 @@ from MRISynthLib.views import SliceLayout, built_in_layout
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import segmentation_node_from
 from MRISynthSegmentLib.segmentation import Segmentation
-from MRISynthSegmentLib.structures import STRUCTURES
 
+from ..focus import place_to_show
 from .headless import HeadlessScene, vtk_silent
 
 VIEW_SIZE = (480, 480)
@@ -68,8 +68,8 @@ def build_scene(
 ) -> DemoScene:
     """Fill a scene: all images, the structures over them, real and synthetic side by side.
 
-    All views show the place ``focus_lps`` (LPS mm; default: the middle of the tumour if
-    there is one, else of the first image), linked. Views that real and synthetic images
+    All views show the place ``focus_lps`` (LPS mm; None: that of
+    :func:`~MRISynthApp.focus.place_to_show`), linked. Views that real and synthetic images
     leave free show uncertainties; over each synthetic image lies its uncertainty, not visible
     until it is faded in with the view's own slider.
 
@@ -95,8 +95,10 @@ def build_scene(
         segmentation_node = segmentation_node_from(
             segmentation, reference, headless.scene, name="Structures"
         )
-    focus = _focus(everything[0], segmentation) if focus_lps is None else focus_lps
-    focus = tuple(float(value) for value in focus)
+    if focus_lps is None:
+        grid = everything[0] if segmentation is None else segmentation.reference
+        focus_lps = place_to_show(grid, segmentation)
+    focus = tuple(float(value) for value in focus_lps)
     wanted = nodes[0] + nodes[1]
     layout = built_in_layout(len(wanted))
     shown = (wanted + nodes[2])[: len(layout.views)]
@@ -186,21 +188,6 @@ def _node_of(volume: Volume, volumes: Sequence[Volume], nodes: Sequence):
     same = [n for v, n in zip(volumes, nodes, strict=True) if v is volume]
     same += [n for v, n in zip(volumes, nodes, strict=True) if v.same_geometry(volume)]
     return same[0] if same else None
-
-
-def _focus(image: Volume, segmentation: Segmentation | None) -> np.ndarray:
-    """Centre of the tumour in LPS mm, of the image if there is none."""
-    masks = {} if segmentation is None else segmentation.masks
-    targets = (
-        mask
-        for name, mask in masks.items()
-        if name in STRUCTURES and STRUCTURES[name].is_target and mask.any()
-    )
-    tumour = next(targets, None)
-    if tumour is None:
-        return image.corners().mean(axis=0)
-    index = np.argwhere(tumour).mean(axis=0)[::-1]
-    return (segmentation.reference.index_to_world @ np.append(index, 1.0))[:3]
 
 
 def _vtk_image(picture: np.ndarray | None) -> vtk.vtkImageData | None:

@@ -244,3 +244,27 @@ def test_same_meaning_in_three_languages_is_the_same_condition():
     assert described[0].text == described[1].text
     longer = contrast_vector(describe_target(understand("T2w TE 120")))
     assert not np.array_equal(longer, contrast_vector(describe_target(understand("T2w TE 60"))))
+
+
+def test_what_was_prepared_before_gives_the_same_image_and_a_preview_its_slice(synthesizer):
+    inputs = [_head("T1w"), _head("T2w", seed=2)]
+    targets = [Target("CE-T1w"), Target("STIR")]
+    whole = synthesizer.synthesize(inputs, targets, seed=3)
+    prepared = synthesizer.prepare(inputs)
+    again = synthesizer.synthesize(inputs, targets, seed=3, prepared=prepared)
+    seen = []
+    listen = Callbacks(on_slice=seen.append)
+    synthesizer.preview(inputs, targets, 4, prepared=prepared, seed=3, callbacks=listen)
+    assert [(each.target, each.index) for each in seen] == [("CE-T1w", 4), ("STIR", 4)]
+    for each in seen:
+        np.testing.assert_array_equal(
+            again.volumes[each.target].voxels, whole.volumes[each.target].voxels
+        )
+        np.testing.assert_allclose(each.image, whole.volumes[each.target].voxels[4], atol=1e-3)
+
+
+def test_a_target_among_the_inputs_is_refused_also_where_they_were_prepared_before(synthesizer):
+    inputs = [_head("T1w")]
+    prepared = synthesizer.prepare(inputs)
+    with pytest.raises(InputError, match="T1w is asked for but also given"):
+        synthesizer.synthesize(inputs, [Target("T1w")], prepared=prepared)

@@ -6,10 +6,11 @@ before either is installed.
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 
@@ -111,6 +112,41 @@ def free_memory_mb(device: torch.device) -> float:
     import psutil
 
     return psutil.virtual_memory().available / _MEBIBYTE
+
+
+def available() -> list[dict[str, Any]]:
+    """The devices of this machine, that which ``auto`` takes first.
+
+    Each has its ``name`` as in :func:`resolve`, its maker's name for it (``label``) and its memory
+    in MiB, ``free_mb`` and ``total_mb``; a Mac's GPU shares that of the machine.
+    """
+    import psutil
+    import torch
+
+    found = [
+        {
+            "name": f"cuda:{index}",
+            "label": torch.cuda.get_device_name(index),
+            "free_mb": torch.cuda.mem_get_info(index)[0] / _MEBIBYTE,
+            "total_mb": torch.cuda.mem_get_info(index)[1] / _MEBIBYTE,
+        }
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
+    memory = psutil.virtual_memory()
+    shared = {"free_mb": memory.available / _MEBIBYTE, "total_mb": memory.total / _MEBIBYTE}
+    if torch.backends.mps.is_available():
+        found.append({"name": "mps", "label": "GPU of this Mac", **shared})
+    return [*found, {"name": "cpu", "label": _cpu_name(), **shared}]
+
+
+def _cpu_name() -> str:
+    """What the maker calls the processor, as far as the system says."""
+    name = platform.processor()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        match = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.MULTILINE)
+        name = match.group(1) if match else name
+    return " ".join((name or platform.machine()).split())
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -26,24 +26,17 @@ the structure's name. What was prepared of the inputs is kept for the next reque
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
-from MRISynthLib.worker.tasks import ModelCache, TaskResult, common_info, content_of, load_model
+from MRISynthLib.worker.preparing import prepared_once
+from MRISynthLib.worker.tasks import ModelCache, TaskResult, common_info, load_model
 
 from .corrections import clicks_from_plain
 from .segmentation import Segmentation
-
-if TYPE_CHECKING:
-    from MRISynthLib.preprocessing.preparation import Prepared
-
-    from .segmenter import Segmenter
 
 PROBABILITY = " probability"
 """End of the name of a structure's probability."""
@@ -66,7 +59,7 @@ def _segmentation(
         clean=bool(parameters.get("clean", True)),
         flips=bool(parameters.get("flips", True)),
         probabilities=bool(parameters.get("probabilities", False)),
-        prepared=_prepared(segmenter, parameters, volumes, callbacks, models),
+        prepared=prepared_once(segmenter, parameters, volumes, callbacks, models),
         callbacks=callbacks,
     )
     segmentation = result.segmentation
@@ -105,7 +98,7 @@ def _refinement(
     check_takes_clicks(segmenter)
     *inputs, previous = volumes
     structure = str(parameters["structure"])
-    prepared = _prepared(segmenter, parameters, inputs, callbacks, models)
+    prepared = prepared_once(segmenter, parameters, inputs, callbacks, models)
     begun = time.perf_counter()
     mask = Refiner(segmenter, prepared, inputs).refine(
         structure,
@@ -127,35 +120,6 @@ def _refinement(
             **common_info(segmenter, about, seconds),
         },
     )
-
-
-def _prepared(
-    segmenter: Segmenter,
-    parameters: dict[str, Any],
-    volumes: list[Volume],
-    callbacks: Callbacks,
-    models: ModelCache,
-) -> Prepared:
-    """What the model needs to know of the inputs; made once for those with the same content."""
-    register = bool(parameters.get("register", True))
-    spent: dict[str, float] = {}
-
-    def make() -> Prepared:
-        prepared = segmenter.prepare(volumes, register=register, callbacks=callbacks)
-        spent.update(prepared.timings)
-        # the volumes are the client's and go with the request; only their geometry is needed
-        nothing = np.broadcast_to(np.uint8(0), prepared.reference.shape)
-        return replace(
-            prepared,
-            reference=prepared.reference.replace(voxels=nothing),
-            registered=[],
-            timings=dict.fromkeys(prepared.timings, 0.0),
-        )
-
-    segmenter.check_inputs(volumes)
-    key = ("prepared", content_of(volumes), register, segmenter.pixel_mm)
-    kept = models.inputs(key, make)
-    return replace(kept, timings=spent) if spent else kept
 
 
 def segmentation_from(result: TaskResult, reference: Volume) -> Segmentation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def check_volume(volume: Volume) -> tuple[str, ...]:
     name = label(volume)
     _check_size(volume, name)
     _check_values(volume, name)
-    return (*_geometry_warnings(volume, name), *_value_warnings(volume, name))
+    return (*geometry_warnings(volume), *value_warnings(volume))
 
 
 def check_inputs(volumes: Sequence[Volume], targets: Iterable[object] = ()) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def check_inputs(volumes: Sequence[Volume], targets: Iterable[object] = ()) -> t
                     "its own file."
                 )
         given[volume.sequence] = volume
-    _check_targets(given, targets)
+    check_targets(given, targets)
     synthetic = [name for name, volume in given.items() if volume.is_synthetic]
     if synthetic:
         verb = "are themselves" if len(synthetic) > 1 else "is itself"
@@ -90,7 +90,14 @@ def check_inputs(volumes: Sequence[Volume], targets: Iterable[object] = ()) -> t
     return tuple(dict.fromkeys(warnings))
 
 
-def _check_targets(given: dict[str, Volume], targets: Iterable[object]) -> None:
+def check_targets(given: Mapping[str, Volume], targets: Iterable[object]) -> None:
+    """Refuse a target that is asked for twice or also given (``given``: sequence -> input).
+
+    Raises
+    ------
+    InputError
+        Says which.
+    """
     seen = set()
     for target in targets:
         name = target if isinstance(target, str) else getattr(target, "sequence", str(target))
@@ -143,8 +150,9 @@ def _check_values(volume: Volume, name: str) -> None:
         )
 
 
-def _geometry_warnings(volume: Volume, name: str) -> list[str]:
-    found = []
+def geometry_warnings(volume: Volume) -> list[str]:
+    """What is unusual about the region that an image shows."""
+    name, found = label(volume), []
     spacing, size = volume.spacing, np.array(volume.shape[::-1]) * volume.spacing
     if spacing.max() > THICK_MM + 0.05:
         found.append(
@@ -162,8 +170,9 @@ def _geometry_warnings(volume: Volume, name: str) -> list[str]:
     return found
 
 
-def _value_warnings(volume: Volume, name: str) -> list[str]:
-    found = []
+def value_warnings(volume: Volume) -> list[str]:
+    """What is unusual about the grey values of an image."""
+    name, found = label(volume), []
     sample = volume.voxels.ravel()[:: max(1, volume.voxels.size // 300_000)]
     levels = len(np.unique(sample))
     if levels < FEW_LEVELS:

@@ -74,6 +74,7 @@ def prepare(
     *,
     register: bool = True,
     pixel_mm: float = PIXEL_MM,
+    normalisation: str = "robust",
     callbacks: Callbacks = SILENT,
 ) -> Prepared:
     """Check, register, resample and normalise.
@@ -89,6 +90,9 @@ def prepare(
         Canonical names that are to be made, none of which may be given.
     register:
         False trusts the headers.
+    normalisation:
+        One of :data:`~MRISynthLib.preprocessing.normalisation.METHODS`; the networks know
+        ``robust``.
 
     Raises
     ------
@@ -103,6 +107,11 @@ def prepare(
         *check_inputs(inputs, targets),
         *(text for volume in inputs for text in volume.warnings),
     ]
+    if normalisation != "robust":
+        warnings.append(
+            f"The grey values were scaled by the method '{normalisation}', which the model was not "
+            "trained with."
+        )
     check_overlap(inputs)
     reference = inputs[0]
     reference_body = body_mask(reference.voxels, reference.spacing)
@@ -119,7 +128,7 @@ def prepare(
         callbacks.check()
         sequence, matrix = str(volume.sequence), result.matrix
         body = reference_body if volume is reference else None
-        scale = find_normalisation(volume.voxels, body, sequence=sequence)
+        scale = find_normalisation(volume.voxels, body, normalisation, sequence)
         on_grid = grid.to_grid(volume, matrix, cval=scale.offset)
         stack[sequence] = scale.apply(on_grid)
         valid[sequence] = covered(grid.index_in(volume, matrix), grid.shape, volume.shape)

@@ -13,6 +13,7 @@ from ..bundles import Bundle
 from ..devices import dtype_name, free_memory_mb, out_of_memory
 from ..errors import InputError
 from ..loaded_model import LoadedModel
+from ..preprocessing.checks import check_targets
 from ..preprocessing.overlap import label
 from ..preprocessing.preparation import Prepared, prepare
 from ..progress import SILENT, Callbacks
@@ -104,6 +105,7 @@ class Synthesizer(LoadedModel):
         visible_slice: int | None = None,
         register: bool = True,
         match: bool | None = None,
+        prepared: Prepared | None = None,
         callbacks: Callbacks = SILENT,
     ) -> SynthesisResult:
         """Make the targets from the inputs; the first input is the reference.
@@ -119,6 +121,8 @@ class Synthesizer(LoadedModel):
         match:
             Bring the inputs to the brightness of training images (:mod:`matching`); None does
             what was measured to be better for this model.
+        prepared:
+            What :meth:`prepare` made of these inputs, if that was done before.
 
         Raises
         ------
@@ -130,20 +134,13 @@ class Synthesizer(LoadedModel):
         started = time.perf_counter()
         wanted = self._understand(inputs, targets)
         torch.manual_seed(seed)
-        prepared = prepare(
-            inputs,
-            [target.sequence for target in targets],
-            register=register,
-            pixel_mm=self.pixel_mm,
-            callbacks=callbacks,
-        )
-        matched_by = {}
-        if self.matches if match is None else match:
-            stack, matched_by = matched(prepared.stack, prepared.body, self.brightness)
-            prepared = replace(prepared, stack=stack)
+        if prepared is None:
+            prepared = self.prepare(inputs, register=register, callbacks=callbacks)
+        prepared, matched_by = self._matched(prepared, match)
         begun = time.perf_counter()
-        warnings = (*prepared.warnings, *_said(self.screened(prepared, inputs)))
         images, doubts, first = self._run(prepared, inputs, wanted, visible_slice, callbacks)
+        # only now, as nobody waits for it as for the first slice
+        warnings = (*prepared.warnings, *said(self.screened(prepared, inputs)))
         result = SynthesisResult(
             {}, {}, prepared.registered, warnings, {}, str(self.device),
             dtype_name(self.dtype), prepared.registrations,
@@ -179,13 +176,67 @@ class Synthesizer(LoadedModel):
         }
         return result
 
+    def preview(
+        self,
+        inputs: list[Volume],
+        targets: list[Target],
+        visible_slice: int,
+        *,
+        prepared: Prepared,
+        seed: int = 0,
+        match: bool | None = None,
+        callbacks: Callbacks = SILENT,
+    ) -> None:
+        """Hand over one slice of each target, as :meth:`synthesize` with the same seed begins.
+
+        Nothing comes of a reference whose slices are not the network's.
+        """
+        wanted = self._understand(inputs, targets)
+        torch.manual_seed(seed)
+        if prepared.grid.slices_coincide:
+            prepared, _ = self._matched(prepared, match)
+            self._run(prepared, inputs, wanted, visible_slice, callbacks, most=1)
+
+    def prepare(
+        self,
+        inputs: list[Volume],
+        *,
+        register: bool = True,
+        normalisation: str = "robust",
+        callbacks: Callbacks = SILENT,
+    ) -> Prepared:
+        """The inputs on one grid, as the network takes them; for :meth:`synthesize`.
+
+        ``normalisation`` is as in :func:`~MRISynthLib.preprocessing.preparation.prepare`.
+
+        Raises
+        ------
+        InputError
+            If they cannot be used; says which and why.
+        """
+        self.check_inputs(inputs)
+        return prepare(
+            inputs,
+            register=register,
+            pixel_mm=self.pixel_mm,
+            normalisation=normalisation,
+            callbacks=callbacks,
+        )
+
+    def _matched(self, prepared: Prepared, match: bool | None) -> tuple[Prepared, dict]:
+        if not (self.matches if match is None else match):
+            return prepared, {}
+        stack, factors = matched(prepared.stack, prepared.body, self.brightness)
+        return replace(prepared, stack=stack), factors
+
     def _understand(
         self, inputs: list[Volume], targets: list[Target]
     ) -> list[tuple[Target, Contrast]]:
         self.check_inputs(inputs)
+        check_targets({str(volume.sequence): volume for volume in inputs}, targets)
         if not targets:
             raise InputError("No target is given; choose at least one sequence to make.")
-        wanted, seen = [], set()
+        wanted = []
         for target in targets:
             contrast = understand(target.prompt, target.sequence)
             if contrast.sequence not in self.bundle.sequences_out:
@@ -194,9 +245,6 @@ class Synthesizer(LoadedModel):
                     f"{', '.join(self.bundle.sequences_out)}."
                 )
             self._check_task(inputs, contrast.sequence)
-            if target.name in seen:
-                raise InputError(f"The target {target.name} is asked for twice; ask once.")
-            seen.add(target.name)
             wanted.append((target, contrast))
         return wanted
 
@@ -259,8 +307,9 @@ class Synthesizer(LoadedModel):
         )
 
     @torch.inference_mode()
-    def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks):
-        """Images and expected errors on the grid per target, and when the first slice came."""
+    def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks, most=None):
+        """Images and expected errors on the grid per target, and when the first slice came; of
+        the first ``most`` slices only, if that is given."""
         given = [describe_input(volume) for volume in inputs]
         described = dict(
             zip((volume.sequence for volume in inputs), self.network.embed(given), strict=True)
@@ -270,7 +319,7 @@ class Synthesizer(LoadedModel):
         shape = prepared.grid.shape
         images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
         doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
-        order = self._order(prepared, visible_slice)
+        order = self._order(prepared, visible_slice)[:most]
         layers = layers_of(prepared, together=self.network.tasks is not None)
         total, done, first = len(order) * len(wanted), 0, None
         batch_size, position = 1, 0
@@ -377,22 +426,22 @@ class Synthesizer(LoadedModel):
                 )
 
 
-def _said(findings: list[tuple[Volume, Finding]]) -> list[str]:
+def said(findings: list[tuple[Volume, Finding]]) -> list[str]:
     """What the user must know of inputs that the model does not know."""
-    said = []
+    sentences = []
     for volume, finding in findings:
         if finding.mistaken:
-            said.append(
+            sentences.append(
                 f"{label(volume)} is given as {volume.sequence} but looks like "
                 f"{finding.looks_like}; check which sequence it is."
             )
         elif finding.outside:
-            said.append(
+            sentences.append(
                 f"{label(volume)} is unlike the images that the model was trained on (another "
                 "part of the body, an artefact, an unusual contrast); what is made from it "
                 "may be wrong."
             )
-    return said
+    return sentences
 
 
 def _alike(slices: list[int], layers: list[tuple[Layer, ...]]) -> list[int]:

@@ -42,6 +42,7 @@ from .bundle_files import (
     weight_files,
 )
 from .bundle_network import build_network
+from .bundle_store import imported_root
 from .errors import BundleError, OutputError
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def bundle_roots() -> list[Path]:
     """Existing folders in which bundles are looked for, the user's own first."""
     here = Path(__file__).resolve()
     candidates = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
+    candidates.append(imported_root())
     candidates.append(here.parents[2] / "Resources" / "Bundles")
     candidates.append(here.parents[1] / "Resources" / "Bundles")
     spec = importlib.util.find_spec("MRISynthResources")

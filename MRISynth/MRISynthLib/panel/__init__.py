@@ -4,35 +4,79 @@ The Slicer module shows what is computed here and hands user actions back; the b
 do the same. Nothing in this package touches voxels, so a panel may call it at every key press.
 """
 
+from .findings import (
+    CHECKS_TASK,
+    STUDY_TASK,
+    Findings,
+    Remark,
+    check_words,
+    remarks_in_words,
+    serious_problem,
+)
 from .inputs import InputRow, Model, first_model, input_problem, row_of, selected
-from .options import SYNTHESIS_TASK, synthesis_parameters
+from .options import (
+    DEVICES_TASK,
+    MATCHING,
+    NORMALISATION,
+    PREVIEW_TASK,
+    SYNTHESIS_TASK,
+    card_html,
+    chosen_model,
+    device_choices,
+    synthesis_parameters,
+)
 from .progress import STAGE_WORDS, ProgressText, result_sentences, seconds_in_words
 from .targets import (
     PREFERRED_TARGET,
+    Alternative,
+    Meaning,
     TargetRow,
     Understanding,
+    own_lines,
     target_rows,
     understand_targets,
     why_disabled,
 )
+from .words import completions, remembered, to_save, with_new
 
 __all__ = [
+    "CHECKS_TASK",
+    "DEVICES_TASK",
+    "MATCHING",
+    "NORMALISATION",
     "PREFERRED_TARGET",
+    "PREVIEW_TASK",
     "STAGE_WORDS",
+    "STUDY_TASK",
     "SYNTHESIS_TASK",
+    "Alternative",
+    "Findings",
     "InputRow",
+    "Meaning",
     "Model",
     "ProgressText",
+    "Remark",
     "TargetRow",
     "Understanding",
+    "card_html",
+    "check_words",
+    "chosen_model",
+    "completions",
+    "device_choices",
     "first_model",
     "input_problem",
+    "own_lines",
+    "remarks_in_words",
+    "remembered",
     "result_sentences",
     "row_of",
     "seconds_in_words",
     "selected",
+    "serious_problem",
     "synthesis_parameters",
     "target_rows",
+    "to_save",
     "understand_targets",
     "why_disabled",
+    "with_new",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -50,16 +50,44 @@ def target_rows(
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """What can be chosen in place of words that were not understood: the panel's state after the
+    choice. ``own`` is sequence -> the words for it alone."""
+
+    label: str
+    ticked: tuple[str, ...]
+    prompt: str
+    own: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What one target's words mean; ``sequence`` is None where they name none.
+
+    Either ``text`` says how they are understood, or ``problem`` why they are not, with what can
+    be chosen instead.
+    """
+
+    sequence: str | None
+    prompt: str
+    text: str = ""
+    problem: str = ""
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True)
 class Understanding:
     """What is going to be made.
 
     ``targets`` holds (sequence, prompt) pairs; ``text`` is the "understood as" line shown
     below the prompt; ``problem`` is a sentence in its place if the prompt means nothing.
+    ``meanings`` has the same for each target.
     """
 
     targets: tuple[tuple[str, str], ...] = ()
     text: str = ""
     problem: str = ""
+    meanings: tuple[Meaning, ...] = ()
 
 
 def understand_targets(
@@ -67,37 +95,127 @@ def understand_targets(
     prompt: str,
     inputs: Sequence[InputRow] = (),
     model: Model | None = None,
+    own: Mapping[str, str] | None = None,
 ) -> Understanding:
     """Join ticked sequences and the user's words.
 
-    Words refine every ticked target; with nothing ticked they say themselves what to make. What
-    is taken from the inputs' headers, or as usual, is said.
+    Words refine every ticked target, and ``own`` those of one alone (by its sequence); with
+    nothing ticked they say themselves what to make. What is taken from the inputs' headers, or as
+    usual, is said.
     """
-    from ..prompts import understand
-    from ..synthesis.conditioning import understood_as
-
     ticked, prompt = tuple(ticked), prompt.strip()
+    own = {name: words.strip() for name, words in (own or {}).items() if words.strip()}
     known = [row for row in inputs if row.sequence is not None]
-    given = {row.sequence for row in known}
     if not prompt and not ticked:
         return Understanding()
-    try:
-        contrasts = [understand(prompt or name, name) for name in ticked]
-        contrasts = contrasts or [understand(prompt)]
-    except InputError as error:
-        return Understanding(problem=str(error))
-    targets: dict[str, str] = {}
-    for contrast in contrasts:
-        if contrast.sequence in given:
-            return Understanding(problem=f"{contrast.sequence} is already among the inputs.")
-        if model is not None and contrast.sequence not in model.sequences_out:
-            makes = ", ".join(model.sequences_out)
-            return Understanding(
-                problem=f"The model cannot make {contrast.sequence}; it makes {makes}."
-            )
-        targets[contrast.sequence] = prompt
-    meaning = ". ".join(understood_as(contrast, known) for contrast in contrasts)
-    return Understanding(tuple(targets.items()), meaning)
+    wish = _Wish(ticked, prompt, own, known, model)
+    meanings = tuple(wish.meaning(name) for name in ticked or (None,))
+    problem = next((each.problem for each in meanings if each.problem), "")
+    if problem:
+        return Understanding(problem=problem, meanings=meanings)
+    targets = {str(each.sequence): each.prompt for each in meanings}
+    return Understanding(
+        tuple(targets.items()), ". ".join(each.text for each in meanings), meanings=meanings
+    )
+
+
+ALTERNATIVES = 3
+"""So many are offered."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """Everything that the user asked for, and what there is."""
+
+    ticked: tuple[str, ...]
+    prompt: str
+    own: Mapping[str, str]
+    known: Sequence[InputRow]
+    model: Model | None
+
+    def meaning(self, target: str | None) -> Meaning:
+        """Of one ticked target, or of the words alone."""
+        from ..prompts import understand
+        from ..synthesis.conditioning import understood_as
+
+        words = ", ".join(filter(None, (self.prompt, self.own.get(target or "", ""))))
+        try:
+            contrast = understand(words or str(target), target)
+        except InputError as error:
+            return self._not_understood(target, words, str(error))
+        problem = self.obstacle(contrast.sequence)
+        if problem:
+            return self._not_understood(target, words, problem)
+        return Meaning(contrast.sequence, words, understood_as(contrast, self.known))
+
+    def obstacle(self, sequence: str) -> str:
+        """Why this sequence cannot be made here; empty if it can."""
+        if any(row.sequence == sequence for row in self.known):
+            return f"{sequence} is already among the inputs."
+        if self.model is not None and sequence not in self.model.sequences_out:
+            makes = ", ".join(self.model.sequences_out)
+            return f"The model cannot make {sequence}; it makes {makes}."
+        return ""
+
+    def _not_understood(self, target: str | None, words: str, problem: str) -> Meaning:
+        return Meaning(
+            target, words, problem=problem, alternatives=tuple(self._alternatives(target, words))
+        )
+
+    def _alternatives(self, target: str | None, words: str) -> list[Alternative]:
+        """The target that the words ask for, the ticked one without them, the nearest names."""
+        from ..prompts import understand
+        from ..sequences import nearest_names
+
+        found: dict[tuple, Alternative] = {}
+
+        def offer(sequence: str, label: str, keep: bool) -> None:
+            if not self.obstacle(sequence) and (sequence == target or sequence not in self.ticked):
+                alternative = self._state_with(target, sequence, label, keep)
+                found.setdefault((alternative.ticked, alternative.prompt), alternative)
+
+        try:
+            asked = understand(words).sequence
+        except InputError:
+            asked = None
+        if asked is not None:
+            offer(asked, asked, keep=True)
+        if target is not None:
+            offer(target, f"{target} without these words", keep=False)
+        for name in nearest_names(words, len(SEQUENCE_NAMES)):
+            offer(name, name, keep=False)
+        return list(found.values())[:ALTERNATIVES]
+
+    def _state_with(self, target: str | None, sequence: str, label: str, keep: bool) -> Alternative:
+        """``sequence`` in place of ``target``, with or without the words at fault."""
+        place = self.ticked.index(target) if target in self.ticked else len(self.ticked)
+        ticked = (*self.ticked[:place], sequence, *self.ticked[place + 1 :])
+        own = {name: words for name, words in self.own.items() if name != target or keep}
+        prompt = self.prompt
+        if keep and target in own:
+            own[sequence] = own.pop(str(target))
+        elif not keep and not self._understood_alone(target):
+            prompt = ""
+        return Alternative(label, ticked, prompt, own)
+
+    def _understood_alone(self, target: str | None) -> bool:
+        """Whether the words for all targets are not what is at fault."""
+        from ..prompts import understand
+
+        if target not in self.own:
+            return False
+        try:
+            understand(self.prompt or str(target), target)
+        except InputError:
+            return False
+        return True
+
+
+def own_lines(ticked: Sequence[str], own: Mapping[str, str]) -> tuple[str, ...]:
+    """The ticked targets that get a prompt line of their own: all, where there are several."""
+    if len(ticked) > 1:
+        return tuple(ticked)
+    return tuple(name for name in ticked if own.get(name, "").strip())
 
 
 def why_disabled(
@@ -107,12 +225,17 @@ def why_disabled(
     model: Model | None,
     *,
     running: bool = False,
+    found: str = "",
 ) -> str:
-    """Why Apply cannot be pressed, for its tooltip; empty if it can."""
+    """Why Apply cannot be pressed, for its tooltip; empty if it can.
+
+    ``found`` is what the checks found to be in the way.
+    """
     if running:
         return "A computation is running; wait for it or press Cancel."
     return (
         input_problem(rows, used, model)
+        or found
         or understanding.problem
         or ("" if understanding.targets else "Tick a sequence to make, or describe one in words.")
     )

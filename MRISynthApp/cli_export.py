@@ -226,7 +226,7 @@ def _export_contours(
             source = series_of(place, image)
             segmentation = replace(segmentation, reference=image)
     types = algorithm_types(segmentation)
-    run.warn(*segmentation.warnings, *_on_origin(segmentation, types, file))
+    run.warn(*segmentation.warnings, *_on_origin(segmentation, file))
     with run.timed("write"):
         write_contours(run, segmentation, target, source, kind, types)
     run.record["structures"] = volumes_ml(segmentation)
@@ -250,26 +250,19 @@ def _check_patient(file: Path, source: DicomSource) -> None:
         )
 
 
-def _on_origin(segmentation: Segmentation, types: dict[str, str], file: Path) -> list[str]:
+def _on_origin(segmentation: Segmentation, file: Path) -> list[str]:
     """What is assumed where it is not recorded who drew the contours."""
-    from MRISynthSegmentLib.origins import MANUAL, unrecorded
+    from MRISynthSegmentLib.origins import unrecorded
 
     unknown = unrecorded(segmentation)
-    if unknown:
-        whose = ", ".join(unknown) + (" was" if len(unknown) == 1 else " were")
-        if len(unknown) == len(segmentation.masks):
-            whose = "its contours were"
-        return [
-            f"{file.name} does not record how {whose} made; what is not recorded is written as "
-            "drawn by hand (MANUAL)."
-        ]
-    if segmentation.origins or segmentation.provenance.bundle:
+    if not unknown:
         return []
-    added = [name for name, kind in types.items() if kind == MANUAL]
+    whose = ", ".join(unknown) + (" was" if len(unknown) == 1 else " were")
+    if len(unknown) == len(segmentation.masks):
+        whose = "its contours were"
     return [
-        f"{file.name} was saved by another program after a model had drawn it; its contours are "
-        "written as corrected by hand (SEMIAUTOMATIC)"
-        + (f", and as drawn by hand (MANUAL): {', '.join(added)}." if added else ".")
+        f"{file.name} does not record how {whose} made; what is not recorded is written as "
+        "drawn by hand (MANUAL)."
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -14,13 +15,14 @@ from MRISynthLib.errors import InputError, OutputError
 from MRISynthLib.provenance import DISCLAIMER, Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib.io import (
-    INPUTS_TAG,
     load_segmentation,
     note_of,
     save_segmentation,
     save_segmentation_nifti,
 )
+from MRISynthSegmentLib.origins import Algorithm, Origin, algorithm_types, unrecorded
 from MRISynthSegmentLib.segmentation import Segmentation
+from MRISynthSegmentLib.structure_record import DRAWN_TAG, INPUTS_TAG, ORIGIN_TAG
 from MRISynthSegmentLib.structures import STRUCTURES
 from MRISynthSegmentLib.terminology import (
     CONTEXT_NAME,
@@ -224,12 +226,15 @@ def test_a_file_that_slicer_saved_cropped_comes_back_on_the_full_grid(
 def test_what_slicer_leaves_of_the_provenance_is_read_back(seg_nrrd, segmentation, tmp_path):
     saved = tmp_path / "edited.seg.nrrd"
     slicer_side = SlicerSegmentation(seg_nrrd)
-    slicer_side.segment("Brain").RemoveTag(INPUTS_TAG)  # one that was added by hand
+    for tag in (INPUTS_TAG, ORIGIN_TAG, DRAWN_TAG):
+        slicer_side.segment("Brain").RemoveTag(tag)  # one that was added by hand
     slicer_side.segment("Eye_L").SetTag(INPUTS_TAG, "T2w")  # one of another segmentation
     slicer_side.segment("Eye_R").SetTag(INPUTS_TAG, "SYNTHETIC CE-T1w")
     slicer_side.save_cropped(saved)
     left = load_segmentation(saved, segmentation.reference).provenance
-    assert (left.kind, left.synthetic, left.bundle) == ("segmentation", True, "")
+    assert (left.kind, left.synthetic) == ("segmentation", True)
+    assert (left.bundle, left.bundle_version) == ("npc_segmentation", "1.0")
+    assert left.bundle_hash == segmentation.provenance.bundle_hash
     drawn_on = {(item["sequence"], item["synthetic"]): item for item in left.inputs}
     assert list(drawn_on) == [("T1w", False), ("CE-T1w", True), ("T2w", False)]
     structures = {key: set(item["structures"]) for key, item in drawn_on.items()}
@@ -238,7 +243,7 @@ def test_what_slicer_leaves_of_the_provenance_is_read_back(seg_nrrd, segmentatio
     assert structures["CE-T1w", True] == others | {"Eye_R"}
     assert structures["T2w", False] == {"Eye_L"}
     said = note_of(Segmentation(segmentation.masks, segmentation.reference, left))
-    assert said.startswith("Drawn on T1w, SYNTHETIC CE-T1w, T2w by a model that is not recorded.")
+    assert said.startswith("Drawn on T1w, SYNTHETIC CE-T1w, T2w by npc_segmentation 1.0 [0123456")
     for name in STRUCTURES:
         slicer_side.segment(name).RemoveTag(INPUTS_TAG)
     slicer_side.save_cropped(saved)
@@ -253,6 +258,80 @@ def test_a_model_that_named_no_inputs_is_still_a_model(seg_nrrd, segmentation, t
     slicer_side.save_cropped(saved)
     left = load_segmentation(saved, segmentation.reference).provenance
     assert left is not None and left.inputs == () and not left.synthetic
+
+
+ODD = Algorithm('Atlas | "3"', "1\\2", "Planner", "a=b:c", ("DCM", "123111", "Verformbar: ü"))
+WHO = {
+    "Brain": Origin("MANUAL", None, "zwei Ärzte | 100 %", "Müller^Jörg"),
+    "Eye_L": Origin("AUTOMATIC", ODD, "Twelve\nheads", "", "AVOIDANCE"),
+    "Eye_R": Origin("SEMIAUTOMATIC", ODD),
+    "Parotid_L": Origin("", None, "", "", "CONTROL"),
+}
+DOUBT = {"GTVp": 0.4321, "Brainstem": 0.0, "Lobe_Temporal_R": 0.125}
+
+
+@pytest.fixture
+def recorded(segmentation):
+    return replace(segmentation, origins=WHO, doubt=DOUBT)
+
+
+@pytest.mark.parametrize("suffix", [".seg.nrrd", ".nii.gz"])
+def test_who_drew_a_structure_and_how_doubtful_it_is_are_kept(
+    recorded, reference, tmp_path, suffix
+):
+    save_segmentation(recorded, tmp_path / f"NPC{suffix}")
+    loaded = load_segmentation(tmp_path / f"NPC{suffix}", reference)
+    assert {name: loaded.origins[name] for name in WHO} == WHO
+    assert loaded.origins["GTVp"].algorithm.parameters.startswith("hash=0123456789abcdef0123,")
+    assert dict(loaded.doubt) == DOUBT and loaded.warnings == recorded.warnings
+    assert algorithm_types(loaded) == algorithm_types(recorded)
+    again = tmp_path / f"again{suffix}"
+    save_segmentation(loaded, again)
+    assert load_segmentation(again, reference).origins == loaded.origins
+
+
+def test_what_was_edited_in_slicer_is_known_and_the_rest_is_still_the_models(
+    recorded, reference, tmp_path
+):
+    save_segmentation(recorded, tmp_path / "NPC.seg.nrrd")
+    slicer_side = SlicerSegmentation(tmp_path / "NPC.seg.nrrd")
+    lobe = slicer_side.segment("Lobe_Temporal_R")
+    slicer_side.segmentation.SeparateSegmentLabelmap("Lobe_Temporal_R")
+    image = lobe.GetRepresentation("Binary labelmap")
+    image.SetScalarComponentFromDouble(8, 9, 4, 0, 0)  # one voxel less
+    slicer_side.segment("Eye_L").RemoveTag(DRAWN_TAG)  # nobody knows how it looked
+    added = slicer_side.slicer.vtkSegment()
+    added.DeepCopy(slicer_side.segment("Eye_L"))
+    added.SetName("Bolus")
+    for tag in (INPUTS_TAG, ORIGIN_TAG, DRAWN_TAG):
+        added.RemoveTag(tag)
+    slicer_side.segmentation.AddSegment(added, "Bolus")
+    slicer_side.save_cropped(tmp_path / "saved.seg.nrrd")
+    loaded = load_segmentation(tmp_path / "saved.seg.nrrd", reference)
+    types = algorithm_types(loaded)
+    assert loaded.masks["Lobe_Temporal_R"].sum() == recorded.masks["Lobe_Temporal_R"].sum() - 1
+    assert types["Lobe_Temporal_R"] == "SEMIAUTOMATIC"
+    assert dict(loaded.doubt) == {"GTVp": 0.4321, "Brainstem": 0.0}
+    assert types["Eye_L"] == "SEMIAUTOMATIC" and loaded.origins["Eye_L"].algorithm == ODD
+    assert loaded.origins["Brain"] == WHO["Brain"]
+    models = set(STRUCTURES) - set(WHO) - {"Lobe_Temporal_R"}
+    assert {types[name] for name in models} == {"AUTOMATIC"}
+    assert set(unrecorded(loaded)) == {"Parotid_L", "Bolus"}
+    said = " ".join(loaded.warnings)
+    assert "Changed since a model drew them: Lobe_Temporal_R;" in said
+    assert "perhaps changed: Eye_L;" in said
+
+
+def test_a_label_map_that_was_painted_over_is_no_models_any_more(recorded, reference, tmp_path):
+    save_segmentation(recorded, tmp_path / "NPC.nii.gz")
+    file = tmp_path / "Brainstem.nii.gz"
+    image = nibabel.load(file)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[20, 30, 8] = 1
+    nibabel.save(nibabel.Nifti1Image(voxels, image.affine), file)
+    loaded = load_segmentation(tmp_path / "NPC.nii.gz", reference)
+    assert algorithm_types(loaded)["Brainstem"] == "SEMIAUTOMATIC"
+    assert "Brainstem" not in loaded.doubt and loaded.doubt["GTVp"] == 0.4321
 
 
 def test_nifti_keeps_overlaps_and_names_its_labels(segmentation, reference, tmp_path):

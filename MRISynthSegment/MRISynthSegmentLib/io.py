@@ -1,8 +1,9 @@
 """Segmentations as files: Slicer's ``.seg.nrrd``, and NIfTI for programs that know no other.
 
-``.seg.nrrd`` keeps everything in one file: names, colours, coded meanings, provenance, and
-structures that overlap (in layers). NIfTI has no place for names and one label a voxel, so the
-label map is written together with one mask per structure and a JSON file that names them.
+``.seg.nrrd`` keeps everything in one file: names, colours, coded meanings, provenance, who drew
+each structure and how doubtful it is, and structures that overlap (in layers). NIfTI has no place
+for names and one label a voxel, so the label map is written together with one mask per structure
+and a JSON file that names them and holds the rest.
 Both keep the geometry of the reference image, in LPS for NRRD and RAS for NIfTI, as the
 formats demand.
 """
@@ -13,6 +14,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from MRISynthLib.provenance import DISCLAIMER, SYNTHETIC_MARK, Provenance
 from MRISynthLib.volume import Volume
 
 from .grids import on_grid
-from .origins import NOT_RECORDED, UNKNOWN_MODEL, inputs_in_words
+from .origins import NOT_RECORDED, UNKNOWN_MODEL, inputs_in_words, provenance_in
 from .segmentation import Segmentation
+from .structure_record import INPUTS_TAG, Record, records_of, with_records
 from .structures import STRUCTURES
 from .terminology import TAG, terminology_tag
 
@@ -34,9 +37,6 @@ PROVENANCE_KEY = "MRISynth_provenance"
 
 WARNINGS_KEY = "MRISynth_warnings"
 NOTE_KEY = "MRISynth_note"
-
-INPUTS_TAG = "MRISynth.Inputs"
-"""Segment tag that names the inputs; unlike header keys it survives saving again in Slicer."""
 
 PRIORITY = (
     "Where structures overlap, a tumour volume wins over an organ, and the smaller structure "
@@ -95,8 +95,8 @@ def save_segmentation_nifti(
     The label map holds 0 for background and 1, 2, ... in the order of the segmentation, with
     overlaps resolved as :data:`PRIORITY` says. Each ``<structure>.nii.gz`` is the complete
     mask of one structure (0 and 1), so that no overlap is lost. The JSON file gives for each
-    label its structure, colour, SNOMED CT code, volume in millilitres and file, and how many
-    of its voxels other structures hide in the label map.
+    label its structure, colour, SNOMED CT code, volume in millilitres and file, how many of its
+    voxels other structures hide in the label map, who drew it and how doubtful it is.
 
     Raises
     ------
@@ -109,6 +109,7 @@ def save_segmentation_nifti(
     folder = Path(folder)
     label_map = resolved_label_map(segmentation)
     files = _file_names(segmentation.masks, reserved=name)
+    records = records_of(segmentation, _LPS_TO_RAS @ segmentation.reference.index_to_world)
     entries = []
     with staged_folder(folder) as staging:
         _write_nifti(label_map, segmentation, staging / f"{name}.nii.gz")
@@ -122,6 +123,7 @@ def save_segmentation_nifti(
                     "volume_ml": round(segmentation.volume_ml(structure), 4),
                     "file": files[structure],
                     "voxels_hidden_in_label_map": hidden,
+                    **records[structure].to_dict(),
                 }
             )
         content = {
@@ -200,12 +202,14 @@ def _write_nrrd(segmentation: Segmentation, path: Path) -> None:
     reference = segmentation.reference
     columns, rows, slices = reference.shape[::-1]
     voxels, places = _in_layers(segmentation)
+    records = records_of(segmentation, _LPS_TO_RAS @ reference.index_to_world)
     segments = []
     for name, (layer, label) in zip(segmentation.masks, places, strict=True):
         structure = STRUCTURES.get(name)
         tags = {} if structure is None else {TAG: terminology_tag(structure)}
         if segmentation.provenance is not None:
             tags[INPUTS_TAG] = inputs_in_words(segmentation).replace("|", "/")
+        tags |= records[name].tags()
         colour = UNKNOWN_COLOUR if structure is None else structure.colour
         segments.append(
             {
@@ -275,7 +279,7 @@ def _read_nrrd(path: Path) -> Segmentation:
     try:
         content = slicerio.read_segmentation(str(path))
         kind = content.get("masterRepresentation", "Binary labelmap")
-        masks = {}
+        masks, records = {}, {}
         if kind == "Binary labelmap" and np.issubdtype(content["voxels"].dtype, np.integer):
             for segment in content["segments"]:
                 if segment["name"] in masks:
@@ -284,12 +288,13 @@ def _read_nrrd(path: Path) -> Segmentation:
                     )
                 mask = slicerio.segment_mask(content, segment).transpose(2, 1, 0)
                 masks[segment["name"]] = mask
+                records[segment["name"]] = Record.from_tags(segment.get("tags", {}))
         provenance = content.get(PROVENANCE_KEY)
         warnings = json.loads(content.get(WARNINGS_KEY, "[]"))
         if provenance:
             loaded = Provenance.from_dict(json.loads(provenance))
         else:
-            loaded = _left_in_tags(content["segments"])
+            loaded = _left_in_tags(content["segments"], records.values())
         matrix = content["ijkToLPS"]
     except (nrrd.NRRDError, *_UNREADABLE) as error:
         raise InputError(
@@ -301,7 +306,8 @@ def _read_nrrd(path: Path) -> Segmentation:
             "save it from Slicer as .seg.nrrd."
         )
     shape = next(iter(masks.values())).shape
-    return Segmentation(masks, _grid(shape, matrix, path), loaded, tuple(warnings))
+    found = Segmentation(masks, _grid(shape, matrix, path), loaded, tuple(warnings))
+    return with_records(found, records, _LPS_TO_RAS @ matrix, as_written=NOTE_KEY in content)
 
 
 def _grid(shape: tuple[int, ...], matrix: np.ndarray, path: Path) -> Volume:
@@ -309,11 +315,13 @@ def _grid(shape: tuple[int, ...], matrix: np.ndarray, path: Path) -> Volume:
     return Volume(np.broadcast_to(np.uint8(0), shape), matrix, name=path.name)
 
 
-def _left_in_tags(segments: Iterable[Mapping[str, Any]]) -> Provenance | None:
-    """What is left of the provenance once Slicer has saved the file again: the inputs.
+def _left_in_tags(
+    segments: Iterable[Mapping[str, Any]], records: Iterable[Record]
+) -> Provenance | None:
+    """What is left of the provenance once Slicer has saved the file again: inputs and model.
 
-    They are those of all structures that a model drew; each says of which, for others may have
-    been added by hand. None where no structure has the tag.
+    The inputs are those of all structures that a model drew; each says of which, for others may
+    have been added by hand. None where no structure has the tag.
     """
     inputs: dict[tuple[str, bool], list[str]] = {}
     tagged = False
@@ -326,9 +334,11 @@ def _left_in_tags(segments: Iterable[Mapping[str, Any]]) -> Provenance | None:
                 inputs.setdefault((sequence, sequence != word), []).append(segment["name"])
     if not tagged:
         return None
-    return Provenance(
-        any(synthetic for _, synthetic in inputs),
-        "segmentation",
+    model = provenance_in(record.origin for record in records if record.origin) or Provenance(False)
+    return replace(
+        model,
+        synthetic=any(synthetic for _, synthetic in inputs),
+        kind="segmentation",
         inputs=tuple(
             {"sequence": sequence, "name": "", "synthetic": synthetic, "structures": structures}
             for (sequence, synthetic), structures in inputs.items()
@@ -359,8 +369,9 @@ def _read_nifti(path: Path) -> Segmentation:
     stem = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     sidecar = path.with_name(f"{stem}.json")
     labels, grid = _nifti_labels(path)
+    records: dict[str, Record] = {}
     if sidecar.is_file():
-        entries, loaded, warnings = _named_labels(sidecar)
+        entries, records, loaded, warnings = _named_labels(sidecar)
     else:
         values = np.unique(labels[labels != 0])
         entries, loaded, warnings = [(f"Segment_{v}", v, None) for v in values], None, ()
@@ -374,22 +385,27 @@ def _read_nifti(path: Path) -> Segmentation:
             own, own_grid = _nifti_labels(complete)
             alone = Segmentation({name: own != 0}, own_grid)
             masks[name] = on_grid(alone, grid, complete.name, exact=True).masks[name]
-    return Segmentation(masks, grid, loaded, (*grid.warnings, *warnings))
+    found = Segmentation(masks, grid, loaded, (*grid.warnings, *warnings))
+    return with_records(found, records, _LPS_TO_RAS @ grid.index_to_world, as_written=True)
 
 
 def _named_labels(
     sidecar: Path,
-) -> tuple[list[tuple[str, int, str | None]], Provenance | None, tuple[str, ...]]:
-    """(structure, label, name of its mask file) of a label map; provenance; warnings."""
+) -> tuple[
+    list[tuple[str, int, str | None]], dict[str, Record], Provenance | None, tuple[str, ...]
+]:
+    """(structure, label, name of its mask file) of a label map; what else is kept of structures;
+    provenance; warnings."""
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
-        entries = []
+        entries, records = [], {}
         for entry in content["structures"]:
             file = entry.get("file")
             entries.append((entry["name"], int(entry["label"]), Path(file).name if file else None))
+            records[entry["name"]] = Record.from_dict(entry)
         provenance = content.get("provenance")
         loaded = Provenance.from_dict(provenance) if provenance else None
-        return entries, loaded, tuple(content.get("warnings", ()))
+        return entries, records, loaded, tuple(content.get("warnings", ()))
     except _UNREADABLE as error:
         raise InputError(
             f"{sidecar.name} does not name the labels of the label map beside it; "

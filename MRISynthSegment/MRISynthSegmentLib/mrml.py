@@ -6,6 +6,7 @@ For desktop Slicer and slicer-core alike. Only files of this name import ``slice
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import slicer
@@ -20,7 +21,6 @@ from MRISynthLib.node_attributes import (
 from MRISynthLib.volume import Volume
 
 from .corrections import provenance_of_both
-from .io import INPUTS_TAG, inputs_in_words
 from .labelmaps.mrml import (
     LABELMAP,
     image_to_world,
@@ -31,8 +31,24 @@ from .labelmaps.mrml import (
     replace_mask,
     tag_of,
 )
-from .origins import AUTOMATIC, MANUAL, SEMIAUTOMATIC
+from .origins import (
+    AUTOMATIC,
+    MANUAL,
+    SEMIAUTOMATIC,
+    Origin,
+    inputs_in_words,
+    origins_recorded,
+)
 from .segmentation import Segmentation
+from .structure_record import (
+    DOUBT_TAG,
+    DRAWN_TAG,
+    INPUTS_TAG,
+    ORIGIN_TAG,
+    origin_from,
+    origin_text,
+    same_look,
+)
 from .structures import STRUCTURES
 from .terminology import TAG, terminology_tag
 
@@ -43,18 +59,6 @@ FILL_OPACITY = 0.35
 
 ENCLOSING = {"Brain": (0.12, 0.15)}
 """Structures that enclose others -> (2D fill, 3D) opacity, so that these are seen."""
-
-DOUBT_TAG = "MRISynth.Doubt"
-"""Segment tag with a structure's doubt, 0 to 1."""
-
-DRAWN_TAG = "MRISynth.Drawn"
-"""Segment tag by which it is known whether what a model drew was edited since."""
-
-KIND_TAG = "MRISynth.Kind"
-"""Segment tag with who drew what came from a file, as the file said: AUTOMATIC and so on."""
-
-SAME_PLACE_MM = 0.05
-"""How far a segment may lie from where it was drawn: other programs round."""
 
 
 def segmentation_node_from(
@@ -246,7 +250,7 @@ def algorithm_types_of(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
         segment = node.GetSegmentation().GetSegment(segment_id)
         if not is_edited(segment):
             types[name] = AUTOMATIC
-        elif tag_of(segment, INPUTS_TAG) or tag_of(segment, KIND_TAG) not in ("", MANUAL):
+        elif tag_of(segment, INPUTS_TAG) or _origin_of(segment).kind not in ("", MANUAL):
             types[name] = SEMIAUTOMATIC
         else:
             types[name] = MANUAL
@@ -320,11 +324,13 @@ def _note(segment, name: str, segmentation: Segmentation, by_hand: bool = False)
         segment.SetTag(INPUTS_TAG, inputs_in_words(segmentation).replace("|", "/"))
     else:
         segment.RemoveTag(INPUTS_TAG)
-    origin = segmentation.origins.get(name)
-    if origin is not None and origin.kind:
-        segment.SetTag(KIND_TAG, origin.kind)
+    origin = origins_recorded(segmentation).get(name)
+    if origin is None:
+        segment.RemoveTag(ORIGIN_TAG)
     else:
-        segment.RemoveTag(KIND_TAG)
+        corrected_now = by_hand and origin.kind == AUTOMATIC
+        said = Origin(SEMIAUTOMATIC, origin.algorithm) if corrected_now else origin
+        segment.SetTag(ORIGIN_TAG, origin_text(said))
     corrected = origin is not None and origin.kind != AUTOMATIC
     if by_hand or corrected or segmentation.provenance is None:
         segment.RemoveTag(DRAWN_TAG)
@@ -347,13 +353,15 @@ def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:
 
 def is_edited(segment: slicer.vtkSegment) -> bool:
     """Whether a segment looks otherwise than when a model drew it, or no model did."""
-    then = tag_of(segment, DRAWN_TAG).split()
-    now = look_of(segment).split()
-    if len(then) != 4 or then[3] != now[3]:
-        return True
-    return bool(
-        np.abs(np.subtract(np.float64(then[:3]), np.float64(now[:3]))).max() > SAME_PLACE_MM
-    )
+    return not same_look(tag_of(segment, DRAWN_TAG), look_of(segment))
+
+
+def _origin_of(segment: slicer.vtkSegment) -> Origin:
+    """As it was noted; an empty one where it was not, or not by the product."""
+    try:
+        return origin_from(tag_of(segment, ORIGIN_TAG))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Origin()
 
 
 # --- back ---------------------------------------------------------------------------------
@@ -362,7 +370,8 @@ def is_edited(segment: slicer.vtkSegment) -> bool:
 def segmentation_from_node(node: slicer.vtkMRMLSegmentationNode, reference: Volume) -> Segmentation:
     """The node's segments as masks on the grid of ``reference`` (nearest neighbour).
 
-    Whatever the user drew is included; doubt is that of structures that nobody edited. Parent
+    Whatever the user drew is included; doubt is that of structures that nobody edited, and what
+    was edited since a model drew it was drawn by both. Parent
     transforms of the node are applied; reference is taken as it is in the world.
 
     Raises
@@ -376,10 +385,18 @@ def segmentation_from_node(node: slicer.vtkMRMLSegmentationNode, reference: Volu
         node.CreateBinaryLabelmapRepresentation()
     masks: dict[str, np.ndarray] = {}
     doubt: dict[str, float] = {}
+    origins: dict[str, Origin] = {}
+    types = algorithm_types_of(node)
     for name, segment_id in segments.items():
         masks[name] = mask_in(node, segment_id, reference)
         segment = content.GetSegment(segment_id)
         noted = tag_of(segment, DOUBT_TAG)
         if noted and not is_edited(segment):
             doubt[name] = float(noted)
-    return Segmentation(masks, reference, provenance_of(node), warnings_of(node), doubt)
+        origin = _origin_of(segment)
+        if origin.kind not in ("", types[name]):
+            origin = replace(origin, kind=types[name], description="")
+        if origin != Origin():
+            origins[name] = origin
+    provenance, warnings = provenance_of(node), warnings_of(node)
+    return Segmentation(masks, reference, provenance, warnings, doubt, origins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from MRISynthLib.provenance import SYNTHETIC_MARK, Provenance
 
@@ -45,6 +45,24 @@ class Algorithm:
     parameters: str = ""
     family: Code | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what is empty is left out."""
+        return {key: value for key, value in vars(self).items() if value}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Algorithm:
+        """The inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is none.
+        """
+        family = plain.get("family")
+        if family is not None and len(family) != 3:
+            raise ValueError(f"{family} is no code")
+        return cls(**{**plain, "family": tuple(map(str, family)) if family else None})
+
     def __str__(self) -> str:
         known = [text for text in (self.name, self.version) if _known(text)]
         return " ".join(known) or UNKNOWN_MODEL
@@ -64,12 +82,37 @@ class Origin:
         The same in the words of an RTSTRUCT (ROIGenerationDescription); empty if it has none.
     interpreter:
         Who looked at it, a DICOM person name (ROIInterpreter); empty if nobody is named.
+    interpreted:
+        What a planning system took it for (RTROIInterpretedType); empty if that is not recorded.
     """
 
     kind: str = ""
     algorithm: Algorithm | None = None
     description: str = ""
     interpreter: str = ""
+    interpreted: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what is empty is left out."""
+        plain = {key: value for key, value in vars(self).items() if value}
+        if self.algorithm is not None:
+            plain["algorithm"] = self.algorithm.to_dict()
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Origin:
+        """The inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is none.
+        """
+        algorithm = plain.get("algorithm")
+        found = cls(**{**plain, "algorithm": algorithm and Algorithm.from_dict(algorithm)})
+        if found.kind not in ("", *KINDS):
+            raise ValueError(f"{found.kind} is no kind")
+        return found
 
 
 def algorithm_types(segmentation: Segmentation) -> dict[str, str]:
@@ -132,6 +175,13 @@ def origins_to_write(
             origin = replace(origin, kind=kind, description="")
         found[name] = replace(origin, algorithm=None) if kind == MANUAL else origin
     return found
+
+
+def origins_recorded(segmentation: Segmentation) -> dict[str, Origin]:
+    """Structure -> what is known of it; those are left out of which nothing is."""
+    unknown = set(unrecorded(segmentation))
+    found = {n: each for n, each in origins_to_write(segmentation).items() if n not in unknown}
+    return {**segmentation.origins, **found}
 
 
 def _of_provenance(segmentation: Segmentation) -> Algorithm | None:

@@ -14,7 +14,7 @@ from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
 
 from .boxes import box_of
-from .origins import Algorithm, Origin
+from .origins import Origin
 from .segmentation import Segmentation
 
 _NOTHING = np.zeros((1, 1, 1), bool)
@@ -38,7 +38,7 @@ def packed(segmentation: Segmentation) -> tuple[dict[str, Any], list[Volume]]:
         "provenance": provenance.to_dict() if provenance else None,
         "warnings": list(segmentation.warnings),
         "doubt": dict(segmentation.doubt),
-        "origins": {name: _origin(each) for name, each in segmentation.origins.items()},
+        "origins": {name: each.to_dict() for name, each in segmentation.origins.items()},
     }
     return plain, volumes
 
@@ -64,29 +64,10 @@ def unpacked(plain: Mapping[str, Any], volumes: Sequence[Volume]) -> Segmentatio
         Provenance.from_dict(provenance) if provenance else None,
         tuple(plain.get("warnings", ())),
         plain.get("doubt", {}),
-        {name: _origin_from(each) for name, each in plain.get("origins", {}).items()},
+        {name: Origin.from_dict(each) for name, each in plain.get("origins", {}).items()},
     )
 
 
 def count_of(plain: Mapping[str, Any]) -> int:
     """How many volumes belong to it."""
     return 1 + len(plain["structures"])
-
-
-def _origin(origin: Origin) -> dict[str, Any]:
-    algorithm = origin.algorithm
-    return {
-        "kind": origin.kind,
-        "description": origin.description,
-        "interpreter": origin.interpreter,
-        "algorithm": None if algorithm is None else dict(vars(algorithm)),
-    }
-
-
-def _origin_from(plain: Mapping[str, Any]) -> Origin:
-    values = plain.get("algorithm")
-    algorithm = None
-    if values:
-        family = values.get("family")
-        algorithm = Algorithm(**{**values, "family": tuple(family) if family else None})
-    return Origin(plain["kind"], algorithm, plain["description"], plain["interpreter"])

@@ -34,8 +34,8 @@ class Segmentation:
         How little each structure that a model drew can be trusted, from 0 (sure) to 1; nothing for
         those drawn or edited by hand.
     origins:
-        Who or what drew each structure, as far as the DICOM file said it that they were read from;
-        nothing for others, of which ``provenance`` speaks.
+        Who or what drew each structure, as far as the file said it that they were read from, or
+        since a user corrected one; nothing for others, of which ``provenance`` speaks.
 
     Raises
     ------

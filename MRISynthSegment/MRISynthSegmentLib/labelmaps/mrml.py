@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import slicer
 import vtk
@@ -13,6 +11,7 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.mrml import LPS_TO_RAS
 from MRISynthLib.volume import Volume
 
+from .. import structure_record
 from ..boxes import box_of
 
 LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
@@ -166,19 +165,12 @@ def image_to_world(image) -> np.ndarray:
 
 
 def look_of(segment) -> str:
-    """Where a segment's first voxel lies (mm in the node's frame) and a hash of its shape."""
+    """Where a segment lies in the node's frame, and its shape: see ``structure_record``."""
     image = segment.GetRepresentation(LABELMAP)
-    mask = np.zeros((0, 0, 0), bool)
-    if image is not None and not image.IsEmpty():
-        mask = label_voxels(image) == segment.GetLabelValue()
-    box = box_of(mask) if mask.any() else None
-    if box is None:
-        return "0 0 0 empty"
-    start = np.array([side.start for side in reversed(box)]) + image.GetExtent()[::2]
-    place = image_to_world(image) @ (*start, 1)
-    digest = hashlib.blake2b(repr(mask[box].shape).encode(), digest_size=12)
-    digest.update(np.packbits(mask[box]))
-    return " ".join([*(f"{value:.3f}" for value in place[:3]), digest.hexdigest()])
+    if image is None or image.IsEmpty():
+        return structure_record.look_of(np.zeros((1, 1, 1), bool), np.eye(4))
+    mask = label_voxels(image) == segment.GetLabelValue()
+    return structure_record.look_of(mask, image_to_world(image), image.GetExtent()[::2])
 
 
 def tag_of(segment, name: str) -> str:

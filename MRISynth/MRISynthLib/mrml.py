@@ -18,6 +18,9 @@ from .errors import InputError
 from .node_attributes import describe_node, provenance_of, said_of, sequence_of
 from .provenance import SYNTHETIC_MARK
 from .views import (
+    GREY_COLOURS,
+    MAP_COLOURS,
+    OWN_LAYOUTS,
     SIDE_BY_SIDE,
     SliceLayout,
     display_window,
@@ -28,12 +31,6 @@ from .views import (
 from .volume import Volume
 
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
-
-UNCERTAINTY_COLOURS = "vtkMRMLPETProceduralColorNodePET-HotMetalBlue"
-"""Black, blue, orange, white with rising luminance. Unlike Inferno, which desktop Slicer
-reads from a file, it is made in code, so every Slicer and slicer-core has it."""
-
-GREY_COLOURS = "vtkMRMLColorTableNodeGrey"
 
 
 # ---------------------------------------------------------------- volumes
@@ -160,15 +157,14 @@ def _vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
 def set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Give a volume node colours and a window that show it well without a user's help.
 
-    Grey, uncertainty in colours; the window is :func:`~MRISynthLib.views.display_window`'s.
+    Grey, maps in colours; the window is :func:`~MRISynthLib.views.display_window`'s.
     """
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     voxels = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     provenance = provenance_of(node)
-    is_map = provenance is not None and provenance.kind == "uncertainty"
-    colours = UNCERTAINTY_COLOURS if is_map else GREY_COLOURS
+    colours = MAP_COLOURS.get(provenance.kind if provenance is not None else "", GREY_COLOURS)
     window = display_window(voxels, sequence_of(node), provenance)
     display.SetAndObserveColorNodeID(colours)
     display.AutoWindowLevelOff()
@@ -181,7 +177,7 @@ def set_display(node: slicer.vtkMRMLScalarVolumeNode) -> None:
 def register_layouts(scene: slicer.vtkMRMLScene | None = None) -> None:
     """Tell the scene's layout node our arrangements; to be called once when a module loads."""
     layout_node = _layout_node(scene or slicer.mrmlScene)
-    for layout in SIDE_BY_SIDE.values():
+    for layout in OWN_LAYOUTS:
         if not layout_node.AddLayoutDescription(layout.id, layout.description):
             layout_node.SetLayoutDescription(layout.id, layout.description)
 

@@ -12,6 +12,16 @@ from .provenance import SYNTHETIC_MARK, Provenance
 CT_WINDOW = (-160.0, 240.0)
 """Hounsfield units of soft tissue, shown from black to white."""
 
+GREY_COLOURS = "vtkMRMLColorTableNodeGrey"
+
+MAP_COLOURS = {
+    "uncertainty": "vtkMRMLPETProceduralColorNodePET-HotMetalBlue",
+    "difference": "vtkMRMLPETProceduralColorNodePET-Heat",
+}
+"""Kind of map -> Slicer's name for its colours, with rising luminance: black, blue, orange, white;
+black, red, yellow, white. Unlike Inferno, which desktop Slicer reads from a file, they are made in
+code, so every Slicer and slicer-core has them."""
+
 DIFFERENCE_WINDOW = (0.0, 0.2)
 """Of maps of absolute differences, whose images have brightness from 0 to 1."""
 
@@ -46,21 +56,49 @@ def _view_xml(tag: str, label: str, colour: str) -> str:
     )
 
 
-def _own_layout(count: int) -> SliceLayout:
+_PLOT_XML = (
+    '<item splitSize="300"><view class="vtkMRMLPlotViewNode" singletontag="MRISynthPlot">'
+    '<property name="viewlabel" action="default">P</property></view></item>'
+)
+
+
+def _own_layout(count: int, plot: bool = False) -> SliceLayout:
     colours = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7")
     tags = tuple(f"MRISynth{index + 1}" for index in range(count))
     cells = [_view_xml(tag, f"S{i + 1}", colours[i]) for i, tag in enumerate(tags)]
     rows = [cells] if count < 4 else [cells[:2], cells[2:]]
     lines = [f'<layout type="horizontal">{"".join(row)}</layout>' for row in rows]
+    if plot:
+        items = f'<item splitSize="700">{lines[0]}</item>{_PLOT_XML}'
+        lines = [f'<layout type="vertical" split="true">{items}</layout>']
     if len(lines) > 1:
         items = "".join(f"<item>{line}</item>" for line in lines)
         lines = [f'<layout type="vertical">{items}</layout>']
-    return SliceLayout(51300 + count, tags, lines[0])
+    return SliceLayout(51310 + count if plot else 51300 + count, tags, lines[0])
 
 
 SIDE_BY_SIDE: dict[int, SliceLayout] = {count: _own_layout(count) for count in (2, 3, 4)}
 """'MRISynth side by side' for two, three and four images, in views of its own, so that the
 arrangement which the user had is found unchanged on going back."""
+
+ONE_VIEW = _own_layout(1)
+"""One large slice view, for two images in one place."""
+
+PLOT_VIEW = "MRISynthPlot"
+"""Name of the plot view of :data:`WITH_PLOT`."""
+
+WITH_PLOT: dict[int, SliceLayout] = {count: _own_layout(count, plot=True) for count in (1, 2, 3)}
+"""One, two or three images over a plot."""
+
+STUDY_LAYOUT = SliceLayout(
+    51320,
+    ("MRISynthStudy",),
+    f'<layout type="horizontal">{_view_xml("MRISynthStudy", "R", "#999999")}</layout>',
+)
+"""The one neutral view of a reader study."""
+
+OWN_LAYOUTS = (*SIDE_BY_SIDE.values(), ONE_VIEW, *WITH_PLOT.values(), STUDY_LAYOUT)
+"""All that Slicer has to be told."""
 
 BUILT_IN: tuple[SliceLayout, ...] = (
     SliceLayout(6, ("Red",)),

@@ -63,6 +63,9 @@ class HeadlessScene:
         colours.SetMRMLScene(scene)
         colours.AddDefaultColorNodes()
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)  # radiological
+        crosshair = slicer.vtkMRMLCrosshairNode()  # views look for it when they are made
+        crosshair.SetCrosshairName("default")
+        scene.AddNode(crosshair)
         self._set_up_reading()
         self._layout_logic = slicer.vtkMRMLLayoutLogic()
         self._layout_logic.SetMRMLScene(scene)
@@ -75,6 +78,7 @@ class HeadlessScene:
             ("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic),
             ("Models", slicer.vtkSlicerModelsLogic),
             ("Markups", slicer.vtkSlicerMarkupsLogic),
+            ("ColorLegends", slicer.vtkSlicerColorLogic),
         ):
             logic = logic_class()
             logic.SetMRMLApplicationLogic(application)

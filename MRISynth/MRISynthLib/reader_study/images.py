@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..preprocessing.resampling import covered, index_map, resample_to
+from ..preprocessing.background import body_mask
+from ..preprocessing.resampling import covered, index_map, resample, resample_to
 from ..provenance import Provenance
-from ..review.derived import brightness_range
 from ..review.pairing import pairs_of
-from ..views import STUDY_KIND
+from ..views import CT_WINDOW, STUDY_KIND
 from ..volume import Volume
 from .plan import REAL, SYNTHETIC
 
@@ -26,14 +26,8 @@ NAME = "Reader study image"
 WHITE = 1000
 """Value of what is shown as white; brighter voxels stay apart up to half as much again."""
 
-LEAST_BACKGROUND = 0.05
-"""Share of voxels with the lowest value from which they count as a blanked background."""
-
-LEAST_CONTENT = 0.5
-"""A slice is shown if it has this share of the bright voxels of the fullest slice."""
-
-_BRIGHT = 0.1
-"""Relative brightness from which a voxel counts as patient."""
+LEAST_BODY = 0.5
+"""A slice is shown if it has this share of the body of the fullest slice."""
 
 
 class StudyCase:
@@ -61,27 +55,26 @@ class StudyCase:
 
     def __init__(self, key: str, real: Volume, synthetic: Volume) -> None:
         self.key = key
+        # What lies around the patient is noise in a scan, and another one in what a network made.
+        body = body_mask(synthetic.voxels, synthetic.spacing)
+        theirs = body_mask(real.voxels, real.spacing)
         self.resampled = not real.same_geometry(synthetic)
-        seen = None
         if self.resampled:
             grid = index_map(synthetic.index_to_world, real.index_to_world)
+            theirs = resample(theirs.astype(np.float32), grid, synthetic.shape) > 0.5
             seen = covered(grid, synthetic.shape, real.shape)
+            body &= True if seen is None else seen
             real = resample_to(real, synthetic, order=3, cval=float(real.voxels.min()))
-        black = _background(synthetic.voxels)
-        if seen is not None:
-            black |= ~seen
-        self._images = {
-            truth: _shown(volume, black) for truth, volume in ((REAL, real), (SYNTHETIC, synthetic))
-        }
-        content = np.minimum(
-            *((image > _BRIGHT * WHITE).sum(axis=(1, 2)) for image in self._images.values())
-        )
-        if not content.any():
+        body |= theirs
+        area = body.sum(axis=(1, 2))
+        if not area.any():
             raise InputError(
                 f"The real and the synthetic image of {key} show no slice in common; leave it out."
             )
-        enough = content >= LEAST_CONTENT * content.max()
-        self.slices = tuple(int(index) for index in np.flatnonzero(enough))
+        self.slices = tuple(int(index) for index in np.flatnonzero(area >= LEAST_BODY * area.max()))
+        self._images = {
+            truth: _shown(volume, body) for truth, volume in ((REAL, real), (SYNTHETIC, synthetic))
+        }
         self._grid = synthetic
 
     def image(self, truth: str, index: int) -> Volume:
@@ -107,18 +100,14 @@ class StudyCase:
         return digest.hexdigest()
 
 
-def _background(voxels: np.ndarray) -> np.ndarray:
-    """Where an image has been blanked: a network's output often is, a scan has noise there."""
-    lowest = voxels == voxels.min()
-    return lowest if lowest.mean() >= LEAST_BACKGROUND else np.zeros(voxels.shape, bool)
-
-
-def _shown(volume: Volume, black: np.ndarray) -> np.ndarray:
-    """int16 with black 0 and white :data:`WHITE`, 0 on the background."""
-    voxels = np.where(black, volume.voxels.min(), volume.voxels)
-    low, high = brightness_range(volume.with_voxels(voxels))
-    scaled = (voxels.astype(np.float32) - low) * (WHITE / (high - low))
-    scaled[black] = 0
+def _shown(volume: Volume, body: np.ndarray) -> np.ndarray:
+    """int16 with black 0 and white :data:`WHITE`, black around the body."""
+    if volume.sequence == "CT":
+        low, high = CT_WINDOW
+    else:
+        low, high = np.percentile(volume.voxels[body], (0.5, 99.5))
+    scaled = (volume.voxels.astype(np.float32) - low) * (WHITE / max(float(high - low), 1e-6))
+    scaled[~body] = 0
     return np.clip(np.rint(scaled), 0, WHITE * 3 // 2).astype(np.int16)
 
 

@@ -1,0 +1,1 @@
+"""Brightness along a line through two volumes of a scene, as a plot."""

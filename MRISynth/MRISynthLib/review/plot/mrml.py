@@ -1,0 +1,178 @@
+"""A line that the user drags through a real and a synthetic volume, and the plot of both.
+
+Line, table, series and chart are nodes of the scene and are saved with it; a scene that was opened
+again goes on with those that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+import vtk
+
+from ... import mrml
+from ...errors import MRISynthError
+from ...node_attributes import provenance_of
+from ...provenance import SYNTHETIC_MARK
+from ...views import PLOT_VIEW, provenance_lines
+from ..derived import brightness_range
+from ..profile import line_profile
+
+ATTRIBUTE = "MRISynth.Profile"
+"""Attribute of the nodes here, with their part in the plot."""
+
+COLOURS = ((0.9, 0.9, 0.9), (1.0, 0.76, 0.1))
+"""Of the real and of the synthetic curve: the latter is that of the mark in the views."""
+
+POSITION = "Millimetres along the line"
+
+SHARE_OF_VIEW = 0.5
+"""Length of a new line, as a share of the view's width."""
+
+
+class ProfilePlot:
+    """The plot of a pair of volumes; it follows the line until :meth:`release`.
+
+    Parameters
+    ----------
+    view:
+        Name of the slice view across whose middle a new line is drawn.
+    """
+
+    def __init__(
+        self,
+        real: slicer.vtkMRMLScalarVolumeNode,
+        synthetic: slicer.vtkMRMLScalarVolumeNode,
+        view: str,
+        application_logic: slicer.vtkMRMLApplicationLogic | None = None,
+    ) -> None:
+        self._scene = real.GetScene()
+        self.nodes = (real, synthetic)
+        self._volumes: list = []
+        self.line = self._node("line", "vtkMRMLMarkupsLineNode", "Line profile")
+        if self.line.GetNumberOfDefinedControlPoints() < 2:
+            self._draw(mrml.slice_logic(view, application_logic).GetSliceNode())
+        self.line.CreateDefaultDisplayNodes()
+        display = self.line.GetDisplayNode()
+        display.SetVisibility(True)
+        display.SetPropertiesLabelVisibility(False)  # its length is that of the plot's axis
+        self.table = self._node("table", "vtkMRMLTableNode", "Line profile")
+        self.chart = self._node("chart", "vtkMRMLPlotChartNode", "Line profile")
+        self._series = [
+            self._node(part, "vtkMRMLPlotSeriesNode", part) for part in ("real", "synthetic")
+        ]
+        self._describe()
+        self._observed = [
+            (
+                self.line,
+                self.line.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._moved),
+            )
+        ]
+        changed = slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+        for node in self.nodes:
+            self._observed.append((node, node.AddObserver(changed, self._changed)))
+        self.update()
+        plot = self._scene.GetSingletonNode(PLOT_VIEW, "vtkMRMLPlotViewNode")
+        if plot is not None:
+            plot.SetPlotChartNodeID(self.chart.GetID())
+
+    def _node(self, part: str, class_name: str, name: str):
+        nodes = self._scene.GetNodesByClass(class_name)
+        for index in range(nodes.GetNumberOfItems()):
+            if nodes.GetItemAsObject(index).GetAttribute(ATTRIBUTE) == part:
+                return nodes.GetItemAsObject(index)
+        node = self._scene.AddNewNodeByClass(class_name, name)
+        node.SetAttribute(ATTRIBUTE, part)
+        return node
+
+    def _draw(self, view: slicer.vtkMRMLSliceNode) -> None:
+        """A line from left to right through the middle of a view."""
+        matrix = view.GetSliceToRAS()
+        half = SHARE_OF_VIEW * view.GetFieldOfView()[0] / 2
+        self.line.RemoveAllControlPoints()
+        for sign in (-1, 1):
+            self.line.AddControlPointWorld(
+                *(matrix.GetElement(a, 3) + sign * half * matrix.GetElement(a, 0) for a in range(3))
+            )
+
+    def _describe(self) -> None:
+        real, synthetic = self.nodes
+        marked = provenance_lines(provenance_of(synthetic), synthetic.GetName() or "")
+        title = " ".join(marked[:3])
+        self.chart.SetTitle(f"{title}. {marked[-1]}." if marked else "")
+        self.chart.SetTitleVisibility(bool(marked))
+        self.chart.SetTitleFontSize(12)
+        self.chart.SetXAxisTitle(POSITION)
+        self.chart.SetLegendVisibility(True)
+        names = [real.GetName(), synthetic.GetName()]
+        if marked and not names[1].startswith(SYNTHETIC_MARK):
+            names[1] = f"{SYNTHETIC_MARK} {names[1]}"
+        if names[0] == names[1]:
+            names[1] += " (2)"
+        self._columns = tuple(names)
+        self.chart.RemoveAllPlotSeriesNodeIDs()
+        for series, name, colour in zip(self._series, names, COLOURS, strict=True):
+            series.SetName(name)
+            series.SetAndObserveTableNodeID(self.table.GetID())
+            series.SetXColumnName(POSITION)
+            series.SetYColumnName(name)
+            series.SetPlotType(series.PlotTypeScatter)
+            series.SetMarkerStyle(series.MarkerStyleNone)
+            series.SetLineWidth(2)
+            series.SetColor(*colour)
+            self.chart.AddAndObservePlotSeriesNodeID(series.GetID())
+
+    def ends_lps(self) -> Sequence[np.ndarray] | None:
+        """Both ends of the line in LPS millimetres; None while it has not both."""
+        if self.line.GetNumberOfDefinedControlPoints() < 2:
+            return None
+        ends = []
+        for index in (0, 1):
+            place = [0.0, 0.0, 0.0]
+            self.line.GetNthControlPointPositionWorld(index, place)
+            ends.append(np.array(place) * (-1, -1, 1))
+        return ends
+
+    def _moved(self, caller, event) -> None:
+        self.update()
+
+    def _changed(self, caller, event) -> None:
+        self._volumes = []
+        self.update()
+
+    def update(self) -> None:
+        """Sample both volumes along the line as it is now."""
+        ends = self.ends_lps()
+        if ends is None:
+            return
+        try:
+            if not self._volumes:
+                volumes = [mrml.volume_from_node(node) for node in self.nodes]
+                self._volumes = [(volume, brightness_range(volume)) for volume in volumes]
+        except MRISynthError:
+            return  # a volume lost its voxels: the plot stays as it was
+        volumes, ranges = zip(*self._volumes, strict=True)
+        profile = line_profile(volumes, *ends, ranges=ranges)
+        columns = dict(zip((POSITION, *self._columns), (profile.positions, *profile.values),
+                           strict=True))  # fmt: skip
+        table = vtk.vtkTable()
+        for name, values in columns.items():
+            column = vtk.vtkDoubleArray()
+            column.SetName(name)
+            column.SetNumberOfValues(len(values))
+            for row, value in enumerate(values):
+                column.SetValue(row, value)
+            table.AddColumn(column)
+        self.chart.SetYAxisTitle(profile.unit)
+        self.table.SetAndObserveTable(table)
+
+    def release(self) -> None:
+        """Stop following the line, and hide it; the plot stays as it is."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed, self._volumes = [], []
+        display = self.line.GetDisplayNode()
+        if display is not None:
+            display.SetVisibility(False)

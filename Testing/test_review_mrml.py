@@ -1,0 +1,461 @@
+"""Real and synthetic volumes together in a Slicer scene: what the views show and say."""
+
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
+
+from MRISynthApp.scene import render
+from MRISynthApp.scene.headless import HeadlessScene
+from MRISynthApp.scene.render import RenderingUnavailable, SliceView
+from MRISynthLib import mrml
+from MRISynthLib.errors import InputError
+from MRISynthLib.provenance import Provenance
+from MRISynthLib.reader_study.images import NAME, StudyCase
+from MRISynthLib.reader_study.mrml import StudyView
+from MRISynthLib.reader_study.plan import REAL, SYNTHETIC
+from MRISynthLib.review import modes
+from MRISynthLib.review.derived import derived_provenance
+from MRISynthLib.review.mrml import (
+    ReviewDisplay,
+    add_derived,
+    derived_node,
+    segment_masks,
+    uncertainty_of,
+)
+from MRISynthLib.review.plot.mrml import POSITION, ProfilePlot
+from MRISynthLib.views import ONE_VIEW, OWN_LAYOUTS, SIDE_BY_SIDE, STUDY_LAYOUT, WITH_PLOT
+from MRISynthLib.volume import Volume, matrix_from_parts
+from MRISynthSegmentLib.mrml import segmentation_node_from
+from MRISynthSegmentLib.segmentation import Segmentation
+
+SIZE = (300, 300)
+PROVENANCE = Provenance(
+    synthetic=True,
+    sequence="T2w",
+    inputs=({"sequence": "T1w"},),
+    bundle="a-model",
+    bundle_version="1.0",
+    bundle_hash="0123456789abcdef",
+)
+
+
+@pytest.fixture
+def headless():
+    with HeadlessScene() as scene:
+        yield scene
+
+
+@pytest.fixture
+def view(headless):
+    """Name -> its picture as it is now; the views exist from the start, as in a window."""
+    try:
+        render._off_screen_window()
+    except RenderingUnavailable as error:
+        pytest.skip(str(error))
+    mrml.register_layouts(headless.scene)
+    views = {}
+    for layout in (SIDE_BY_SIDE[3], STUDY_LAYOUT):
+        for name in layout.views:
+            views[name] = SliceView(headless, name, SIZE)
+            headless.on_close(views[name].close)
+    return lambda name: views[name].picture()
+
+
+@pytest.fixture
+def volumes():
+    """Two discs of 80 mm around the middle: left half bright in the real, right in the other."""
+    rows, columns = np.mgrid[:80, :80] - 39.5
+    disc = (rows**2 + columns**2 < 38**2)[None].repeat(8, axis=0)
+    left = columns < 0
+    grid = matrix_from_parts((1, 1, 4), None, (-39.5, -39.5, -14))
+    real = np.where(disc, np.where(left, 900, 300), 0).astype(np.int16)
+    other = np.where(disc, np.where(left, 30, 90), 0).astype(np.float32)
+    return (
+        Volume(real, grid, sequence="T2w", name="T2w"),
+        Volume(other, grid, sequence="T2w", name="T2w", provenance=PROVENANCE),
+    )
+
+
+@pytest.fixture
+def nodes(headless, volumes):
+    return tuple(mrml.node_from_volume(volume, headless.scene) for volume in volumes)
+
+
+@pytest.fixture
+def review(headless, nodes):
+    display = ReviewDisplay(headless.application_logic)
+    yield display
+    display.release()
+
+
+def of_kind(volume, kind, voxels):
+    provenance = Provenance.from_dict({**PROVENANCE.to_dict(), "kind": kind})
+    return volume.with_voxels(voxels, provenance=provenance, name=f"T2w {kind}")
+
+
+def composite(headless, name):
+    return headless.slice_logic(name).GetSliceCompositeNode()
+
+
+def amber(picture):
+    """Whether the mark of synthetic images is in a picture's upper left."""
+    part = picture[: SIZE[1] // 2, : SIZE[0] // 2].astype(int)
+    red, green, blue = (part[..., i] for i in range(3))
+    return ((red > 150) & (green > 100) & (red - blue > 90) & (red - green < 110)).sum() > 200
+
+
+def halves(picture):
+    """Grey levels left and right of the middle, below the text (the patient's right is left)."""
+    return tuple(float(picture[210, x].mean()) for x in (110, 190))
+
+
+def layout_of(headless):
+    return headless.scene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
+
+
+# ---------------------------------------------------------------- modes
+
+
+def test_every_mode_marks_what_is_synthetic_and_only_that(headless, view, nodes, review, volumes):
+    real, synthetic = nodes
+    mrml.node_from_volume(of_kind(volumes[1], "uncertainty", volumes[1].voxels / 10))
+    add_derived(of_kind(volumes[1], "difference", volumes[1].voxels / 500), real, synthetic)
+    marked = {
+        modes.SIDE_BY_SIDE: [False, True],
+        modes.BLEND: [True],
+        modes.FLICKER: [False],
+        modes.CHECKERBOARD: [True],
+        modes.DIFFERENCE: [False, True, True],
+        modes.UNCERTAINTY: [False, True],
+    }
+    assert tuple(marked) == modes.MODES
+    for mode, expected in marked.items():
+        review.show(mode, real, synthetic)
+        assert [amber(view(name)) for name in review.views] == expected, mode
+        assert (
+            layout_of(headless)
+            == (ONE_VIEW if len(expected) == 1 else SIDE_BY_SIDE[len(expected)]).id
+        )
+    # with a plot below, in the same views
+    review.show(modes.BLEND, real, synthetic, plot=True)
+    assert layout_of(headless) == WITH_PLOT[1].id and review.views == ONE_VIEW.views
+
+
+def test_real_beside_synthetic_is_linked_and_equally_bright(headless, view, nodes, review):
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    assert [composite(headless, n).GetBackgroundVolumeID() for n in review.views] == [
+        node.GetID() for node in nodes
+    ]
+    assert all(composite(headless, name).GetLinkedControl() for name in review.views)
+    left, right = (halves(view(name)) for name in review.views)
+    assert left[0] > 240 and left[1] < 100 and right == pytest.approx(left[::-1], abs=3)
+
+
+def test_the_window_of_one_is_that_of_the_other(nodes, review):
+    real, synthetic = (node.GetDisplayNode() for node in nodes)
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    start = [(d.GetWindowLevelMin(), d.GetWindowLevelMax()) for d in (real, synthetic)]
+    assert start == [pytest.approx((300, 900), rel=0.02), pytest.approx((30, 90), rel=0.02)]
+    real.SetWindowLevelMinMax(450, 600)  # a quarter to the middle of its range
+    assert (synthetic.GetWindowLevelMin(), synthetic.GetWindowLevelMax()) == pytest.approx((45, 60))
+    synthetic.SetWindowLevelMinMax(30, 60)
+    assert (real.GetWindowLevelMin(), real.GetWindowLevelMax()) == pytest.approx((300, 600))
+    review.show(modes.BLEND, *nodes)  # another way of looking keeps it
+    assert real.GetWindowLevelMax() == pytest.approx(600)
+    review.release()
+    real.SetWindowLevelMinMax(0, 1)
+    assert synthetic.GetWindowLevelMax() == pytest.approx(60)
+
+
+def test_blending_goes_from_one_image_to_the_other(view, nodes, review):
+    review.show(modes.BLEND, *nodes, opacity=0.0)
+    (name,) = review.views
+    real = halves(view(name))
+    assert not amber(view(name))  # nothing synthetic is seen
+    review.set_opacity(1.0)
+    synthetic = halves(view(name))
+    review.set_opacity(0.5)
+    between = halves(view(name))
+    assert real == pytest.approx(synthetic[::-1], abs=3) and abs(real[0] - real[1]) > 100
+    assert between == pytest.approx(np.mean([real, synthetic], axis=0), abs=4)
+    assert amber(view(name))
+
+
+def test_flicker_turns_over_and_the_mark_comes_with_the_synthetic_image(view, nodes, review):
+    review.show(modes.FLICKER, *nodes)
+    (name,) = review.views
+    real = halves(view(name))
+    assert review.turn_over() is True
+    assert halves(view(name)) == pytest.approx(real[::-1], abs=3) and amber(view(name))
+    assert review.turn_over() is False
+    assert halves(view(name)) == real and not amber(view(name))
+    review.turn_over()
+    review.show(modes.SIDE_BY_SIDE, *nodes)  # leaving in the middle leaves nothing behind
+    assert [amber(view(name)) for name in review.views] == [False, True]
+
+
+def test_checkerboard_follows_its_fields(view, nodes, review):
+    review.show(modes.CHECKERBOARD, *nodes, tile_mm=10)
+    small = view(review.views[0])
+    review.show(modes.CHECKERBOARD, *nodes, tile_mm=40)
+    large = view(review.views[0])
+    changes = [np.count_nonzero(np.diff((p[210, 30:270, 0] > 128).astype(int))) for p in
+               (small, large)]  # fmt: skip
+    assert changes[0] >= 5 > changes[1]
+    scene = nodes[0].GetScene()
+    boards = [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+        if "checkerboard" in node.GetName()
+    ]
+    assert len(boards) == 1 and boards[0].GetName().startswith("SYNTHETIC")
+    assert boards[0] is derived_node("checkerboard", *nodes)
+
+
+def test_maps_have_colours_and_a_legend(view, nodes, review, volumes):
+    real, synthetic = nodes
+    with pytest.raises(InputError, match="Compare the two volumes first"):
+        review.show(modes.DIFFERENCE, real, synthetic)
+    with pytest.raises(InputError, match="no uncertainty map"):
+        review.show(modes.UNCERTAINTY, real, synthetic)
+    ramp = np.broadcast_to(np.linspace(0, 0.2, 80), volumes[1].shape).astype(np.float32)
+    add_derived(of_kind(volumes[1], "difference", ramp), real, synthetic)
+    review.show(modes.DIFFERENCE, real, synthetic)
+    picture = view(review.views[2]).astype(int)
+    middle = picture[180, 20:240]
+    luminance = middle @ (0.299, 0.587, 0.114)
+    assert luminance[0] < 30 and luminance[-1] > 150  # black to nearly white, always brighter
+    assert (np.diff(luminance) > -2).all()
+    assert (middle[:, 0] - middle[:, 2]).max() > 100  # over red
+    bar = picture[100:200, 285:]
+    assert np.ptp(bar.reshape(-1, 3).sum(axis=1)) > 500  # the legend has black and white
+    assert not amber(view(review.views[0]))
+    mrml.node_from_volume(of_kind(volumes[1], "uncertainty", ramp * 1000))
+    review.show(modes.UNCERTAINTY, real, synthetic, opacity=1.0)
+    picture = view(review.views[1]).astype(int)
+    assert np.ptp(picture[210, 20:70], axis=-1).max() < 6  # what is certain is not covered
+    assert np.ptp(picture[210, 160:240], axis=-1).max() > 40
+    assert np.ptp(picture[100:200, 285:].reshape(-1, 3).sum(axis=1)) > 500
+
+
+def test_another_pair_needs_its_own_map(nodes, review, volumes):
+    real, synthetic = nodes
+    add_derived(of_kind(volumes[1], "difference", volumes[1].voxels), real, synthetic)
+    again = mrml.node_from_volume(volumes[0], synthetic.GetScene())
+    assert derived_node("difference", again, synthetic) is None
+    with pytest.raises(InputError):
+        review.show(modes.DIFFERENCE, again, synthetic)
+    other = Provenance.from_dict({**PROVENANCE.to_dict(), "kind": "uncertainty", "seed": 7})
+    mrml.node_from_volume(volumes[1].replace(provenance=other))
+    assert uncertainty_of(synthetic) is None  # of another run
+    with pytest.raises(InputError, match="two different volumes"):
+        review.show(modes.BLEND, real, real)
+
+
+def test_the_place_in_view_stays_from_mode_to_mode(headless, nodes, review):
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    for name in review.views:
+        node = headless.slice_logic(name).GetSliceNode()
+        node.SetFieldOfView(40, 40, 1)
+        node.JumpSliceByCentering(-12, 7, 2)
+
+    def place():
+        node = headless.slice_logic(review.views[-1]).GetSliceNode()
+        matrix = node.GetSliceToRAS()
+        scale = node.GetFieldOfView()[0] / node.GetDimensions()[0]
+        return [round(matrix.GetElement(i, 3), 3) for i in range(3)], round(scale, 6)
+
+    before = place()
+    for mode in (modes.BLEND, modes.CHECKERBOARD, modes.SIDE_BY_SIDE):
+        review.show(mode, *nodes)
+        assert place() == before, mode
+    review.show(modes.BLEND, *nodes, orientation="Sagittal")
+    matrix = headless.slice_logic(review.views[0]).GetSliceNode().GetSliceToRAS()
+    assert abs(matrix.GetElement(0, 2)) == pytest.approx(1)
+
+
+def test_one_crosshair_is_in_all_views(view, nodes, review):
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    before = [view(name).astype(int) for name in review.views]
+    review.set_crosshair(True)
+    for name, picture in zip(review.views, before, strict=True):
+        changed = np.abs(view(name).astype(int) - picture).sum(axis=-1) > 20
+        assert changed[:, 145:155].any(axis=1).sum() > 150  # upright, through the middle
+    review.set_crosshair(False)
+    for name, picture in zip(review.views, before, strict=True):
+        assert np.array_equal(view(name), picture)
+
+
+def test_layouts_have_views_and_numbers_of_their_own(headless):
+    node = headless.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert len({layout.id for layout in OWN_LAYOUTS}) == len(OWN_LAYOUTS)
+    for layout in OWN_LAYOUTS:
+        xml = node.GetLayoutDescription(layout.id)
+        assert all(f'singletontag="{name}"' in xml for name in layout.views)
+        assert xml.count("vtkMRMLPlotViewNode") == (layout in WITH_PLOT.values())
+
+
+# ---------------------------------------------------------------- regions
+
+
+def test_segments_are_masks_where_they_lie(headless, nodes, volumes):
+    grid = volumes[0]
+    masks = {name: np.zeros(grid.shape, bool) for name in ("GTVp", "Brain", "empty")}
+    masks["GTVp"][2:4, 10:14, 20:30] = True
+    masks["Brain"][1:6, 5:60, 5:60] = True
+    node = segmentation_node_from(Segmentation(masks, grid), nodes[0], surfaces=False)
+    found = {mask.name: mask for mask in segment_masks(node)}
+    assert set(found) == {"GTVp", "Brain"}
+    place = np.argwhere(found["GTVp"].voxels)[:, ::-1]
+    world = place @ found["GTVp"].index_to_world[:3, :3].T + found["GTVp"].index_to_world[:3, 3]
+    expected = np.argwhere(masks["GTVp"])[:, ::-1] @ grid.index_to_world[:3, :3].T
+    assert np.allclose(world, expected + grid.index_to_world[:3, 3])
+
+
+# ---------------------------------------------------------------- line profile
+
+
+def column(plot, name):
+    data = plot.table.GetTable().GetColumnByName(name)
+    return np.array([data.GetValue(row) for row in range(data.GetNumberOfValues())])
+
+
+def test_the_plot_follows_the_line(headless, nodes, review):
+    review.show(modes.SIDE_BY_SIDE, *nodes, plot=True)
+    plot = ProfilePlot(*nodes, review.views[0], headless.application_logic)
+    try:
+        for x, end in ((20.0, 0), (-20.0, 1)):  # RAS: from the patient's right to the left
+            plot.line.SetNthControlPointPositionWorld(end, x, 0, 0)
+        assert column(plot, POSITION)[[0, -1]] == pytest.approx((0, 40))
+        real, synthetic = (column(plot, node.GetName()) for node in nodes)
+        # the real image is white on the patient's right, the synthetic one on the left
+        assert real[[2, -2]] == pytest.approx((1, 0), abs=0.02)
+        assert synthetic[[2, -2]] == pytest.approx((0, 1), abs=0.02)
+        plot.line.SetNthControlPointPositionWorld(1, 10, 0, 0)
+        assert column(plot, POSITION)[-1] == pytest.approx(10)
+        assert column(plot, nodes[0].GetName()) == pytest.approx(1, abs=0.02)
+        assert "SYNTHETIC T2w from T1w by a-model" in plot.chart.GetTitle()
+        assert "Not for clinical decisions" in plot.chart.GetTitle()
+        shown = headless.scene.GetFirstNodeByClass("vtkMRMLPlotViewNode")
+        assert shown.GetPlotChartNodeID() == plot.chart.GetID()
+    finally:
+        plot.release()
+    rows = len(column(plot, POSITION))
+    plot.line.SetNthControlPointPositionWorld(1, -35, 0, 0)
+    assert len(column(plot, POSITION)) == rows  # nobody follows it now
+    assert not plot.line.GetDisplayNode().GetVisibility()
+
+
+def test_a_second_plot_uses_the_line_and_the_chart_that_are_there(headless, nodes, review):
+    review.show(modes.SIDE_BY_SIDE, *nodes, plot=True)
+    first = ProfilePlot(*nodes, review.views[0], headless.application_logic)
+    ends = np.array(first.ends_lps())
+    assert np.linalg.norm(ends[1] - ends[0]) > 30
+    first.release()
+    second = ProfilePlot(*nodes, review.views[0], headless.application_logic)
+    second.release()
+    assert second.line is first.line and second.chart is first.chart
+    assert np.allclose(second.ends_lps(), ends)
+    for name in ("vtkMRMLMarkupsLineNode", "vtkMRMLPlotChartNode", "vtkMRMLTableNode"):
+        assert headless.scene.GetNumberOfNodesByClass(name) == 1
+    assert headless.scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 2
+
+
+# ---------------------------------------------------------------- reader study
+
+
+@pytest.fixture
+def study(headless):
+    shown = StudyView(headless.application_logic)
+    yield shown
+    shown.release()
+
+
+def study_nodes(headless):
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", headless.scene)
+        if node.GetName() == NAME
+    ]
+
+
+def test_the_study_shows_both_kinds_alike(headless, view, study, volumes):
+    """Real and synthetic images that are the same picture give the same picture and node."""
+    ramp = np.linspace(900, 300, 80).astype(np.int16)  # bright on the left
+    real = volumes[0].with_voxels(np.where(volumes[0].voxels > 0, ramp, 0))
+    same = real.with_voxels(
+        (real.voxels * 0.1).astype(np.float32), provenance=PROVENANCE, name="SYNTHETIC"
+    )
+    case = StudyCase("p", real, same)
+    pictures, said = [], []
+    for truth in (REAL, SYNTHETIC):
+        study.show(case.image(truth, 4))
+        pictures.append(view(STUDY_LAYOUT.views[0]))
+        (node,) = study_nodes(headless)
+        said.append([(key, node.GetAttribute(key)) for key in node.GetAttributeNames()])
+        assert node.GetHideFromEditors() and not node.GetSaveWithScene()
+    assert np.array_equal(*pictures)
+    left, right = halves(pictures[0])
+    assert left > right + 30 > 60
+    assert said[0] == said[1]
+    assert "T2w" not in str(said) and "a-model" not in str(said)
+    assert layout_of(headless) == STUDY_LAYOUT.id
+
+
+def test_no_other_view_loses_its_mark_during_a_study_or_after(
+    headless, view, nodes, review, study, volumes
+):
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    case = StudyCase("p", *volumes)
+    study.show(case.image(SYNTHETIC, 4))
+    assert amber(view(review.views[1]))
+    # the study's own view says of every image that it may be synthetic
+    for truth in (REAL, SYNTHETIC):
+        study.show(case.image(truth, 4))
+        assert amber(view(STUDY_LAYOUT.views[0]))
+    study.release()
+    assert not study_nodes(headless)
+    assert layout_of(headless) == SIDE_BY_SIDE[2].id
+    assert amber(view(review.views[1])) and not amber(view(review.views[0]))
+    # and a synthetic volume that is put into the study's view afterwards is marked there as well
+    logic = headless.slice_logic(STUDY_LAYOUT.views[0])
+    logic.GetSliceCompositeNode().SetBackgroundVolumeID(nodes[1].GetID())
+    assert amber(view(STUDY_LAYOUT.views[0]))
+
+
+def test_black_and_white_start_anew_with_each_image_and_contours_are_hidden(
+    headless, view, nodes, study, volumes
+):
+    masks = {"GTVp": np.zeros(volumes[0].shape, bool)}
+    masks["GTVp"][2:7, 20:60, 20:60] = True
+    contours = segmentation_node_from(Segmentation(masks, volumes[0]), nodes[0], surfaces=False)
+    case = StudyCase("p", *volumes)
+    study.show(case.image(REAL, 4))
+    first = view(STUDY_LAYOUT.views[0])
+    assert np.ptp(first[150:].astype(int), axis=-1).max() < 12  # no colours: no contours
+    study_nodes(headless)[0].GetDisplayNode().SetWindowLevelMinMax(0, 100)
+    study.show(case.image(REAL, 4))
+    assert np.array_equal(view(STUDY_LAYOUT.views[0]), first)
+    study.release()
+    assert contours.GetDisplayNode().GetVisibility2D()
+
+
+def test_a_scene_that_is_saved_in_the_middle_holds_no_image_of_the_study(
+    headless, study, volumes, tmp_path
+):
+    study.show(StudyCase("p", *volumes).image(SYNTHETIC, 4))
+    path = tmp_path / "scene.mrml"
+    headless.scene.SetURL(str(path))
+    headless.scene.Commit(str(path))
+    assert NAME not in path.read_text(encoding="utf-8")
+
+
+def test_derived_provenance_is_synthetic_if_any_source_is(volumes):
+    real, synthetic = volumes
+    assert derived_provenance("difference", real, synthetic).synthetic
+    assert not derived_provenance("difference", real, real).synthetic

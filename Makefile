@@ -1,6 +1,7 @@
 # make demo   set everything up and run the main job on a simulated patient
+# make view   the same in a browser, on the demo's result
 # make test   set everything up and run the tests
-# Both set up .venv on the first run only; later runs need no network.
+# All set up .venv on the first run only; later runs need no network.
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?=
@@ -12,10 +13,15 @@ OUTPUT := demo-output
 # slicer-core, which renders the pictures, exists for these versions.
 SUPPORTED := (3, 11) <= sys.version_info[:2] <= (3, 13)
 
-.PHONY: demo test lint format bench setup clean distclean
+.PHONY: demo view test lint format bench setup clean distclean
 
 demo: $(STAMP)
 	@$(PY) -m MRISynthApp demo --output $(OUTPUT)
+	@echo "To look at it in a browser: make view"
+
+view: $(STAMP)
+	@test -f $(OUTPUT)/provenance.json || $(PY) -m MRISynthApp demo --output $(OUTPUT)
+	@$(PY) -m MRISynthApp view $(OUTPUT)
 
 test: $(STAMP)
 	@$(PY) -m pytest
@@ -52,7 +58,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing the packages into $(VENV): a few minutes, only this once."
 	@$(PY) -m pip install --disable-pip-version-check --no-input \
-	  -c constraints.txt -e ".[scene,train,test]"
+	  -c constraints.txt -e ".[scene,train,view,test]"
 	@touch $@
 
 clean:

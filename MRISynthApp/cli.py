@@ -25,6 +25,7 @@ from . import (
     cli_simulate,
     cli_synthesize,
     cli_train,
+    cli_view,
 )
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command("correct")(cli_correct.correct)
 app.command("export")(cli_export.export)
 app.command("compare")(cli_compare.compare)
 app.command("demo")(cli_demo.demo)
+app.command("view")(cli_view.view)
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_train.app, name="train")
 app.add_typer(cli_evaluate.app, name="evaluate")

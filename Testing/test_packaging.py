@@ -157,7 +157,7 @@ def test_mrisynth_commands_of_the_readme_exist_with_their_options():
 
 def test_windows_lines_install_what_the_makefile_installs():
     makefile = " ".join((ROOT / "Makefile").read_text(encoding="utf-8").split())
-    install = '-c constraints.txt -e ".[scene,train,test]"'
+    install = '-c constraints.txt -e ".[scene,train,view,test]"'
     assert install in makefile.replace("\\ ", "")
     windows = re.search(r"On Windows:\n\n((?: {4}.*\n)+)", README)
     lines = windows[1].strip().splitlines()

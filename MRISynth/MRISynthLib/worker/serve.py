@@ -48,11 +48,11 @@ def main() -> NoReturn:
     options = parser.parse_args()
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's to handle.
-    incoming, outgoing = _private_pipes()
+    incoming, outgoing = private_pipes()
     Server(incoming, outgoing, options.device, options.task).run()
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+def private_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Take standard input and output for the messages and leave harmless ones in their place."""
     incoming, outgoing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -1,0 +1,321 @@
+"""What a visitor has and asked for; needs neither scene nor page.
+
+Decisions come from the panels' functions, which the Slicer modules use as well; here is what these
+modules keep in MRML nodes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from MRISynthLib import panel
+from MRISynthLib.errors import InputError
+from MRISynthLib.panel import InputRow
+from MRISynthLib.review.pairing import real_of
+from MRISynthLib.sequences import SEQUENCES
+from MRISynthLib.volume import Volume
+from MRISynthSegmentLib import panel as segment_panel
+from MRISynthSegmentLib.click_maps import Click
+from MRISynthSegmentLib.corrections import CorrectionHistory, clicks_from_plain, corrected, merged
+from MRISynthSegmentLib.segmentation import Segmentation
+
+TRUTH_NOTE = " as it should be (simulated)"
+"""End of the name of what the simulated patient has beside the inputs."""
+
+CORRECTED_NOTE = "Corrected by a person with clicks in the browser."
+
+
+@dataclass
+class Image:
+    """A volume with what the visitor set for it, and the files it came from."""
+
+    volume: Volume
+    files: tuple[Path, ...] = ()
+    chosen: str | None = None
+    ticked: bool | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request to the worker."""
+
+    task: str
+    parameters: Mapping[str, Any]
+    volumes: tuple[Volume, ...]
+
+
+@dataclass
+class Desk:
+    """One visitor's images, choices and results.
+
+    ``uncertainty`` maps the key of a synthetic image to its map. ``ticked_targets`` and
+    ``ticked_structures`` are None until the visitor has touched them.
+    """
+
+    model: Any = None
+    segmenter: Any = None
+    images: dict[str, Image] = field(default_factory=dict)
+    uncertainty: dict[str, Volume] = field(default_factory=dict)
+    ticked_targets: tuple[str, ...] | None = None
+    ticked_structures: tuple[str, ...] | None = None
+    prompt: str = ""
+    seed: int = 0
+    segmentation: Segmentation | None = None
+    history: CorrectionHistory = field(default_factory=CorrectionHistory)
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+    _recognised: dict[str, tuple[Any, InputRow]] = field(default_factory=dict)
+
+    # --------------------------------------------------------------------------- images
+
+    def add(
+        self, volumes: Iterable[Volume], files: Sequence[Path] = (), *, ticked: bool | None = None
+    ) -> list[str]:
+        """Take volumes in; their keys."""
+        keys = []
+        for volume in volumes:
+            key = f"image{next(self._numbers)}"
+            self.images[key] = Image(volume, tuple(files), ticked=ticked)
+            keys.append(key)
+        return keys
+
+    def remove(self, key: str) -> None:
+        """Take an image away, with its uncertainty."""
+        self.images.pop(key, None)
+        self.uncertainty.pop(key, None)
+
+    def choose(self, key: str, sequence: str | None) -> None:
+        """The visitor says which sequence an image is; None goes back to recognition."""
+        if key in self.images:
+            self.images[key].chosen = sequence if sequence in SEQUENCES else None
+
+    def tick(self, key: str, ticked: bool) -> None:
+        """The visitor wants an image as input, or does not."""
+        if key in self.images:
+            self.images[key].ticked = bool(ticked)
+
+    def rows(self) -> tuple[InputRow, ...]:
+        """All images as lines of the table."""
+        return tuple(self._row(key, image) for key, image in self.images.items())
+
+    def _row(self, key: str, image: Image) -> InputRow:
+        known = self._recognised.get(key)
+        if known is None or known[0] is not image.volume:  # recognising is not for free
+            known = image.volume, panel.row_of(image.volume, key)
+            self._recognised[key] = known
+        return replace(known[1], chosen=image.chosen, ticked=image.ticked)
+
+    def volume_of(self, row: InputRow) -> Volume:
+        """An input with the sequence that it is taken for."""
+        return self.images[row.key].volume.replace(sequence=row.sequence)
+
+    def real_beside(self, key: str) -> str | None:
+        """The image to show beside a synthetic one: the real one, else the first input."""
+        rows = self.rows()
+        row = next((row for row in rows if row.key == key), None)
+        beside = real_of(row, rows) if row is not None else None
+        if beside is not None:
+            return beside.key
+        real = [each for each in rows if not each.synthetic]
+        used = [each for each in self.used() if not each.synthetic]
+        return (used or real)[0].key if used or real else None
+
+    # ------------------------------------------------------------------------ synthesis
+
+    def used(self) -> tuple[InputRow, ...]:
+        """The inputs of a synthesis."""
+        return panel.selected(self.rows(), self.model)
+
+    def targets(self) -> tuple[panel.TargetRow, ...]:
+        """What can be made."""
+        return panel.target_rows(self.rows(), self.used(), self.ticked_targets, self.model)
+
+    def tick_target(self, sequence: str, ticked: bool) -> None:
+        """The visitor wants a sequence, or does not."""
+        wanted = [row.sequence for row in self.targets() if row.ticked]
+        wanted = [name for name in wanted if name != sequence]
+        if ticked and sequence in SEQUENCES:
+            wanted.append(sequence)
+        self.ticked_targets = tuple(wanted)
+
+    def understanding(self) -> panel.Understanding:
+        """What is going to be made, in words."""
+        ticked = [row.sequence for row in self.targets() if row.ticked]
+        return panel.understand_targets(ticked, self.prompt, self.used(), self.model)
+
+    def why_not_apply(self, running: bool = False) -> str:
+        """Why nothing can be made now; empty if it can."""
+        reason = panel.why_disabled(
+            self.rows(), self.used(), self.understanding(), self.model, running=running
+        )
+        if not self.images:
+            return "Bring images first: drop files or a DICOM folder on this page."
+        return reason
+
+    def synthesis(self, visible_slice: int | None) -> Order:
+        """The request for what is ticked.
+
+        Raises
+        ------
+        InputError
+            If that is not possible.
+        """
+        if reason := self.why_not_apply():
+            raise InputError(reason)
+        request = panel.synthesis_parameters(
+            self.understanding(), seed=self.seed, visible_slice=visible_slice
+        )
+        volumes = tuple(self.volume_of(row) for row in self.used())
+        return Order(panel.SYNTHESIS_TASK, request, volumes)
+
+    def take_synthesis(self, result: Any) -> list[str]:
+        """Add the synthetic images of a result, each with its uncertainty; their keys."""
+        made = [
+            (name, volume)
+            for name, volume in result.volumes
+            if volume.provenance is not None and volume.provenance.kind == "image"
+        ]
+        maps = dict(result.volumes)
+        keys = []
+        for name, volume in made:
+            (key,) = self.add([volume])
+            if f"{name}_uncertainty" in maps:
+                self.uncertainty[key] = maps[f"{name}_uncertainty"]
+            keys.append(key)
+        return keys
+
+    # ----------------------------------------------------------------------- structures
+
+    def used_to_segment(self) -> tuple[InputRow, ...]:
+        """The inputs of a segmentation; synthetic images stand in for missing ones."""
+        return panel.selected(self.rows(), self.segmenter, synthetic_too=True)
+
+    def structures(self) -> tuple[str, ...]:
+        """What is looked for."""
+        return segment_panel.ticked_structures(self.ticked_structures, self.segmenter)
+
+    def why_not_segment(self, running: bool = False) -> str:
+        """Why nothing can be delineated now; empty if it can."""
+        if not self.images:
+            return "Bring images first: drop files or a DICOM folder on this page."
+        return segment_panel.why_disabled(
+            self.rows(),
+            self.used_to_segment(),
+            self.structures(),
+            self.segmenter,
+            running=running,
+        )
+
+    def segmenting(self) -> Order:
+        """The request for the ticked structures.
+
+        Raises
+        ------
+        InputError
+            If that is not possible.
+        """
+        if reason := self.why_not_segment():
+            raise InputError(reason)
+        request = segment_panel.segmentation_parameters(self.structures())
+        volumes = tuple(self.volume_of(row) for row in self.used_to_segment())
+        return Order(segment_panel.SEGMENTATION_TASK, request, volumes)
+
+    def take_segmentation(self, result: Any, order: Order) -> None:
+        """Keep a result; structures that the visitor corrected stay as they are."""
+        from MRISynthSegmentLib.task import segmentation_from
+
+        new = segmentation_from(result, order.volumes[0])
+        old = self.segmentation
+        if old is None or not old.reference.same_geometry(new.reference):
+            self.history = CorrectionHistory()
+            self.segmentation = new
+            return
+        edited = self.history.edited
+        self.segmentation = merged(old, new, edited=edited)
+        self.history.forget(name for name in new.masks if name not in edited)
+
+    def correction(self, structure: str, point_lps: Sequence[float], adds: bool) -> Order:
+        """The request for a click on a structure.
+
+        Raises
+        ------
+        InputError
+            If there are no contours to correct, or their images are gone.
+        """
+        if self.segmentation is None or structure not in self.segmentation.masks:
+            raise InputError("There is no such structure yet; find structures first.")
+        inputs = tuple(self.volume_of(row) for row in self.used_to_segment())
+        reference = self.segmentation.reference
+        if not inputs or not inputs[0].same_geometry(reference):
+            raise InputError(
+                "The image on which the structures were found is not the first input any more; "
+                "tick it again."
+            )
+        click = Click(tuple(float(value) for value in point_lps), bool(adds))
+        mask = reference.with_voxels(self.segmentation.masks[structure], name=structure)
+        clicks = (*self.history.clicks(structure), click)
+        request = segment_panel.refinement_parameters(structure, clicks)
+        return Order(segment_panel.REFINEMENT_TASK, request, (*inputs, mask))
+
+    def take_correction(self, result: Any, order: Order) -> str:
+        """Keep the corrected structure; its name."""
+        name = str(order.parameters["structure"])
+        click = clicks_from_plain(order.parameters["clicks"])[-1]
+        before = self.segmentation.masks[name]
+        after = np.asarray(result[name].voxels, bool)
+        self.history.record(name, click, {name: before}, {name: after})
+        self.segmentation = corrected(self.segmentation, {name: after}, self._said())
+        return name
+
+    def undo(self) -> tuple[str, ...]:
+        """Take the last correction back; the structures that changed."""
+        return self._step(self.history.undo)
+
+    def redo(self) -> tuple[str, ...]:
+        """Take the last :meth:`undo` back."""
+        return self._step(self.history.redo)
+
+    def _step(self, step: Any) -> tuple[str, ...]:
+        if self.segmentation is None:
+            return ()
+        masks = step(self.segmentation.masks)
+        if masks:
+            self.segmentation = corrected(self.segmentation, masks, self._said())
+        return tuple(masks)
+
+    def _said(self) -> str:
+        return "" if CORRECTED_NOTE in self.segmentation.warnings else CORRECTED_NOTE
+
+    # ------------------------------------------------------------------------ comparison
+
+    def comparison(self, real: str, synthetic: str) -> Order:
+        """The request for numbers on two images, in the body and in the targets.
+
+        Raises
+        ------
+        InputError
+            If they are not a real and a synthetic image of one sequence.
+        """
+        first, second = self.images.get(real), self.images.get(synthetic)
+        rows = {row.key: row for row in self.rows()}
+        if first is None or second is None or not second.volume.is_synthetic:
+            raise InputError("Choose a real and a synthetic image to compare.")
+        if rows[real].sequence != rows[synthetic].sequence:
+            raise InputError(
+                f"A difference needs the real {rows[synthetic].sequence}, and "
+                f"'{rows[real].name}' is {rows[real].sequence or 'of no known sequence'}."
+            )
+        volumes = [self.volume_of(rows[real]), self.volume_of(rows[synthetic])]
+        if self.segmentation is not None:
+            reference = self.segmentation.reference
+            volumes += [
+                reference.with_voxels(mask, name=name)
+                for name, mask in self.segmentation.masks.items()
+                if name.startswith("GTV") and mask.any()
+            ]
+        return Order("comparison", {}, tuple(volumes))

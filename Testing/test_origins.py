@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from dicom_series import write_series
 from MRISynthSegmentLib.dicom_seg import read_dicom_seg, write_dicom_seg
+from MRISynthSegmentLib.io import load_segmentation, save_segmentation
 from MRISynthSegmentLib.origins import Algorithm, Origin, algorithm_types, unrecorded
 from MRISynthSegmentLib.rtstruct import read_rtstruct, write_rtstruct
 from MRISynthSegmentLib.segmentation import Segmentation
@@ -18,13 +19,15 @@ from rtstruct_cases import Case, items_of, written
 
 ATLAS = Algorithm("Atlas", "3.1", "Planner Inc.", "patients=12", ("DCM", "123111", "Deformable"))
 DRAWN = {
-    "GTVp": Origin("MANUAL", None, "Consensus of two", "Müller^Jörg"),
-    "Brainstem": Origin("AUTOMATIC", ATLAS, "Atlas of twelve", "Doe^Jane^^Dr"),
-    "Eye_L": Origin("SEMIAUTOMATIC", ATLAS, "Atlas, edges moved", ""),
-    "Eye_R": Origin("AUTOMATIC", None, "Some atlas", ""),
-    "Brain": Origin("", None, "", ""),
+    "GTVp": Origin("MANUAL", None, "Consensus of two", "Müller^Jörg", "GTV"),
+    "Brainstem": Origin("AUTOMATIC", ATLAS, "Atlas of twelve", "Doe^Jane^^Dr", "ORGAN"),
+    "Eye_L": Origin("SEMIAUTOMATIC", ATLAS, "Atlas, edges moved", "", "ORGAN"),
+    "Eye_R": Origin("AUTOMATIC", None, "Some atlas", "", "ORGAN"),
+    "Brain": Origin("", None, "", "", "ORGAN"),
 }
 """As a planning system may say it."""
+
+_FILES = {"rtstruct": (write_rtstruct, read_rtstruct), "seg": (write_dicom_seg, read_dicom_seg)}
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_a_structure_set_of_a_structure_set(axial: Case) -> None:
     found = read_rtstruct(foreign(axial), axial.image)
     again = write_rtstruct(found, axial.path.with_name("again.dcm"), axial.source)
     back = read_rtstruct(again, axial.image).origins
-    expected = dict(DRAWN) | {"Brain": Origin("MANUAL", None, "By hand", "")}
+    expected = dict(DRAWN) | {"Brain": Origin("MANUAL", None, "By hand", "", "ORGAN")}
     assert dict(back) == expected
     record = pydicom.dcmread(again)
     assert record.SpecificCharacterSet == "ISO_IR 192"
@@ -127,11 +130,54 @@ def test_a_segmentation_of_a_structure_set_and_back(axial: Case) -> None:
 
 
 @pytest.mark.parametrize("kind", ["rtstruct", "seg"])
+def test_a_file_of_slicer_between_two_of_dicom(axial: Case, kind: str) -> None:
+    """DICOM -> .seg.nrrd -> DICOM says the same as the first."""
+    write, read = _FILES[kind]
+    first = read_rtstruct(foreign(axial), axial.image)
+    if kind == "seg":
+        first = read(write(first, axial.path.with_name("first.dcm"), axial.source), axial.image)
+    between = axial.path.with_name("between.seg.nrrd")
+    save_segmentation(first, between)
+    loaded = load_segmentation(between, axial.image)
+    assert loaded.origins == first.origins and unrecorded(loaded) == unrecorded(first)
+    direct = write(first, axial.path.with_name("direct.dcm"), axial.source)
+    over = write(loaded, axial.path.with_name("over.dcm"), axial.source)
+    assert read(over, axial.image).origins == read(direct, axial.image).origins
+
+
+def test_a_models_file_of_slicer_says_the_same_in_dicom(axial: Case) -> None:
+    between = axial.path.with_name("between.seg.nrrd")
+    save_segmentation(axial.segmentation, between)
+    loaded = load_segmentation(between, axial.image)
+    path = write_rtstruct(loaded, axial.path.with_name("over.dcm"), axial.source)
+    assert (
+        read_rtstruct(path, axial.image).origins == read_rtstruct(axial.path, axial.image).origins
+    )
+
+
+def test_structures_that_are_not_known_keep_their_type(axial: Case) -> None:
+    names = {"Eye_L": "Hot spot", "Eye_R": "PTV_70", "Brain": "BODY", "Brainstem": "Ring"}
+    types = {"Hot spot": "CONTROL", "PTV_70": "", "BODY": "", "Ring": "", "GTVp": "CTV"}
+    record = pydicom.dcmread(foreign(axial))
+    for name, other in names.items():
+        items_of(record, name)[0].ROIName = other
+    for name, kind in types.items():
+        items_of(record, name)[2].RTROIInterpretedType = kind
+    record.save_as(axial.path, enforce_file_format=True)
+    found = read_rtstruct(axial.path, axial.image)
+    save_segmentation(found, axial.path.with_name("between.seg.nrrd"))
+    for each in (found, load_segmentation(axial.path.with_name("between.seg.nrrd"), axial.image)):
+        again = pydicom.dcmread(write_rtstruct(each, axial.path.with_name("2.dcm"), axial.source))
+        assert {n: items_of(again, n)[2].RTROIInterpretedType for n in types} == {
+            "Hot spot": "CONTROL", "PTV_70": "PTV", "BODY": "EXTERNAL", "Ring": "ORGAN",
+            "GTVp": "GTV",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["rtstruct", "seg"])
 def test_a_models_structures_and_those_by_hand_stay_apart(axial: Case, kind: str) -> None:
     """The second file is written from the first, and nobody states the types again."""
-    write, read = {
-        "rtstruct": (write_rtstruct, read_rtstruct), "seg": (write_dicom_seg, read_dicom_seg),
-    }[kind]  # fmt: skip
+    write, read = _FILES[kind]
     types = dict.fromkeys(axial.segmentation.masks, "AUTOMATIC")
     types |= {"GTVp": "SEMIAUTOMATIC", "Bolus": "MANUAL"}
     paths = [axial.path.with_name(f"{number}.dcm") for number in (1, 2)]

@@ -155,7 +155,7 @@ def test_structures_say_what_they_are(case):
     assert code.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
     assert items_of(record, "Eye_L")[2].RTROIInterpretedType == "ORGAN"
     unknown = items_of(record, "Bolus")[2]
-    assert unknown.RTROIInterpretedType == "ORGAN"
+    assert unknown.RTROIInterpretedType == "BOLUS"
     assert "RTROIIdentificationCodeSequence" not in unknown
 
 

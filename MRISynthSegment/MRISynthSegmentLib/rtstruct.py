@@ -6,6 +6,7 @@ series that the contours were drawn on. Reading is in :mod:`MRISynthSegmentLib.r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -39,7 +40,14 @@ _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management, long retired: what planning systems expect in a reference to a study,
 for which there is no storage class."""
 
-_TARGETS = ("GTV", "CTV", "PTV")
+_TYPES = {
+    "gtv": "GTV", "ctv": "CTV", "ptv": "PTV", "bolus": "BOLUS", "couch": "SUPPORT",
+}  # fmt: skip
+"""How names begin of what is known to be no organ -> RT ROI Interpreted Type."""
+
+_OUTLINES = ("body", "external")
+"""Names of the patient's outline, in small letters."""
+
 _UTF8 = "ISO_IR 192"
 
 
@@ -256,12 +264,22 @@ def _observation(number: int, name: str, origin: Origin) -> Dataset:
         if structure.modifier is not None:
             code.SegmentedPropertyTypeModifierCodeSequence = [_coded(structure.modifier)]
         seen.RTROIIdentificationCodeSequence = [code]
-    if structure is not None and structure.is_target:
-        seen.RTROIInterpretedType = "GTV"
-    else:
-        seen.RTROIInterpretedType = name[:3] if name.startswith(_TARGETS) else "ORGAN"
+    seen.RTROIInterpretedType = _interpreted(name, origin)
     seen.ROIInterpreter = origin.interpreter
     return seen
+
+
+def _interpreted(name: str, origin: Origin) -> str:
+    """RT ROI Interpreted Type: of structures that are not known here, what they came with."""
+    structure = STRUCTURES.get(name)
+    if structure is not None:
+        return "GTV" if structure.is_target else "ORGAN"
+    if re.fullmatch("[A-Z0-9_ ]{1,16}", origin.interpreted):  # what a code string can hold
+        return origin.interpreted
+    plain = name.strip().casefold()
+    if plain in _OUTLINES:
+        return "EXTERNAL"
+    return next((kind for word, kind in _TYPES.items() if plain.startswith(word)), "ORGAN")
 
 
 def _coded(code: Code) -> Dataset:

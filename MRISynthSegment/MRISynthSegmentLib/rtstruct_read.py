@@ -221,7 +221,12 @@ def _rois(record: Dataset, path: Path) -> list[_Roi]:
         roi = rois.get(int(item.get("ReferencedROINumber") or 0))
         if roi is not None:
             interpreter = text_of(item, "ROIInterpreter")
-            roi.origin = replace(roi.origin, interpreter=interpreter or roi.origin.interpreter)
+            interpreted = text_of(item, "RTROIInterpretedType").upper()
+            roi.origin = replace(
+                roi.origin,
+                interpreter=interpreter or roi.origin.interpreter,
+                interpreted=interpreted or roi.origin.interpreted,
+            )
     for item in record.ROIContourSequence or ():
         roi = rois.get(int(item.ReferencedROINumber))
         if roi is None:

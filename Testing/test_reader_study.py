@@ -32,6 +32,7 @@ from MRISynthLib.reader_study.scoring import (
     verdict,
     wilson_interval,
 )
+from MRISynthLib.reader_study.session import StudySession
 from MRISynthLib.views import provenance_lines
 from MRISynthLib.volume import Volume, matrix_from_parts
 
@@ -346,3 +347,57 @@ def test_folders_of_patients_are_read(tmp_path, pair):
     assert folders_of(tmp_path / "p1") == [tmp_path / "p1"]
     with pytest.raises(InputError, match="not a folder"):
         folders_of(tmp_path / "nothing")
+
+
+# ---------------------------------------------------------------- from question to question
+
+
+def test_a_session_goes_from_image_to_image_and_on_after_a_break(tmp_path, pair):
+    path = tmp_path / "study.json"
+    cases = [StudyCase("p1", *pair), StudyCase("p2", *pair)]
+    session = StudySession(cases, path, count=4, seed=9, reader="A")
+    assert not session.resumed and session.number == 1 and path.exists()
+    seen = [session.image().voxels]
+    session.answer(Answer(REAL, 2, 3.0))
+    with pytest.raises(ValueError, match="not over"):
+        session.score()
+    # another day; what the panel is set to does not matter any more
+    again = StudySession(cases[::-1], path, count=8, seed=1, reader="B")
+    assert again.resumed and again.number == 2 and again.study.reader == "A"
+    assert not np.array_equal(again.image().voxels, seen[0])
+    for _ in range(3):
+        again.answer(Answer(UNDECIDED, 0, 1.0))
+    assert again.image() is None and again.study.over
+    assert again.score().undecided == 3 and again.score().accuracy.of == 1
+    again.save_table(tmp_path / "table.csv")
+    assert "p1" in (tmp_path / "table.csv").read_text(encoding="utf-8-sig")
+    assert StudySession(cases, path, count=1, seed=1).image() is None
+
+
+def test_what_cannot_be_written_is_not_lost(tmp_path, pair):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    session = StudySession([StudyCase("p1", *pair)], folder / "study.json", count=2, seed=0)
+    shown = session.image().voxels
+    (folder / "study.json").unlink()
+    folder.rmdir()
+    with pytest.raises(OutputError):
+        session.answer(Answer(REAL, 1, 1.0))
+    assert session.number == 1 and np.array_equal(session.image().voxels, shown)
+    folder.mkdir()
+    session.answer(Answer(REAL, 1, 1.0))
+    session.end()
+    assert session.score().unanswered == 1
+    assert StudySession([StudyCase("p1", *pair)], session.path, count=2, seed=0).study.over
+
+
+def test_a_session_needs_pairs_and_its_own_images(tmp_path, pair):
+    path = tmp_path / "study.json"
+    with pytest.raises(InputError, match="no synthetic image with the real one"):
+        StudySession([], path, count=2, seed=0)
+    with pytest.raises(InputError, match="slices"):
+        StudySession([StudyCase("p1", *pair)], path, count=99, seed=0)
+    assert not path.exists()
+    StudySession([StudyCase("p1", *pair)], path, count=2, seed=0)
+    with pytest.raises(InputError, match="p2"):
+        StudySession([StudyCase("p2", *pair)], path, count=2, seed=0)

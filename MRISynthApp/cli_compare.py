@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,11 +74,16 @@ def compare(
         from MRISynthSegmentLib.comparison import compare as compared
         from MRISynthSegmentLib.loading import load_any
 
+        from .dicom_outputs import image_behind
+
         first, second, reference = (path.expanduser() for path in (first, second, reference))
         _check_paths(first, second, reference, output)
         with run.timed("load"):
-            image = io.load_one(reference)
-            pair = tuple(load_any(path, image) for path in (first, second))
+            images = io.load_series(reference)
+            pair = tuple(load_any(path, images[0]) for path in (first, second))
+            record = pair[0].provenance or pair[1].provenance
+            image = image_behind(run, reference, images, record)
+            pair = tuple(replace(each, reference=image) for each in pair)
         wanted = [name.strip() for name in structures.split(",") if name.strip()]
         found = compared(*pair, wanted, names=_names(first, second))
         run.warn(*found.warnings)

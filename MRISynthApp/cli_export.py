@@ -207,7 +207,7 @@ def _export_contours(
     from MRISynthSegmentLib.origins import algorithm_types
 
     from .cli_segment import structure_table, volumes_ml
-    from .dicom_outputs import images_behind, series_of, write_contours
+    from .dicom_outputs import image_behind, series_of, write_contours
 
     with run.timed("load"):
         images = io.load_series(place)
@@ -215,14 +215,9 @@ def _export_contours(
         _check_patient(file, source)
         # On a plan they must be what somebody saw, not what was made to fit.
         segmentation = load_any(file, images[0], exact=True)
-        image = images_behind(segmentation.provenance, images)[0]
+        image = image_behind(run, place, images, segmentation.provenance)
         run.warn(*image.warnings)
         if len(images) > 1:
-            names = ", ".join(each.name for each in images)
-            run.warn(
-                f"{place.name} holds {len(images)} images on the same slices ({names}); the "
-                f"contours refer to {image.name}."
-            )
             source = series_of(place, image)
             segmentation = replace(segmentation, reference=image)
     types = algorithm_types(segmentation)

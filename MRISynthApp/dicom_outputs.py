@@ -66,6 +66,20 @@ def images_behind(provenance: Provenance | None, images: Sequence[Volume]) -> li
     return [image for image in images if image.name in names] or [images[0]]
 
 
+def image_behind(
+    run: Session, place: Path, images: Sequence[Volume], provenance: Provenance | None
+) -> Volume:
+    """The one image of a series, or of its echoes that on which contours were drawn; says which."""
+    image = images_behind(provenance, images)[0]
+    if len(images) > 1:
+        names = ", ".join(each.name for each in images)
+        run.warn(
+            f"{place.name} holds {len(images)} images on the same slices ({names}); the contours "
+            f"refer to {image.name}."
+        )
+    return image
+
+
 def source_of(places: Sequence[Path], volume: Volume, images: Sequence[Volume]) -> DicomSource:
     """The series among those at ``places`` on whose slices ``volume`` lies; of several images of
     this series the one among ``images``.

@@ -208,6 +208,18 @@ def test_contours_refer_to_one_echo_of_a_series(export, kind, echo, image, tmp_p
     np.testing.assert_array_equal(load_any(said["files"][0], first).masks["GTVp"], masks["GTVp"])
 
 
+def test_contours_are_compared_over_one_echo_of_a_series(capfd, image, tmp_path) -> None:
+    both = two_echoes(tmp_path / "both")
+    provenance = replace(PROVENANCE, inputs=({"name": "t1_tse_tra (TE 90 ms)"},))
+    files = [tmp_path / name for name in ("one.seg.nrrd", "two.seg.nrrd")]
+    for file in files:
+        save_segmentation(Segmentation(structures(image.shape), image, provenance), file)
+    said = done(capfd, "compare", *files, "--reference", both)
+    assert said["comparison"]["image"] == "t1_tse_tra (TE 90 ms)"
+    assert said["comparison"]["structures"]["GTVp"]["dice"] == 1
+    assert any("holds 2 images on the same slices" in text for text in said["warnings"])
+
+
 def test_a_series_of_two_echoes_behind_an_image(export, made, tmp_path) -> None:
     both = two_echoes(tmp_path / "both")
     times = {}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from packaging.requirements import Requirement
 
-from MRISynthLib import packages, panel
-from MRISynthLib.errors import Cancelled, InputError
+from MRISynthLib import panel
 from MRISynthLib.panel import InputRow, ProgressText, Understanding
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
@@ -278,71 +275,3 @@ def test_a_click_is_asked_for_as_the_worker_takes_it():
     request = segment_panel.refinement_parameters("GTVp", clicks, device="cpu")
     assert (request["structure"], request["device"]) == ("GTVp", "cpu")
     assert clicks_from_plain(request["clicks"]) == clicks
-
-
-# -------------------------------------------------------------------------- packages
-
-
-class FakeInstaller:
-    def __init__(self, installed=(), version=(5, 12), answer=True, pip_works=True):
-        self.installed, self.version, self.answer = set(installed), version, answer
-        self.pip_works = pip_works
-        self.said, self.done = [], []
-
-    def slicer_version(self):
-        return self.version
-
-    def satisfied(self, requirement):
-        return requirement in self.installed
-
-    def confirm(self, question, details):
-        self.said.append((question, details))
-        return self.answer
-
-    def install_torch(self, version):
-        self.install([f"torch{version}"])
-
-    def install(self, requirements):
-        self.done.append(list(requirements))
-        if self.pip_works:
-            self.installed.update(requirements)
-
-
-def test_everything_is_installed_after_one_question():
-    installer = FakeInstaller(installed=["monai>=1.4"])
-    packages.ensure(installer)
-    ((question, details),) = installer.said
-    assert "needs 7 Python packages" in question and "safetensors" in details
-    assert installer.done[0] == [f"torch{packages.TORCH}"]  # before anything that depends on it
-    assert "monai>=1.4" not in installer.done[1]
-    packages.ensure(installer)
-    assert len(installer.said) == 1
-
-
-def test_no_means_no():
-    installer = FakeInstaller(answer=False)
-    with pytest.raises(Cancelled, match="not installed"):
-        packages.ensure(installer)
-    assert installer.done == []
-
-
-def test_an_old_slicer_is_told_so_before_anything_is_asked():
-    installer = FakeInstaller(version=(5, 10))
-    with pytest.raises(InputError, match=r"needs 3D Slicer 5\.12 or later and this is 5\.10"):
-        packages.ensure(installer)
-    assert not installer.said
-    assert packages.version_problem((6, 0)) == ""
-
-
-def test_packages_that_did_not_arrive_are_named():
-    with pytest.raises(InputError, match="psutil"):
-        packages.ensure(FakeInstaller(pip_works=False))
-
-
-def test_package_lists_and_pyproject_agree():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {Requirement(text).name: text for text in project["dependencies"]}
-    for text in (*packages.REQUIREMENTS, f"torch{packages.TORCH}"):
-        assert declared.pop(Requirement(text).name) == text
-    others = {*packages.SHIPPED_WITH_SLICER, *packages.NOT_USED_IN_SLICER}
-    assert set(declared) == others, "say in packages.py whether Slicer needs the new dependency"

@@ -59,6 +59,9 @@ class HostApplication:
     def translate(self, context: str, text: str) -> str:
         return text
 
+    def thread(self):
+        return wrap(self.qt_application.thread())
+
     def processEvents(self) -> None:
         self.qt_application.processEvents()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
@@ -52,12 +53,12 @@ def source_folder() -> Path | None:
     return folder
 
 
-def load(folder: Path, monkeypatch) -> None:
+def load(folder: Path, monkeypatch, names: Sequence[str] = NAMES) -> None:
     """Import Slicer's files as the parts of ``slicer`` that slicer-core lacks."""
     for name, cls in _mentioned.items():
         home = sys.modules["ctk"] if name.startswith("ctk") else slicer
         monkeypatch.setattr(home, name, class_for(cls), raising=False)
-    for name in NAMES:
+    for name in names:
         full, package = f"slicer.{name}", folder / name
         path = package / "__init__.py" if package.is_dir() else folder / f"{name}.py"
         inner = [str(package)] if package.is_dir() else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import sys
 import time
 import types
 from pathlib import Path
@@ -297,31 +295,3 @@ def test_a_real_worker_is_followed_from_the_event_loop(desk, monkeypatch):
         run.start("cpu", "deaf", {}, [volume(1)])
         run.abandon()
         assert not run.running and finish() == []
-
-
-def test_torch_comes_through_the_extension_that_fits_it_to_the_machine(desk, monkeypatch):
-    from MRISynthLib.errors import InputError
-
-    installer = importlib.import_module("MRISynthWidgets.installer").SlicerInstaller()
-    with pytest.raises(InputError, match="extension PyTorch is missing"):
-        installer.install_torch(">=2.4")
-    asked = []
-
-    class PyTorchUtilsLogic:
-        def installTorch(self, **wanted):  # noqa: N802
-            asked.append(wanted)
-
-    utils = types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
-    monkeypatch.setattr(desk.slicer.util, "WaitCursor", contextlib.nullcontext)
-    installer.install_torch(">=2.4")
-    assert asked == [{"askConfirmation": False, "torchVersionRequirement": ">=2.4"}]
-
-    def fail(requirements, **_):
-        raise RuntimeError("ERROR: No matching distribution found for monai")
-
-    monkeypatch.setattr(desk.slicer.packaging, "pip_ensure", fail, raising=False)
-    with pytest.raises(InputError, match=r"monai>=1\.4 could not be installed; check the network"):
-        installer.install(["monai>=1.4"])
-    desk.app.testingEnabled = lambda: True
-    assert not installer.confirm("Install?", ""), "a self-test must not change the environment"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
+from MRISynthLib.loaded_model import convert_weights
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthSegmentLib.click_maps import CLICK_MM, click_map
 from MRISynthSegmentLib.network import AnySequenceUNet
@@ -138,3 +141,11 @@ def test_of_two_clicks_the_nearer_counts_and_none_is_nothing():
     both = click_map([(0, 10, 10), (0, 10, 16)], shape, spacing)
     np.testing.assert_array_equal(both, np.maximum(first, second))
     assert not click_map([], shape, spacing).any()
+
+
+def test_weights_that_are_converted_once_change_no_result(network, given) -> None:
+    converted = copy.deepcopy(network)
+    convert_weights(converted, torch.bfloat16)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(converted(*given), network(*given))
+    assert converted.told.weight.dtype is torch.bfloat16

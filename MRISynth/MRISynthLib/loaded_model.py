@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import torch
+from torch import nn
 
 from . import __version__
 from .bundles import Bundle
@@ -62,3 +63,15 @@ class LoadedModel:
             "dtype": dtype_name(self.dtype),
             "software": f"MRISynth {__version__}",
         }
+
+
+def convert_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Convert once, in place, what ``torch.autocast`` would convert at every call: the weights of
+    convolutions and linear layers.
+
+    The results are the same to the last bit, unless a network computes with its weights before it
+    applies them, or is used without autocast.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.to(dtype)

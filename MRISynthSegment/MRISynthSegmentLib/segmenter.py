@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from MRISynthLib.bundles import Bundle
 from MRISynthLib.devices import dtype_name
 from MRISynthLib.errors import InputError
-from MRISynthLib.loaded_model import LoadedModel
+from MRISynthLib.loaded_model import LoadedModel, convert_weights
 from MRISynthLib.preprocessing.grid import WorkingGrid
 from MRISynthLib.preprocessing.preparation import Prepared, prepare
 from MRISynthLib.progress import SILENT, Callbacks
@@ -56,6 +57,10 @@ class SegmentationResult:
 
 class Segmenter(LoadedModel):
     """Delineates structures on any subset of real and synthetic sequences."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        super().__init__(bundle, device)
+        convert_weights(self.network, self.dtype)
 
     @property
     def takes_clicks(self) -> bool:

@@ -1,8 +1,9 @@
 """Speed and size of the segmentation network for some choices of its channels.
 
 For each: weights, size of the file in half precision, operations, and time of a forward pass over
-slices of 256 x 224 with three sequences and their neighbours, with a correction, and for a step of
-training's forward and backward pass. Times are the best of several, on the clock and of the
+slices of 256 x 224 with three sequences and their neighbours, with its weights converted once (as
+in use) and at each call, with a correction, and of a step of training's forward and backward pass.
+Times are the best of several, on the clock and of the
 processor's threads together; where other work shares the cores, the second says more.
 
     python Testing/benchmarks/structure_net.py [--threads 1] [--slices 2] [--json]
@@ -11,6 +12,7 @@ processor's threads together; where other work shares the cores, the second says
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from MRISynthLib.devices import choose_dtype, dtype_name
+from MRISynthLib.loaded_model import convert_weights
 from MRISynthSegmentLib.structure_net import FEATURES, StructureNet
 from MRISynthSegmentLib.structures import STRUCTURES
 
@@ -68,12 +71,16 @@ def measure(features: tuple[int, ...], slices: int) -> dict[str, float]:
             logits = network(images, around)
         logits.mean().backward()
 
+    converted = copy.deepcopy(network).requires_grad_(False)
+    convert_weights(converted, dtype)
+    found = {"forward and backward": best(learn)}
+    network.requires_grad_(False)
     with torch.inference_mode(), format_in_use:
-        found = {
-            "slice": best(lambda: network(images, around)),
-            "slice with a correction": best(lambda: network(images, around, None, edit)),
+        found |= {
+            "slice": best(lambda: converted(images, around)),
+            "slice, weights converted at each call": best(lambda: network(images, around)),
+            "slice with a correction": best(lambda: converted(images, around, None, edit)),
         }
-    found["forward and backward"] = best(learn)
     for name, (clock, threads) in found.items():
         figures[f"{name} (ms)"] = clock / slices
         figures[f"{name}, threads (ms)"] = threads / slices

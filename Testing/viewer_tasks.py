@@ -1,8 +1,7 @@
-"""Tasks for the viewer's worker that need no model; the prompt can make them slow or deadly."""
+"""Tasks for the viewer's worker that need no model; the prompt can make one endless."""
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -15,9 +14,6 @@ from MRISynthLib.worker import ModelCache, TaskResult
 
 SLOW = "7 T"
 """In a prompt: go on until it is cancelled."""
-
-DEADLY = "9 T"
-"""In a prompt: the worker dies."""
 
 
 def _synthesis(
@@ -38,8 +34,6 @@ def _synthesis(
             while SLOW in prompt and count == 2:
                 time.sleep(0.01)
                 callbacks.check()
-            if DEADLY in prompt and count == 2:
-                os._exit(9)
         about: dict[str, Any] = {"sequence": name, "prompt": prompt, "bundle": "Test"}
         inputs = tuple({"sequence": volume.sequence} for volume in volumes)
         image = reference.with_voxels(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import slicer
@@ -14,7 +13,7 @@ from trame_slicer.views import Layout, LayoutDirection, SliceView, ViewLayoutDef
 
 from MRISynthLib import mrml
 from MRISynthLib.mrml import ViewAnnotation, node_from_volume, place_view
-from MRISynthLib.node_attributes import provenance_of
+from MRISynthLib.review.mrml import LinkedWindows, show_legend
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import segmentation_node_from, update_segmentation_node
 from MRISynthSegmentLib.segmentation import Segmentation
@@ -54,15 +53,11 @@ class Display:
         self.headless = HeadlessScene()
         self.scene = self.headless.scene
         logic = self.headless.application_logic
-        crosshair = slicer.vtkMRMLCrosshairNode()
-        crosshair.SetCrosshairName("default")
-        self.scene.AddNode(crosshair)
         logic.GetInteractionNode().SetCurrentInteractionMode(
             slicer.vtkMRMLInteractionNode.AdjustWindowLevel
         )
         self._nodes: dict[str, slicer.vtkMRMLScalarVolumeNode] = {}
-        self._windows: dict[str, tuple[float, float]] = {}
-        self._linking = False
+        self._windows: LinkedWindows | None = None
         self._orientation = "Axial"
         self._segmentation: slicer.vtkMRMLSegmentationNode | None = None
         self._surfaces_wanted = False
@@ -107,12 +102,7 @@ class Display:
     def put(self, key: str, volume: Volume) -> None:
         """Show a volume under this key from now on; a new one is added to the scene."""
         known = self._nodes.get(key)
-        node = node_from_volume(volume, self.scene, node=known)
-        if known is None:
-            self._nodes[key] = node
-            display = node.GetDisplayNode()
-            self._windows[key] = (display.GetWindowLevelMin(), display.GetWindowLevelMax())
-            display.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._link_window(key))
+        self._nodes[key] = node_from_volume(volume, self.scene, node=known)
 
     def put_slice(self, key: str, index: int, image: np.ndarray) -> None:
         """Put one slice into a volume that is being made."""
@@ -125,63 +115,49 @@ class Display:
         """Choose window and level anew, as when the first slices of a volume have come."""
         node = self._nodes.get(key)
         if node is not None:
-            with self._unlinked():
-                mrml.set_display(node)
-            display = node.GetDisplayNode()
-            self._windows[key] = (display.GetWindowLevelMin(), display.GetWindowLevelMax())
+            mrml.set_display(node)
 
     def remove(self, key: str) -> None:
         """Take a volume out of the scene."""
         node = self._nodes.pop(key, None)
-        self._windows.pop(key, None)
         if node is not None:
+            if self._windows is not None and node in self._windows.nodes:
+                self._windows.release()
+                self._windows = None
             self.scene.RemoveNode(node)
 
     def has(self, key: str | None) -> bool:
         """Whether there is such a volume."""
         return key in self._nodes
 
-    def reset_windows(self) -> None:
-        """Brightness and contrast as at first."""
-        with self._unlinked():
-            for key, (low, high) in self._windows.items():
-                self._nodes[key].GetDisplayNode().SetWindowLevelMinMax(low, high)
-
-    def _link_window(self, key: str) -> None:
-        """The user changed one image's window: change the others' in proportion.
-
-        Real and synthetic images have different units, so what is common is where in each one's
-        own range black and white lie.
-        """
-        if self._linking or key not in self._windows:
-            return
-        low, high = self._windows[key]
-        display = self._nodes[key].GetDisplayNode()
-        black = (display.GetWindowLevelMin() - low) / (high - low)
-        white = (display.GetWindowLevelMax() - low) / (high - low)
-        with self._unlinked():
-            for other, (start, end) in self._windows.items():
-                if other != key and not _has_own_colours(self._nodes[other]):
-                    self._nodes[other].GetDisplayNode().SetWindowLevelMinMax(
-                        start + black * (end - start), start + white * (end - start)
-                    )
-
-    @contextmanager
-    def _unlinked(self) -> Iterator[None]:
-        before, self._linking = self._linking, True
-        try:
-            yield
-        finally:
-            self._linking = before
+    def link_windows(self, left: str | None, right: str | None, *, anew: bool = False) -> None:
+        """Have brightness and contrast of two images follow each other; ``anew``: as at first."""
+        nodes = (self._nodes.get(left), self._nodes.get(right))
+        if self._windows is not None and (anew or self._windows.nodes != nodes):
+            self._windows.release()
+            self._windows = None
+        if self._windows is None and None not in nodes and nodes[0] is not nodes[1]:
+            self._windows = LinkedWindows(*nodes)
 
     # ----------------------------------------------------------------------------- views
 
-    def show(self, view: str, key: str | None, over: str | None = None, opacity: float = 0.0):
-        """A volume in a view, and another one over it."""
+    def show(
+        self,
+        view: str,
+        key: str | None,
+        over: str | None = None,
+        opacity: float = 0.0,
+        *,
+        legend: bool = False,
+    ) -> None:
+        """A volume in a view, and another one over it; ``legend``: say what their colours mean."""
         composite = self.view(view).logic.GetSliceCompositeNode()
         composite.SetBackgroundVolumeID(self._id(key))
         composite.SetForegroundVolumeID(self._id(over))
         composite.SetForegroundOpacity(float(opacity) if self.has(over) else 0.0)
+        coloured = self._nodes.get(over if self.has(over) else key) if legend else None
+        if coloured is not None:
+            show_legend(coloured)
 
     def _id(self, key: str | None) -> str | None:
         return self._nodes[key].GetID() if key in self._nodes else None
@@ -327,9 +303,3 @@ def _layout(views: Sequence[str]) -> Layout:
         return Layout(LayoutDirection.Horizontal, items)
     rows = [Layout(LayoutDirection.Horizontal, items[n : n + 2]) for n in (0, 2)]
     return Layout(LayoutDirection.Vertical, rows)
-
-
-def _has_own_colours(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether its values are not brightness: uncertainty, difference."""
-    provenance = provenance_of(node)
-    return provenance is not None and provenance.kind in ("uncertainty", "difference")

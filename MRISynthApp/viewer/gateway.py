@@ -81,7 +81,7 @@ class Gateway:
                 web.post("/v/{id}/upload", self._upload),
                 web.get("/v/{id}/download/{key}/{name}", self._download),
                 web.get("/v/{id}/{path:.*}", self._page),
-                web.get("/favicon.ico", lambda request: web.Response(status=204)),
+                web.get("/favicon.ico", self._no_icon),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
@@ -125,6 +125,9 @@ class Gateway:
             status=303,
             headers={"Location": f"/v/{visitor.id}/", "Cache-Control": "no-store"},
         )
+
+    async def _no_icon(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
 
     def _visitor(self, request: web.Request) -> Visitor | None:
         return self.visitors.get(request.match_info["id"], request[OWNER])

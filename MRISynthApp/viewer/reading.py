@@ -83,8 +83,8 @@ def without_paths(folder: Path) -> Callable[[str], str]:
     batch = rf"{re.escape(str(folder))}(?:/[0-9a-f]{{16}})?"
 
     def cleaned(text: str) -> str:
-        text = re.sub(rf"{batch}[/\\](?:\d{{5}}_)?", "", text)
         text = re.sub(rf"(?:The folder )?{batch}(?![\w/])", "What you sent", text)
+        text = re.sub(rf"{batch}[/\\](?:\d{{5}}_)?", "", text)
         text = re.sub(r"\b[0-9a-f]{16}\b", "what you sent", text)
         return re.sub(r"(?<!\w)\d{5}_(?=\w)", "", text)
 

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 async def _make(display: Callable[[], object], visit: object) -> None:
-    visit.attach(display())
+    visit.sights.attach(display())
 
 
 def _only(secret: str) -> Callable:

@@ -1,0 +1,248 @@
+"""What is seen: the page's choices about images, views and contours, and the scene that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from trame_server import Server
+
+from MRISynthLib.progress import SliceReady
+from MRISynthLib.provenance import Provenance
+from MRISynthLib.review.derived import checkerboard
+from MRISynthLib.sequences import SEQUENCE_NAMES
+from MRISynthLib.volume import Volume
+from MRISynthSegmentLib.mrml import FILL_OPACITY
+
+from . import tables
+from .desk import Desk
+from .display import COMBINED, MODES, REAL, SYNTHETIC, Display
+
+CHECKERBOARD, DIFFERENCE = "checkerboard", "difference"
+PREVIEW = "preview-"
+UNCERTAINTY = "uncertainty-"
+"""Keys of the scene's volumes that are no images of the desk, or the beginnings of them."""
+
+
+class Sights:
+    """Keeps the scene as the page wants it.
+
+    ``compare(left, right)`` is called when a map of differences is wanted that was not made.
+    Methods called ``on_…`` are what the page asks for.
+    """
+
+    def __init__(self, server: Server, desk: Desk, compare: Callable[[str, str], None]) -> None:
+        self.state = server.state
+        self.desk = desk
+        self._compare = compare
+        self._made_of: dict[str, tuple[str, str]] = {}
+        self.hidden: set[str] = set()
+        self.display: Display | None = None
+        self.state.update(
+            {
+                "left": None,
+                "right": None,
+                "layout": "2",
+                "orientation": "Axial",
+                "modes": list(MODES),
+                "mode": "blend",
+                "mode_reasons": tables.mode_reasons(desk, None, None),
+                "opacity": 0.5,
+                "fill": FILL_OPACITY,
+                "outline": True,
+                "contours_shown": True,
+            }
+        )
+        for names, function in (
+            (("left", "right"), self._images_chosen),
+            (("layout",), self._layout_chosen),
+            (("orientation",), self._orientation_chosen),
+            (("mode", "opacity"), self._combination_chosen),
+            (("fill", "outline", "contours_shown"), self._look_chosen),
+        ):
+            self.state.change(*names)(function)
+
+    def attach(self, display: Display) -> None:
+        """The scene, once it is made."""
+        self.display = display
+        display.set_layout(self.state.layout)
+
+    # ----------------------------------------------------------------------------- images
+
+    def take_in(self, keys: Sequence[str]) -> None:
+        """Put what is new on the desk into the scene, and show the new images ``keys``."""
+        for key, image in self.desk.images.items():
+            if not self.display.has(key):
+                self.display.put(key, image.volume)
+        for key, volume in self.desk.uncertainty.items():
+            if not self.display.has(UNCERTAINTY + key):
+                self.display.put(UNCERTAINTY + key, volume)
+        if not keys:
+            return
+        first = not self.state.left
+        made = [key for key in keys if self.desk.images[key].volume.is_synthetic]
+        if made:
+            self.state.right = made[0]
+            self.state.left = self.desk.real_beside(made[0]) or made[0]
+        elif first:
+            self.state.left = keys[0]
+            self.state.right = keys[1] if len(keys) > 1 else keys[0]
+        self.show_images()
+        if first:
+            self.display.place(self.state.left)
+
+    def take_out(self, key: str) -> None:
+        """An image is gone from the desk."""
+        for each in (key, UNCERTAINTY + key):
+            self.display.remove(each)
+        rest = list(self.desk.images)
+        for name in ("left", "right"):
+            if self.state[name] == key:
+                self.state[name] = rest[0] if rest else None
+        self.show_images()
+
+    def show_images(self) -> None:
+        """Left, right and combined image."""
+        self.state.mode_reasons = tables.mode_reasons(self.desk, self.state.left, self.state.right)
+        if self.display is None:
+            return
+        self.display.show(REAL, self.state.left)
+        self.display.show(SYNTHETIC, self.state.right)
+        self.display.link_windows(self.state.left, self.state.right)
+        self._combine()
+        self.display.render()
+
+    def take_difference(self, left: str, right: str, difference: Volume) -> None:
+        """A map of differences was made."""
+        self.display.remove(DIFFERENCE)
+        self.display.put(DIFFERENCE, difference)
+        self._made_of[DIFFERENCE] = (left, right)
+        self.show_images()
+
+    def preview(self, ready: SliceReady, reference: Volume) -> None:
+        """Show a finished slice of an image that is being made on the reference's grid."""
+        key = PREVIEW + ready.target
+        if self.display.has(key):
+            self.display.put_slice(key, ready.index, ready.image)
+            return
+        unfinished = reference.with_voxels(
+            np.zeros(reference.shape, np.float32),
+            sequence=ready.target,
+            name=f"{ready.target} (being computed)",
+            provenance=Provenance(synthetic=True, kind="preview", sequence=ready.target),
+        )
+        self.display.put(key, unfinished)
+        self.display.put_slice(key, ready.index, ready.image)
+        self.display.set_window_to_content(key)
+        self.display.show(SYNTHETIC, key)
+
+    def discard_previews(self) -> None:
+        """Take unfinished images away."""
+        for name in SEQUENCE_NAMES:
+            self.display.remove(PREVIEW + name)
+        self.show_images()
+
+    # ------------------------------------------------------------------------ combinations
+
+    def _images_chosen(self, **_) -> None:
+        self.show_images()
+
+    def _combination_chosen(self, **_) -> None:
+        if self.display is not None:
+            self._combine()
+            self.display.render()
+
+    def _combine(self) -> None:
+        """Left and right image in the combined view, in the chosen way."""
+        left, right, mode = self.state.left, self.state.right, self.state.mode
+        opacity = float(self.state.opacity)
+        possible = bool(left and right) and not self.state.mode_reasons.get(mode)
+        if possible and mode == "uncertainty":
+            self.display.show(COMBINED, right, UNCERTAINTY + right, opacity, legend=True)
+        elif possible and mode == "checkerboard":
+            self._make_checkerboard(left, right)
+            self.display.show(COMBINED, CHECKERBOARD)
+        elif possible and mode == "difference" and self._made_of.get(mode) == (left, right):
+            self.display.show(COMBINED, DIFFERENCE, legend=True)
+        else:
+            self.display.show(COMBINED, left, right, opacity)
+            if possible and mode == "difference":
+                self._compare(left, right)
+
+    def _make_checkerboard(self, left: str, right: str) -> None:
+        if self._made_of.get(CHECKERBOARD) != (left, right):
+            images = self.desk.images
+            self.display.remove(CHECKERBOARD)
+            self.display.put(CHECKERBOARD, checkerboard(images[left].volume, images[right].volume))
+            self._made_of[CHECKERBOARD] = (left, right)
+
+    # ------------------------------------------------------------------------------- views
+
+    def _layout_chosen(self, layout: str = "2", **_) -> None:
+        if self.display is not None:
+            self.display.set_layout(str(layout))
+            self.display.render()
+
+    def _orientation_chosen(self, orientation: str = "Axial", **_) -> None:
+        if self.display is not None and self.state.left:
+            self.display.place(self.state.left, self.display.focus(), str(orientation))
+            self.display.render()
+
+    def on_reset_view(self) -> None:
+        """All views as at first."""
+        if self.state.left:
+            self.display.place(self.state.left)
+            self.display.link_windows(self.state.left, self.state.right, anew=True)
+            self.display.solid.fit_view_to_content()
+            self.display.render()
+
+    def on_step(self, slices: int) -> None:
+        """Go some slices on, as Slicer's keys do."""
+        if self.state.left:
+            self.display.step(int(slices))
+
+    # ---------------------------------------------------------------------------- contours
+
+    def show_contours(self, reference: str | None = None) -> None:
+        """The desk's contours; ``reference`` is the image under new ones."""
+        if self.desk.segmentation is None:
+            return
+        if reference is not None:
+            self.hidden = set()
+            self.display.put_segmentation(self.desk.segmentation, reference)
+        self._look_chosen()
+
+    def redraw_contours(self, names: Sequence[str]) -> None:
+        """Some structures were corrected."""
+        if names:
+            self.display.update_segmentation(self.desk.segmentation, names)
+            self._look_chosen()
+
+    def _look_chosen(self, **_) -> None:
+        if self.display is not None:
+            self.display.show_segments(
+                fill=float(self.state.fill) / FILL_OPACITY,
+                outline=bool(self.state.outline),
+                hidden=tuple(self.hidden),
+                shown=bool(self.state.contours_shown),
+            )
+            self.display.render()
+
+    def on_toggle_contours(self) -> None:
+        """Contours on or off."""
+        self.state.contours_shown = not self.state.contours_shown
+
+    def on_show_structure(self, name: str, shown: bool) -> None:
+        """Show one structure, or do not."""
+        (self.hidden.discard if shown else self.hidden.add)(name)
+        self._look_chosen()
+        self.state.results = tables.results(self.desk, self.hidden)
+
+    def on_go_to(self, name: str) -> None:
+        """Show the middle of a structure."""
+        found = self.desk.segmentation
+        if found is None or name not in found.masks or not found.masks[name].any():
+            return
+        index = np.argwhere(found.masks[name]).mean(axis=0)[::-1]
+        point = (found.reference.index_to_world @ np.append(index, 1.0))[:3]
+        self.display.jump(point)

@@ -1,0 +1,177 @@
+"""The gateway with its visitors' real processes, asked as a browser would, but without one."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from http.cookiejar import CookieJar
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, Request, build_opener
+
+import psutil
+import pytest
+
+pytest.importorskip("trame_slicer", reason="needs the browser part (pip install mrisynth[view])")
+
+from viewer_host import House, until
+
+BATCH = "0123456789abcdef"
+
+
+class Guest:
+    """Somebody with a browser of their own, so far as cookies go, who opens the address."""
+
+    def __init__(self, house: House) -> None:
+        self.base = house.base
+        self._open = build_opener(HTTPCookieProcessor(CookieJar())).open
+        self.status, url, self.body = self.ask(house.gateway.url)
+        self.path = url.removeprefix(self.base)
+
+    def ask(self, url: str, data: bytes | None = None, **headers: str):
+        """(status, final address, body)."""
+        url = url if url.startswith("http") else self.base + url
+        if data is not None:
+            headers.setdefault("Origin", self.base)
+        try:
+            answer = self._open(Request(url, data=data, headers=headers), timeout=120)
+        except HTTPError as error:
+            answer = error
+        return answer.status, answer.geturl(), answer.read()
+
+
+@pytest.fixture(scope="module")
+def house():
+    with House(visitors=2, leave_seconds=600) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def guests(house):
+    """Two people, each in a scene, and the paths of these."""
+    both = [Guest(house), Guest(house)]
+    return [(guest, guest.path) for guest in both]
+
+
+def test_each_visitor_has_a_process_of_their_own(house, guests):
+    first, second = house.visitors
+    assert first.pid != second.pid
+    assert first.folder != second.folder
+    assert all(path.startswith("/v/") for _, path in guests)
+
+
+def test_the_page_comes_from_this_server_alone(guests):
+    guest, path = guests[0]
+    status, _, page = guest.ask(path)
+    assert status == 200
+    assert b"<title>" in page
+    assert b"http://" not in page
+    assert b"https://" not in page
+
+
+def test_a_scene_is_its_owner_s_even_if_the_address_is_known(guests):
+    (one, _), (_, path) = guests
+    for address in (path, f"{path}index.html", f"{path}upload?batch={BATCH}&name=x"):
+        status, _, body = one.ask(address)
+        assert status == 410
+        assert b"trame" not in body
+    status, _, _ = one.ask(f"{path}upload?batch={BATCH}&name=x", b"mine")
+    assert status == 410
+
+
+def test_when_all_places_are_taken_the_page_says_so(house, guests):
+    third = Guest(house)
+    assert third.status == 503
+    assert b"All places are taken: 2 visitors" in third.body
+    assert b'http-equiv="refresh"' in third.body
+
+
+def test_a_visitor_s_process_answers_the_gateway_only(house, guests):
+    opener = build_opener()
+    for headers in ({}, {"X-MRISynth-Secret": "guess"}):
+        url = f"http://127.0.0.1:{house.visitors[0].port}/index.html"
+        with pytest.raises(HTTPError, match="403"):
+            opener.open(Request(url, headers=headers), timeout=60)
+
+
+def test_what_is_sent_lies_in_the_visitor_s_own_folder(house, guests):
+    (guest, path), _ = guests
+    status, _, _ = guest.ask(f"{path}upload?batch={BATCH}&name=../../../t1.nii", b"abc")
+    assert status == 200
+    folder = house.visitors[0].folder
+    assert [file.name for file in (folder / "uploads" / BATCH).iterdir()] == ["00000_t1.nii"]
+    assert not list((house.visitors[1].folder / "uploads").iterdir())
+
+
+def test_a_hostile_archive_is_answered_with_a_sentence_and_the_house_stands(guests):
+    (guest, path), _ = guests
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("zeros", bytes(60 * 2**20))
+    address = f"{path}upload?batch=fedcba9876543210&name=study.zip"
+    status, _, body = guest.ask(address, bomb.getvalue())
+    assert status == 413
+    assert b"study.zip becomes larger than is taken" in body
+    assert guest.ask(path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../../../etc/passwd",
+        "..%2f..%2f..%2fetc%2fpasswd",
+        "%2e%2e/%2e%2e/etc/passwd",
+        "__mrisynth/../../gateway.py",
+        "__mrisynth/..%2f..%2fgateway.py",
+        "download/0123456789abcdef/..%2f..%2fuploads",
+        "download/..%2f..%2f..%2fetc/passwd",
+        f"uploads/{BATCH}/00000_t1.nii",
+    ],
+)
+def test_no_path_of_this_machine_can_be_read(guests, path):
+    guest, base = guests[0]
+    status, _, body = guest.ask(base + path)
+    assert status in (403, 404, 410)
+    assert b"root:" not in body
+    assert b"class Gateway" not in body
+    assert body != b"abc"
+
+
+def test_what_is_laid_ready_can_be_fetched_and_nothing_else(house, guests):
+    (guest, path), _ = guests
+    folder = house.visitors[0].folder / "downloads" / BATCH
+    folder.mkdir()
+    (folder / "scene.mrb").write_bytes(b"the scene")
+    status, _, body = guest.ask(f"{path}download/{BATCH}/scene.mrb")
+    assert (status, body) == (200, b"the scene")
+    assert guest.ask(f"{path}download/{BATCH}/other.mrb")[0] == 404
+    assert guests[1][0].ask(f"{path}download/{BATCH}/scene.mrb")[0] == 410
+
+
+def test_a_scene_that_dies_takes_nobody_along_and_its_place_is_free(house, guests):
+    (one, path), (other, other_path) = guests
+    visitor, neighbour = house.visitors
+    psutil.Process(visitor.pid).kill()
+    until(lambda: visitor not in house.visitors, "the place is free")
+    until(lambda: not visitor.folder.exists(), "the folder is gone")
+    status, _, body = one.ask(path)
+    assert status == 410
+    assert b"This scene has ended" in body
+    assert other.ask(other_path)[0] == 200
+    assert psutil.pid_exists(neighbour.pid)
+    assert Guest(house).path not in (path, other_path)
+
+
+def test_who_leaves_or_idles_is_ended_with_folder_and_process():
+    with House(visitors=2, leave_seconds=0.4, idle_seconds=600, start_seconds=60) as house:
+        assert Guest(house).status == 200
+        (visitor,) = house.visitors
+        visitor.left_at = 0.0  # as after the websocket's end
+        until(lambda: not house.visitors, "the visitor has left")
+        until(lambda: not psutil.pid_exists(visitor.pid), "the process has ended")
+        until(lambda: not visitor.folder.exists(), "the folder is gone")
+        assert Guest(house).status == 200
+        (visitor,) = house.visitors
+        visitor.left_at, visitor.active_at = None, -1e9
+        until(lambda: not house.visitors, "the idle one is ended")
+        root = visitor.folder.parent
+    assert not root.exists()

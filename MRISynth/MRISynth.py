@@ -4,12 +4,12 @@ What is computed lies in MRISynthLib and runs in a process of its own; what the 
 lies in MRISynthLib.panel. Here is what only Slicer can say.
 """
 
+import uuid
 from typing import Annotated
 
-import qt
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -20,8 +20,20 @@ from slicer.ScriptedLoadableModule import (
 )
 
 from MRISynthLib import panel
-from MRISynthWidgets.panel_widget import ERROR_STYLE, PanelWidget
+from MRISynthLib.review import modes
+from MRISynthWidgets.background import Background
+from MRISynthWidgets.live_preview import LivePreview
+from MRISynthWidgets.options_section import OptionsSection
+from MRISynthWidgets.panel_widget import ERROR_STYLE, WARNING_STYLE, PanelWidget
+from MRISynthWidgets.reader_study_section import ReaderStudySection
+from MRISynthWidgets.review_section import ReviewSection
 from MRISynthWidgets.scene_inputs import SceneInputs
+from MRISynthWidgets.study_checks import StudyChecks
+from MRISynthWidgets.targets_section import TargetsSection
+from MRISynthWidgets.unfinished import GrowingImages, OneSlice, view_along
+
+RUN_ATTRIBUTE = "MRISynth.Run"
+"""Attribute of a synthetic volume's node: the run that made it."""
 
 
 class MRISynth(ScriptedLoadableModule):
@@ -51,101 +63,135 @@ class MRISynthParameterNode:
 
     targets - the sequences that are ticked; they count once the user touched the list.
     targetsTouched - whether the user did.
-    prompt - the wanted contrast in words.
-    device, seed, registerInputs, addUncertainty - how it is computed.
-    realVolume, syntheticVolume - what is shown side by side.
+    prompt, ownPrompts - the wanted contrast in words: of all targets, and of one by its sequence.
+    livePreview - whether the slice in view is made while the words are edited.
+    model - name of the model, empty for the first that is installed.
+    device, seed, registerInputs, matching, normalisation, addUncertainty - how it is computed.
+    lastRun - the attribute that the volumes of the last run have.
+    realVolume, syntheticVolume - what is looked at in the review.
+    reviewPaired - the synthetic volume for which the real one was chosen by itself.
+    review... - how the pair is shown and compared.
+    study... - where a reader study's images and its file are, and what it asks.
     """
 
     targets: list[str]
     targetsTouched: bool = False
     prompt: str = ""
-    device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
+    ownPrompts: dict[str, str]
+    livePreview: bool = True
+    model: str = ""
+    device: str = "auto"
     seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
     registerInputs: bool = True
+    matching: Annotated[str, Choice(list(panel.MATCHING))] = "measured"
+    normalisation: Annotated[str, Choice(list(panel.NORMALISATION))] = "robust"
     addUncertainty: bool = True
+    lastRun: str = ""
     realVolume: vtkMRMLScalarVolumeNode
     syntheticVolume: vtkMRMLScalarVolumeNode
+    reviewPaired: str = ""
+    reviewOpacity: Annotated[float, WithinRange(0, 1)] = 0.5
+    reviewFlickerRate: Annotated[float, WithinRange(*modes.FLICKER_RATES)] = 1.0
+    reviewTileMm: Annotated[float, WithinRange(4, 80)] = 24
+    reviewOrientation: Annotated[str, Choice(list(modes.ORIENTATIONS))] = "Axial"
+    reviewCrosshair: bool = True
+    reviewProfile: bool = False
+    reviewSegmentation: vtkMRMLSegmentationNode
+    reviewAlign: bool = False
+    studyFolder: str = ""
+    studyFile: str = ""
+    studyReader: str = ""
+    studyCount: Annotated[int, WithinRange(1, 500)] = 20
+    studySeed: Annotated[int, WithinRange(0, 999999)] = 1
 
 
 class MRISynthWidget(PanelWidget):
-    """The panel."""
+    """The panel; ``used`` are the inputs, ``targetRows`` what can be made of them."""
+
+    showsChecks = True
 
     def makeLogic(self):
         """See :class:`PanelWidget`."""
         return MRISynthLogic()
 
+    def makeSections(self):
+        """See :class:`PanelWidget`."""
+        self.targets, self.options = TargetsSection(self), OptionsSection(self)
+        self.review, self.study = ReviewSection(self), ReaderStudySection(self)
+        return (self.targets, self.options, self.review, self.study)
+
     def connectWidgets(self) -> None:
         """See :class:`PanelWidget`."""
-        self._understanding = panel.Understanding()
-        self._used = ()
+        self.used, self.targetRows = (), ()
+        self.background = Background()
+        self.checks = StudyChecks(self.logic.inputs, self.background, self.scheduleRefresh)
+        self.growing, self.slice = GrowingImages(), OneSlice()
+        self.preview = LivePreview(self.background, self.slice, self.previewRequest)
         self.ui.loadDicomButton.connect("clicked(bool)", self.onLoadDicomButton)
         self.ui.loadFilesButton.connect("clicked(bool)", self.onLoadFilesButton)
-        self.ui.targetList.connect("itemChanged(QListWidgetItem*)", self.onTargetChanged)
-        self.ui.sideBySideButton.connect("clicked(bool)", self.onSideBySideButton)
         self.ui.continueButton.connect("clicked(bool)", self.onContinueButton)
 
+    def cleanup(self) -> None:
+        """See :class:`PanelWidget`."""
+        self.preview.stop()
+        self.background.drop()
+        PanelWidget.cleanup(self)
+
+    def exit(self) -> None:
+        """See :class:`PanelWidget`."""
+        self.preview.stop()
+        PanelWidget.exit(self)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """See :class:`PanelWidget`."""
+        self.preview.stop()
+        self.checks.stop()
+        PanelWidget.onSceneStartClose(self, caller, event)
+
+    @property
+    def tickedTargets(self) -> tuple:
+        """Canonical names of what is going to be made, as far as it is ticked."""
+        return tuple(row.sequence for row in self.targetRows if row.ticked)
+
+    # --------------------------------------------------------------------------- showing
+
     def refresh(self) -> None:
-        """Show volumes, targets, what the prompt means and whether Apply can be pressed."""
+        """Show volumes and checks, and whether Apply can be pressed; find out what is wanted."""
         parameters, model = self._parameterNode, self.logic.model()
         rows = self.logic.inputs.rows()
-        self._used = panel.selected(rows, model)
-        self.inputTable.show(rows, self._used)
-        self.ui.inputHintLabel.text = panel.input_problem(rows, self._used, model)
+        self.used = panel.selected(rows, model)
+        if not self.run.running:
+            self.checks.update(rows, self.used, model, self.inputOptions())
+        self.inputTable.show(rows, self.used, {row.key: self.checks.words(row) for row in rows})
+        found = self.checks.problem or panel.serious_problem(self.used, self.checks.findings)
+        self.showHint(panel.input_problem(rows, self.used, model) or found, bool(rows))
+        remarks = panel.remarks_in_words(self.used, self.checks.findings)
+        self.ui.remarksLabel.text = remarks
+        self.ui.remarksLabel.setVisible(bool(remarks))
         ticked = list(parameters.targets) if parameters.targetsTouched else None
-        targets = panel.target_rows(rows, self._used, ticked, model)
-        self._showTargets(targets)
-        self._understanding = panel.understand_targets(
-            [row.sequence for row in targets if row.ticked],
-            parameters.prompt,
-            self._used,
-            model,
+        self.targetRows = panel.target_rows(rows, self.used, ticked, model)
+        understanding = panel.understand_targets(
+            self.tickedTargets, parameters.prompt, self.used, model, dict(parameters.ownPrompts)
         )
-        self._showUnderstanding()
-        self.ui.modelLabel.text = model.name if model else _("none installed")
+        self.targets.understanding = understanding
+        running = self.run.running
         self.setApplyState(
-            panel.why_disabled(
-                rows, self._used, self._understanding, model, running=self.run.running
-            )
+            panel.why_disabled(rows, self.used, understanding, model, running=running, found=found)
         )
-        both = bool(parameters.realVolume and parameters.syntheticVolume)
-        self.ui.sideBySideButton.enabled = both
-        self.ui.sideBySideButton.toolTip = (
-            _("Real beside synthetic, in linked views.") if both else _("Choose two volumes first.")
-        )
+        if not running and (self.ui.inputHintLabel.text or understanding.problem):
+            self.sayProgress("")  # it is said where it is to be mended
+        self.showNext()
 
-    def _showTargets(self, targets) -> None:
-        targetList = self.ui.targetList
-        blocked = targetList.blockSignals(True)
-        if targetList.count != len(targets):
-            targetList.clear()
-            for row in targets:
-                targetList.addItem(qt.QListWidgetItem(row.sequence))
-        for index, row in enumerate(targets):
-            item = targetList.item(index)
-            item.setText(row.sequence)
-            item.setToolTip(row.problem or row.description)
-            item.setCheckState(qt.Qt.Checked if row.ticked else qt.Qt.Unchecked)
-        targetList.blockSignals(blocked)
+    def showHint(self, problem: str, serious: bool) -> None:
+        """Say below the table what is to be done; an empty scene is no error."""
+        self.ui.inputHintLabel.text = problem
+        self.ui.inputHintLabel.setStyleSheet(ERROR_STYLE if problem and serious else "")
+        self.ui.inputHintLabel.setVisible(bool(problem))
+        self.ui.remarksLabel.setStyleSheet(WARNING_STYLE)
 
-    def _showUnderstanding(self) -> None:
-        understanding, label = self._understanding, self.ui.understoodLabel
-        label.setStyleSheet(ERROR_STYLE if understanding.problem else "")
-        if understanding.problem:
-            label.text = understanding.problem
-        elif understanding.text:
-            label.text = _("Understood as: {meaning}").format(meaning=understanding.text)
-        else:
-            label.text = ""
-
-    def onTargetChanged(self, item) -> None:
-        """The user ticked or unticked a target."""
-        targetList = self.ui.targetList
-        items = [targetList.item(index) for index in range(targetList.count)]
-        self._parameterNode.targets = [
-            item.text() for item in items if item.checkState() == qt.Qt.Checked
-        ]
-        self._parameterNode.targetsTouched = True
-        self.scheduleRefresh()
+    def showNext(self) -> None:
+        """Enable what can be done after a run."""
+        self.ui.continueButton.enabled = bool(self.used) and not self.run.running
 
     def onLoadDicomButton(self) -> None:
         """Let Slicer's DICOM module load a study."""
@@ -155,52 +201,101 @@ class MRISynthWidget(PanelWidget):
         """Let Slicer load image files."""
         slicer.util.openAddVolumeDialog()
 
-    def startWork(self) -> None:
-        """See :class:`PanelWidget`."""
-        parameters = self._parameterNode
-        reference = slicer.mrmlScene.GetNodeByID(self._used[0].key)
-        volumes = self.logic.inputs.volumes(self._used)
-        request = panel.synthesis_parameters(
-            self._understanding,
-            device=parameters.device,
+    # ------------------------------------------------------------------------------ work
+
+    def inputOptions(self) -> dict:
+        """What the worker is told of how the inputs are used."""
+        parameters, model = self._parameterNode, self.logic.model()
+        return {
+            "bundle": model.name if model else None,
+            "device": parameters.device,
+            "register": parameters.registerInputs,
+            "normalisation": parameters.normalisation,
+        }
+
+    def request(self, understanding, reference) -> dict:
+        """The worker's parameters for these targets."""
+        parameters, options = self._parameterNode, self.inputOptions()
+        return panel.synthesis_parameters(
+            understanding,
+            model=options["bundle"],
+            device=options["device"],
             seed=parameters.seed,
-            register=parameters.registerInputs,
+            register=options["register"],
+            match=panel.MATCHING[parameters.matching][1],
+            normalisation=options["normalisation"],
             visible_slice=self.logic.visibleSlice(reference),
         )
+
+    def startWork(self) -> None:
+        """See :class:`PanelWidget`."""
+        parameters, used, options = self._parameterNode, self.used, self.inputOptions()
+        volumes = self.logic.inputs.volumes(used)
+        reference = slicer.mrmlScene.GetNodeByID(used[0].key)
+        self.preview.stop()
+        self.checks.look_again()
+        self.checks.pause(used, options)
+        self.targets.remember()
         self._addUncertainty = parameters.addUncertainty
         self._referenceID = reference.GetID()
-        self.logic.startPreview(volumes[0])
+        self.growing.start(volumes[0])
+        request = self.request(self.targets.understanding, reference)
         self.run.start(parameters.device, panel.SYNTHESIS_TASK, request, volumes)
+
+    def waitingText(self) -> str:
+        """See :class:`PanelWidget`."""
+        if self.background.asking(panel.STUDY_TASK):
+            return _("Checking and aligning the inputs ...")
+        return PanelWidget.waitingText(self)
+
+    def onWordsEdited(self) -> None:
+        """The user changed what is to be made: show how it would look."""
+        if self._parameterNode.livePreview and not self.run.running:
+            self.preview.edited()
+
+    def previewRequest(self):
+        """(device, parameters, volumes) for one slice of one target, or None if there is none."""
+        parameters, understanding = self._parameterNode, self.targets.understanding
+        if parameters is None or self.run.running or not parameters.livePreview:
+            return None
+        if not understanding.targets or not self.checks.prepared(self.used, self.inputOptions()):
+            return None
+        reference = slicer.mrmlScene.GetNodeByID(self.used[0].key)
+        if reference is None:
+            return None
+        wanted = dict(understanding.targets)
+        name = self.targets.lastEdited
+        name = name if name in wanted else next(iter(wanted))
+        one = panel.Understanding(targets=((name, wanted[name]),))
+        volumes = self.logic.inputs.volumes(self.used)
+        return parameters.device, self.request(one, reference), volumes
 
     def showSlice(self, ready) -> None:
         """Show the slices that are there, the visible one first."""
-        self.logic.previewSlice(ready)
+        self.growing.add(ready)
 
     def discardPreview(self) -> None:
         """See :class:`PanelWidget`."""
-        self.logic.discardPreview()
+        self.growing.discard()
 
     def showResult(self, result) -> None:
-        """Add the synthetic volumes and show the first beside its reference."""
-        nodes = self.logic.addResult(result, uncertainty=self._addUncertainty)
-        reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
+        """Add the synthetic volumes and show the first beside the real one, or the reference."""
         parameters = self._parameterNode or self.logic.getParameterNode()
-        parameters.syntheticVolume = nodes[0]
-        if reference is not None:
-            parameters.realVolume = reference
-            self.logic.showSideBySide(reference, nodes[0])
-        self.showMessage("\n".join(panel.result_sentences(result.info)))
-
-    def onSideBySideButton(self) -> None:
-        """Show the two chosen volumes."""
-        with self.showingErrors():
-            parameters = self._parameterNode
-            self.logic.showSideBySide(parameters.realVolume, parameters.syntheticVolume)
+        run = uuid.uuid4().hex
+        nodes = self.logic.addResult(result, uncertainty=self._addUncertainty, run=run)
+        reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
+        parameters.lastRun = run
+        if self.study.asking:  # the reader's view stays
+            parameters.syntheticVolume = nodes[0]
+        else:
+            self.review.showPair(reference, nodes[0])
+        sentences = panel.result_sentences(result.info)
+        self.showMessage("\n".join(sentences), warning=bool(result.info.get("warnings")))
 
     def onContinueButton(self) -> None:
-        """Go on in MRISynthSegment with the inputs and their synthetic sequences ticked."""
+        """Go on in MRISynthSegment with the inputs and what was made of them ticked."""
         with self.showingErrors():
-            self.logic.handOver(self._used, self._parameterNode.syntheticVolume)
+            self.logic.handOver(self.used, self._parameterNode.lastRun)
             slicer.util.selectModule("MRISynthSegment")
 
 
@@ -210,22 +305,34 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self.inputs = SceneInputs("MRISynth")
-        self._previewReference = None
-        self._previews = {}
+        self._models = None
 
     def getParameterNode(self):
         """The scene's parameter node, with typed access."""
         return MRISynthParameterNode(super().getParameterNode())
 
+    def models(self) -> list:
+        """The installed models; looked for once, as they only change by :meth:`forgetModels`."""
+        if self._models is None:
+            from MRISynthLib.bundles import find_bundles
+
+            self._models = list(find_bundles("synthesis"))
+        return self._models
+
+    def forgetModels(self) -> None:
+        """A model came or went."""
+        self._models = None
+
     def model(self):
         """The model to use, or None if none is installed."""
-        return panel.first_model("synthesis")
+        return panel.chosen_model(self.models(), self.getParameterNode().model)
 
     def visibleSlice(self, node) -> int:
-        """Index of the volume's slice at the centre of the red view."""
+        """Index of the volume's slice in the middle of the view that looks along its slices."""
         from MRISynthLib import mrml
 
-        sliceToRAS = mrml.slice_logic("Red").GetSliceNode().GetSliceToRAS()
+        view = view_along(mrml.volume_from_node(node))
+        sliceToRAS = mrml.slice_logic(view).GetSliceNode().GetSliceToRAS()
         position = [0.0, 0.0, 0.0]
         node.TransformPointFromWorld([sliceToRAS.GetElement(i, 3) for i in range(3)], position)
         rasToIJK = vtk.vtkMatrix4x4()
@@ -233,82 +340,41 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         index = round(rasToIJK.MultiplyPoint([*position, 1.0])[2])
         return min(max(index, 0), node.GetImageData().GetDimensions()[2] - 1)
 
-    def startPreview(self, reference) -> None:
-        """Say on which volume's grid the finished slices lie."""
-        self.discardPreview()
-        self._previewReference = reference
-
-    def previewSlice(self, ready) -> None:
-        """Put a finished slice into a volume that grows while the rest is computed."""
-        if self._previewReference is None:
-            return
-        first = ready.target not in self._previews
-        if first:
-            self._previews[ready.target] = self._addPreview(ready.target).GetID()
-        node = slicer.mrmlScene.GetNodeByID(self._previews[ready.target])
-        if node is None:
-            return  # the user deleted it
-        slicer.util.arrayFromVolume(node)[ready.index] = ready.image
-        slicer.util.arrayFromVolumeModified(node)
-        if first:
-            from MRISynthLib import mrml
-
-            mrml.set_display(node)
-            manager = slicer.app.layoutManager()
-            if manager is not None:
-                mrml.set_overlay(node, manager.sliceViewNames(), opacity=1.0)
-
-    def _addPreview(self, target: str):
-        import numpy as np
-
-        from MRISynthLib import mrml
-        from MRISynthLib.provenance import Provenance
-
-        empty = np.zeros(self._previewReference.shape, np.float32)
-        unfinished = self._previewReference.with_voxels(
-            empty,
-            sequence=target,
-            name=_("{target} (being computed)").format(target=target),
-            provenance=Provenance(synthetic=True, kind="preview", sequence=target),
-        )
-        return mrml.node_from_volume(unfinished)
-
-    def discardPreview(self) -> None:
-        """Remove what :meth:`previewSlice` added."""
-        for key in self._previews.values():
-            node = slicer.mrmlScene.GetNodeByID(key)
-            if node is not None:
-                slicer.mrmlScene.RemoveNode(node)
-        self._previews = {}
-        self._previewReference = None
-
-    def addResult(self, result, *, uncertainty: bool = True) -> list:
-        """Add the volumes of a worker's result to the scene; the images' nodes."""
+    def addResult(self, result, *, uncertainty: bool = True, run: str = "") -> list:
+        """Add the volumes of a worker's result to the scene, all or none; the images' nodes."""
         from MRISynthLib import mrml
 
-        nodes = []
-        for _name, volume in result.volumes:
-            is_image = volume.provenance is not None and volume.provenance.kind == "image"
-            if is_image or uncertainty:
-                node = mrml.node_from_volume(volume)
+        images, added = [], []
+        try:
+            for _name, volume in result.volumes:
+                is_image = volume.provenance is not None and volume.provenance.kind == "image"
+                if not is_image and not uncertainty:
+                    continue
+                added.append(mrml.node_from_volume(volume))
+                added[-1].SetAttribute(RUN_ATTRIBUTE, run)
                 if is_image:
-                    nodes.append(node)
-        return nodes
+                    images.append(added[-1])
+        except BaseException:
+            for node in added:
+                slicer.mrmlScene.RemoveNode(node)
+            raise
+        return images
 
-    def showSideBySide(self, real, synthetic) -> None:
-        """Real beside synthetic in linked views."""
-        from MRISynthLib import mrml
-
-        mrml.show_side_by_side([real, synthetic])
-
-    def handOver(self, used, synthetic) -> None:
-        """Tick the inputs, and a synthetic volume, for MRISynthSegment."""
+    def handOver(self, used, run: str) -> None:
+        """Tick for MRISynthSegment the inputs and what a run made, and nothing that it replaces."""
         inputs = SceneInputs("MRISynthSegment")
-        for row in used:
-            inputs.set_ticked(row.key, True)
-            inputs.set_chosen(row.key, row.sequence)
-        if synthetic is not None:
-            inputs.set_ticked(synthetic.GetID(), True)
+        chosen = {row.key: row.sequence for row in used}
+        for row in inputs.rows():
+            node = slicer.mrmlScene.GetNodeByID(row.key)
+            if run and node.GetAttribute(RUN_ATTRIBUTE) == run:
+                chosen[row.key] = row.sequence
+        taken = set(chosen.values())
+        for row in inputs.rows():
+            if row.key in chosen:
+                inputs.set_ticked(row.key, True)
+                inputs.set_chosen(row.key, chosen[row.key])
+            elif row.sequence in taken:
+                inputs.set_ticked(row.key, False)
 
 
 class MRISynthTest(ScriptedLoadableModuleTest):

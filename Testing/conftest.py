@@ -89,7 +89,8 @@ def jobs(desk, monkeypatch):
     from MRISynthLib import bundles, worker
 
     submitted: list[panel_cases.FakeJob] = []
-    client = type("Client", (panel_cases.FakeClient,), {"submitted": submitted})
+    lists = {"submitted": submitted, "background": []}
+    client = type("Client", (panel_cases.FakeClient,), lists)
     monkeypatch.setattr(worker, "WorkerClient", client)
     monkeypatch.setattr(bundles, "find_bundles", lambda task=None: [panel_cases.MODELS[task]])
     return submitted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class FakeJob:
         events, self.events = self.events, []
         return events
 
-    def cancel(self):
+    def cancel(self, *, kill=True):
         self.cancelled = True
 
     def finish(self, outcome):
@@ -31,17 +32,24 @@ class FakeJob:
         return self.outcome
 
 
+BACKGROUND = ("checks", "study", "preview", "devices")
+"""Tasks that a panel asks for by itself."""
+
+
 class FakeClient:
-    """Stands in for ``WorkerClient``: keeps what was submitted."""
+    """Stands in for ``WorkerClient``: keeps what was submitted, and apart from it what a panel
+    asks by itself."""
 
     submitted: list[FakeJob]
+    background: list[FakeJob]
 
     def __init__(self, device, **_):
         self.device, self.closed = device, False
 
     def submit(self, task, parameters, volumes):
-        self.submitted.append(FakeJob(task, parameters, volumes))
-        return self.submitted[-1]
+        jobs = self.background if task in BACKGROUND else self.submitted
+        jobs.append(FakeJob(task, parameters, volumes))
+        return jobs[-1]
 
     def close(self):
         self.closed = True
@@ -49,10 +57,19 @@ class FakeClient:
 
 MODELS = {
     "synthesis": types.SimpleNamespace(
-        name="S", sequences_in=("T1w", "T2w"), sequences_out=("CE-T1w", "STIR")
+        name="S",
+        version="1",
+        folder=Path("S"),
+        metadata={"licence": "Apache-2.0"},
+        sequences_in=("T1w", "T2w"),
+        sequences_out=("CE-T1w", "STIR"),
     ),
     "segmentation": types.SimpleNamespace(
-        name="G", sequences_in=("T1w", "T2w", "CE-T1w"), structures=("GTVp", "Brainstem")
+        name="G",
+        version="1",
+        sequences_in=("T1w", "T2w", "CE-T1w"),
+        structures=("GTVp", "Brainstem"),
+        metadata={"licence": "CC-BY-4.0", "intended_use": "Research."},
     ),
 }
 """What the panels ask of an installed bundle."""

@@ -58,9 +58,9 @@ def test_checks_are_said_in_words():
     assert panel.check_words(broken, (), False) == ("cannot be used", broken.problem)
     assert panel.check_words(T1W, None, True)[0] == "checking ..."
     assert panel.check_words(T1W, None, False)[0] == "not checked"
-    assert panel.check_words(T1W, (), False)[0] == "good"
+    assert panel.check_words(T1W, (), False)[0] == "\u2713 good"
     remarks = (Remark("coverage", "Thin."), Remark("no overlap", "Far.", serious=True))
-    assert panel.check_words(T1W, remarks, False) == ("no overlap, coverage", "Thin.\nFar.")
+    assert panel.check_words(T1W, remarks, False) == ("\u26a0 no overlap, coverage", "Thin.\nFar.")
 
 
 def test_the_first_remarks_are_read_out_and_the_rest_counted():
@@ -162,8 +162,8 @@ def test_devices_are_called_by_name_with_their_free_memory():
         {"name": "cpu", "label": "Zen", "free_mb": 8192, "total_mb": 16384},
     ]
     words = dict(panel.device_choices(devices, "auto"))
-    assert words["auto"] == "Automatic: RTX 4090 (20.0 of 24.0 GB free)"
-    assert words["cpu"] == "Zen (8.0 of 16.0 GB free)"
+    assert words["auto"] == "Automatic: 20.0 of 24.0 GB free, RTX 4090"
+    assert words["cpu"] == "8.0 of 16.0 GB free, Zen"
     assert "not on this machine" in dict(panel.device_choices(devices, "cuda:3"))["cuda:3"]
     assert dict(panel.device_choices(None, "mps"))["mps"] == "mps"
     assert "RTX" in dict(panel.device_choices(devices, "cuda"))["cuda"]

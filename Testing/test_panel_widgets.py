@@ -152,7 +152,8 @@ def test_a_module_can_be_reloaded_even_while_it_works(desk, jobs, name):
     before = old.ui.applyButton.toolTip
     panel._parameterNode.device = "cpu"
     desk.process()
-    assert old.ui.deviceComboBox.currentText != "cpu", "the old panel is still bound"
+    combo = widgets_of(old)["deviceComboBox"]
+    assert combo.currentText != "cpu", "the old panel is still bound"
     assert old.ui.applyButton.toolTip == before
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import qt
 from slicer.i18n import tr as _
@@ -10,7 +10,9 @@ from slicer.i18n import tr as _
 from MRISynthLib.panel import InputRow
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
-VOLUME, RECOGNISED, USED_AS = range(3)
+VOLUME, SEQUENCE, CHECKS = range(3)
+MOST_ROWS = 8
+"""So many are seen without scrolling."""
 
 
 class InputTable:
@@ -18,7 +20,7 @@ class InputTable:
 
     ``on_tick(key, ticked)`` and ``on_choose(key, sequence or None)`` are called when the
     user changes a row. They may ask for a new :meth:`show` only after the event, since it
-    can delete the widget that sent it.
+    can delete the widget that sent it. Without ``checks`` the table has no column for them.
     """
 
     def __init__(
@@ -27,23 +29,38 @@ class InputTable:
         sequences: Sequence[str],
         on_tick: Callable[[str, bool], None],
         on_choose: Callable[[str, str | None], None],
+        *,
+        checks: bool = False,
     ) -> None:
         self.table = table
         self.sequences = tuple(sequences)
         self.on_tick = on_tick
         self.on_choose = on_choose
         self._rows: tuple[InputRow, ...] = ()
-        self._shown: list[tuple[InputRow, bool]] | None = None
+        self._shown: list | None = None
         self._combos: list = []
+        headings = [_("Use as input"), _("Sequence"), _("Checks")][: 3 if checks else 2]
+        table.setColumnCount(len(headings))
+        table.setHorizontalHeaderLabels(headings)
         header = table.horizontalHeader()
+        header.setStretchLastSection(False)
         header.setSectionResizeMode(VOLUME, qt.QHeaderView.Stretch)
-        header.setSectionResizeMode(RECOGNISED, qt.QHeaderView.ResizeToContents)
+        for column in range(1, len(headings)):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        self._columns = len(headings)
         table.connect("itemChanged(QTableWidgetItem*)", self._item_changed)
+        self._fit(0)
 
-    def show(self, rows: Sequence[InputRow], used: Iterable[InputRow]) -> None:
-        """Show these rows, with the used ones ticked."""
+    def show(
+        self,
+        rows: Sequence[InputRow],
+        used: Iterable[InputRow],
+        checks: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        """Show these rows, with the used ones ticked; ``checks`` is key -> (text, tooltip)."""
         used_keys = {row.key for row in used}
-        shown = [(row, row.key in used_keys) for row in rows]
+        said = checks or {}
+        shown = [(row, row.key in used_keys, said.get(row.key, ("", ""))) for row in rows]
         if shown == self._shown:
             return
         blocked = self.table.blockSignals(True)
@@ -51,8 +68,9 @@ class InputTable:
             if [row.key for row in rows] != [row.key for row in self._rows]:
                 self._rebuild(rows)
             self._rows = tuple(rows)
-            for index, (row, is_used) in enumerate(shown):
-                self._fill(index, row, is_used)
+            for index, entry in enumerate(shown):
+                self._fill(index, *entry)
+            self.table.resizeColumnToContents(SEQUENCE)
             self._shown = shown
         finally:
             self.table.blockSignals(blocked)
@@ -62,36 +80,50 @@ class InputTable:
         self.table.setRowCount(len(rows))
         self._combos = []
         for index, row in enumerate(rows):
-            for column in (VOLUME, RECOGNISED):
+            for column in (VOLUME, CHECKS)[: self._columns - 1]:
                 item = qt.QTableWidgetItem("")
                 item.setFlags(item.flags() ^ qt.Qt.ItemIsEditable)
                 self.table.setItem(index, column, item)
             combo = qt.QComboBox()
-            combo.addItem(_("as recognised"))
+            combo.setSizeAdjustPolicy(qt.QComboBox.AdjustToContents)
+            combo.toolTip = _("Choose the right sequence where it is not recognised, or wrongly.")
+            combo.addItem("")
             for sequence in self.sequences:
                 combo.addItem(sequence)
             combo.connect(
                 "currentIndexChanged(int)",
                 lambda position, key=row.key: self._chosen(key, position),
             )
-            self.table.setCellWidget(index, USED_AS, combo)
+            self.table.setCellWidget(index, SEQUENCE, combo)
             self._combos.append(combo)
+        self._fit(len(rows))
 
-    def _fill(self, index: int, row: InputRow, is_used: bool) -> None:
+    def _fit(self, rows: int) -> None:
+        """As high as the rows need, within limits: what comes below should be seen too."""
+        each = self.table.verticalHeader().defaultSectionSize
+        height = each * (min(max(rows, 1), MOST_ROWS) + 1) + 6
+        self.table.setMinimumHeight(height)
+        self.table.setMaximumHeight(height)
+
+    def _fill(self, index: int, row: InputRow, is_used: bool, check: tuple[str, str]) -> None:
         name = self.table.item(index, VOLUME)
         marked = row.synthetic and not row.name.startswith(SYNTHETIC_MARK)
         name.setText(f"{SYNTHETIC_MARK} {row.name}" if marked else row.name)
-        name.setToolTip(row.problem or row.name)
+        name.setToolTip(f"{row.name}\n{row.problem}" if row.problem else row.name)
         if not row.problem:
             name.setCheckState(qt.Qt.Checked if is_used else qt.Qt.Unchecked)
-        recognised = self.table.item(index, RECOGNISED)
-        recognised.setText(_("cannot be used") if row.problem else row.recognition_text())
-        recognised.setToolTip(row.problem or row.reason)
         combo = self._combos[index]
         blocked = combo.blockSignals(True)
+        combo.setItemText(0, _("cannot be used") if row.problem else row.recognition_text())
         combo.setCurrentIndex(self.sequences.index(row.chosen) + 1 if row.chosen else 0)
         combo.setEnabled(not row.problem)
+        combo.toolTip = row.problem or row.reason or combo.toolTip
         combo.blockSignals(blocked)
+        if self._columns > CHECKS:
+            text, tip = check
+            item = self.table.item(index, CHECKS)
+            item.setText(text)
+            item.setToolTip(tip)
 
     def _item_changed(self, item) -> None:
         row = self._rows[item.row()]

@@ -12,7 +12,7 @@ import logging
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import qt
 import slicer
@@ -33,7 +33,9 @@ from .worker_run import WorkerRun
 if TYPE_CHECKING:
     from .section import Section
 
-ERROR_STYLE = "color: #c62828;"
+# Dark on light by themselves, so that they are read in Slicer's dark style as well.
+ERROR_STYLE = "color: #8b1a1a; background: #fdecea; padding: 4px; border-radius: 3px;"
+WARNING_STYLE = "color: #5f4300; background: #fff3cf; padding: 4px; border-radius: 3px;"
 
 
 class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=ABCMeta):
@@ -45,6 +47,9 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     The .ui file of a module has ``inputTable``, ``inputHintLabel``, ``modelLabel``,
     ``applyButton``, ``cancelButton``, ``progressBar``, ``progressLabel``, ``messageLabel``.
     """
+
+    showsChecks: ClassVar[bool] = False
+    """Whether the table of inputs has a column for checks."""
 
     def __init__(self, parent=None) -> None:
         """Called when the user opens the module for the first time."""
@@ -84,6 +89,10 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     def showSlice(self, ready) -> None:
         """Show a finished slice while the rest is computed."""
 
+    def waitingText(self) -> str:
+        """What is said until the first progress is reported."""
+        return _("Starting the inference process ...")
+
     def discardPreview(self) -> None:
         """Remove what :meth:`showSlice` added."""
 
@@ -109,7 +118,11 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
             self._onProgress, self.showSlice, self._onDone, self._onCancelled, self._onFailed
         )
         self.inputTable = InputTable(
-            self.ui.inputTable, self.logic.inputs.sequences, self._onTick, self._onChoose
+            self.ui.inputTable,
+            self.logic.inputs.sequences,
+            self._onTick,
+            self._onChoose,
+            checks=self.showsChecks,
         )
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -121,6 +134,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.connectWidgets()
         self._addSections()
         mark_views()
+        self.showMessage("")
         self.showIdle()
         self.initializeParameterNode()
 
@@ -135,13 +149,13 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
-        self._refreshTimer.stop()
         for section in self.sections:
             section.cleanup()
         self.run.abandon()
         self.discardPreview()
         self.setParameterNode(None)  # after a reload the old widgets are hidden, not gone
         self.removeObservers()
+        self._refreshTimer.stop()  # last, as what is taken out of the scene starts it
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
@@ -149,6 +163,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     def exit(self) -> None:
         """Called each time the user opens a different module; a running job goes on."""
+        for section in self.sections:
+            section.onPanelLeft()
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
@@ -230,7 +246,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     def onCancelButton(self) -> None:
         """Stop the work."""
         self.ui.cancelButton.enabled = False
-        self.ui.progressLabel.text = _("Stopping ...")
+        self.sayProgress(_("Stopping ..."))
         self.run.cancel()
 
     def showBusy(self) -> None:
@@ -238,7 +254,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.ui.cancelButton.enabled = True
         self.ui.progressBar.setVisible(True)
         self.ui.progressBar.setRange(0, 0)
-        self.ui.progressLabel.text = _("Starting the inference process ...")
+        self.sayProgress(self.waitingText())
         self.scheduleRefresh()
 
     def showIdle(self) -> None:
@@ -246,7 +262,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.ui.cancelButton.enabled = False
         self.ui.progressBar.setRange(0, 100)
         self.ui.progressBar.setVisible(False)
-        self.ui.progressLabel.text = ""
+        self.sayProgress("")
         self.scheduleRefresh()
 
     def setApplyState(self, reason: str) -> None:
@@ -255,13 +271,13 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.ui.applyButton.enabled = not reason
         self.ui.applyButton.toolTip = reason or _("Start the computation.")
         if not self.run.running:
-            self.ui.progressLabel.text = reason
+            self.sayProgress(reason)
 
     def _onProgress(self, progress) -> None:
         percent, text = self._progressText.update(progress.stage, progress.done, progress.total)
         self.ui.progressBar.setRange(0, 100 if progress.total > 0 else 0)
         self.ui.progressBar.setValue(percent)
-        self.ui.progressLabel.text = text
+        self.sayProgress(text)
 
     def _onDone(self, result) -> None:
         self.discardPreview()
@@ -281,10 +297,17 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     # -------------------------------------------------------------------------- messages
 
-    def showMessage(self, text: str, *, problem: bool = False) -> None:
-        """Show a text in the panel."""
+    def sayProgress(self, text: str) -> None:
+        """Show how the work goes on, or why it cannot begin; nothing takes no room."""
+        self.ui.progressLabel.text = text
+        self.ui.progressLabel.setVisible(bool(text))
+
+    def showMessage(self, text: str, *, problem: bool = False, warning: bool = False) -> None:
+        """Show a text in the panel; none takes no room."""
         self.ui.messageLabel.text = text
-        self.ui.messageLabel.setStyleSheet(ERROR_STYLE if problem else "")
+        self.ui.messageLabel.setVisible(bool(text))
+        style = ERROR_STYLE if problem else WARNING_STYLE if warning else ""
+        self.ui.messageLabel.setStyleSheet(style)
 
     def showError(self, text: str) -> None:
         """Show one sentence in a box, and leave it in the panel."""
@@ -300,6 +323,11 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
             self.showMessage(str(error))
         except MRISynthError as error:
             self.showError(str(error))
+        except MemoryError:
+            logging.exception("%s failed", self.moduleName)
+            self.showError(
+                _("The memory did not suffice; close volumes that you do not need and try again.")
+            )
         except Exception:
             logging.exception("%s failed", self.moduleName)
             self.showMessage(_("Something failed; see the Python console."), problem=True)

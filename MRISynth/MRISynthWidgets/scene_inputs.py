@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import slicer
+import vtk
 
 from MRISynthLib.errors import InputError
 from MRISynthLib.panel import InputRow, row_of
@@ -104,6 +105,28 @@ class SceneInputs:
         if volume.provenance is not None and volume.provenance.kind != "image":
             return None  # an uncertainty map or an unfinished image
         return row_of(volume, node.GetID(), **choices)
+
+    def state(self, row: InputRow) -> tuple:
+        """What changes with a volume's voxels, place and sequence, and with nothing else."""
+        node = slicer.mrmlScene.GetNodeByID(row.key)
+        image = node.GetImageData() if node is not None else None
+        if image is None:
+            return (row.key,)
+        place = vtk.vtkMatrix4x4()
+        node.GetIJKToRASMatrix(place)
+        corners = tuple(place.GetElement(i, j) for i in range(3) for j in range(4))
+        transform = node.GetParentTransformNode()
+        moved = transform.GetTransformToWorldMTime() if transform is not None else 0
+        return (row.key, image.GetMTime(), corners, moved, row.sequence)
+
+    def files(self, key: str) -> list[str]:
+        """The DICOM files that a volume was loaded from, if Slicer's database has them."""
+        node = slicer.mrmlScene.GetNodeByID(key)
+        instances = ((node and node.GetAttribute("DICOM.instanceUIDs")) or "").split()
+        database = getattr(slicer, "dicomDatabase", None)
+        if not instances or database is None or not database.isOpen:
+            return []
+        return [path for path in map(database.fileForInstance, instances) if path]
 
     def set_ticked(self, key: str, ticked: bool) -> None:
         """Remember that the user wants a volume as input, or does not."""

@@ -90,9 +90,9 @@ def check_words(row: InputRow, remarks: Sequence[Remark] | None, pending: bool) 
             return "checking ...", "Slices, geometry and grey values are being checked."
         return "not checked", "Checked as soon as the Python packages are installed (first Apply)."
     if not remarks:
-        return "good", "Slices, geometry and grey values are as they should be."
+        return "\u2713 good", "Slices, geometry and grey values are as they should be."
     topics = dict.fromkeys(remark.topic for remark in sorted(remarks, key=lambda r: not r.serious))
-    return ", ".join(topics), "\n".join(remark.text for remark in remarks)
+    return "\u26a0 " + ", ".join(topics), "\n".join(remark.text for remark in remarks)
 
 
 def serious_problem(used: Iterable[InputRow], findings: Findings) -> str:

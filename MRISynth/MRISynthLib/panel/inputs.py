@@ -79,7 +79,7 @@ class InputRow:
         """Short text for the table cell."""
         if self.recognised is None:
             return "not recognised"
-        return f"{self.recognised} ({self.confidence:.0%})"
+        return f"{self.recognised}{'' if self.sure else '?'} {self.confidence:.0%}"
 
 
 def row_of(

@@ -126,7 +126,7 @@ def device_choices(
 
 def _device_words(device: Mapping[str, Any]) -> str:
     free, total = (float(device[key]) / 1024 for key in ("free_mb", "total_mb"))
-    return f"{device['label']} ({free:.1f} of {total:.1f} GB free)"
+    return f"{free:.1f} of {total:.1f} GB free, {device['label']}"
 
 
 def synthesis_parameters(

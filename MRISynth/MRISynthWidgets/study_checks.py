@@ -1,0 +1,151 @@
+"""The checks of the scene's volumes: asked of the worker, kept for each volume, shown when there.
+
+The inputs are prepared on the way, so that Apply shows its first slice at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import slicer
+
+from MRISynthLib import packages
+from MRISynthLib.errors import InputError, MRISynthError
+from MRISynthLib.panel import (
+    CHECKS_TASK,
+    STUDY_TASK,
+    Findings,
+    InputRow,
+    Model,
+    check_words,
+    input_problem,
+)
+
+from .background import Background, Question
+from .installer import SlicerInstaller
+from .scene_inputs import SceneInputs
+
+
+class StudyChecks:
+    """What is known of the scene's volumes; ``on_change`` is called when that grows."""
+
+    def __init__(
+        self, inputs: SceneInputs, background: Background, on_change: Callable[[], None]
+    ) -> None:
+        self.findings = Findings()
+        self.problem = ""
+        self._inputs, self._background, self._on_change = inputs, background, on_change
+        self._ready: bool | None = None
+        self._asked_study: Any = None
+        self._unanswered: set[Any] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker can be asked at all: the packages are there."""
+        if self._ready is None:
+            installer = SlicerInstaller()
+            self._ready = (
+                not slicer.app.testingEnabled()
+                and not packages.version_problem(installer.slicer_version())
+                and not packages.missing(installer)
+            )
+        return self._ready
+
+    def look_again(self) -> None:
+        """The packages may have come."""
+        if not self._ready:
+            self._ready = None
+
+    def words(self, row: InputRow) -> tuple[str, str]:
+        """Short text for the table, and what its tooltip says."""
+        pending = self.ready and ("image", self._inputs.state(row)) not in self._unanswered
+        return check_words(row, self.findings.of(row.key), pending)
+
+    def prepared(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> bool:
+        """Whether the worker has prepared these inputs with these options."""
+        return bool(used) and self.findings.studied(self._study_state(used, options))
+
+    def update(
+        self,
+        rows: Sequence[InputRow],
+        used: Sequence[InputRow],
+        model: Model | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Ask what is not known yet, unless the worker cannot be asked.
+
+        ``options`` are what the task's parameters say beside targets, with the device.
+        """
+        states = {row.key: self._inputs.state(row) for row in rows if not row.problem}
+        unchecked = self.findings.unchecked(states)
+        study = self._study_state(used, options)
+        if not self.findings.studied(study) and study != self._asked_study:
+            self.findings.forget_study()
+            self.problem = ""
+        if model is None or not self.ready:
+            return
+        unchecked = [key for key in unchecked if ("image", states[key]) not in self._unanswered]
+        if unchecked and not self._background.asking(CHECKS_TASK):
+            self._ask_images(rows, {key: states[key] for key in unchecked}, options)
+        complete = used and not input_problem(rows, used, model)
+        known = self.findings.studied(study) or study in self._unanswered
+        under_way = study == self._asked_study and self._background.asking(STUDY_TASK)
+        if complete and not known and not under_way:
+            self._ask_study(used, study, options)
+
+    def pause(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> None:
+        """Apply was pressed: what is under way is only worth waiting for if it is for the same."""
+        self._background.drop(CHECKS_TASK)
+        if self._asked_study != self._study_state(used, options):
+            self._background.drop(STUDY_TASK)
+
+    def stop(self) -> None:
+        """The scene goes away."""
+        self._background.drop(CHECKS_TASK, STUDY_TASK)
+        self._asked_study = None
+
+    def _study_state(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> tuple:
+        return (*(self._inputs.state(row) for row in used), *sorted(map(str, options.items())))
+
+    def _ask_images(
+        self, rows: Sequence[InputRow], states: dict[str, Any], options: Mapping[str, Any]
+    ) -> None:
+        wanted = [row for row in rows if row.key in states]
+
+        def done(info: dict[str, Any]) -> None:
+            self.findings.add_images(states, info["remarks"])
+            self._on_change()
+
+        def failed(error: MRISynthError) -> None:
+            self._unanswered |= {("image", state) for state in states.values()}
+            self._on_change()
+
+        files = [self._inputs.files(row.key) for row in wanted]
+        self._ask(CHECKS_TASK, {"files": files}, wanted, options, done, failed)
+
+    def _ask_study(
+        self, used: Sequence[InputRow], study: tuple, options: Mapping[str, Any]
+    ) -> None:
+        self._asked_study = study
+        keys = [row.key for row in used]
+
+        def done(info: dict[str, Any]) -> None:
+            self.findings.add_study(study, keys, info["remarks"])
+            self._on_change()
+
+        def failed(error: MRISynthError) -> None:
+            self._unanswered.add(study)
+            # the run would fail with the same sentence
+            self.problem = str(error) if isinstance(error, InputError) else ""
+            self._on_change()
+
+        self._ask(STUDY_TASK, dict(options), used, options, done, failed)
+
+    def _ask(self, task, parameters, rows, options, done, failed) -> None:
+        try:
+            volumes = self._inputs.volumes(rows)
+        except InputError:
+            return  # deleted just now; the next refresh knows
+        device = str(options["device"])
+        self._background.ask(task, Question(device, task, parameters, volumes, done, failed))

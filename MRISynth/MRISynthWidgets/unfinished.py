@@ -1,0 +1,159 @@
+"""Images in the scene that are not finished: slices shown as they come, over the real ones.
+
+They are no inputs, are not saved, and go away without a trace: the views show again what they did.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from MRISynthLib.progress import SliceReady
+    from MRISynthLib.volume import Volume
+
+EVERYTHING = 1e9
+NOT_YET = -32768.0
+"""Value of voxels that are not made yet; they are left out when the image is drawn."""
+
+
+class Overlaid:
+    """A node that lies over the images of some views until it goes; ``seen`` are its voxels that
+    are made, by which it is drawn."""
+
+    def __init__(self, node, views, seen) -> None:
+        from MRISynthLib import mrml
+        from MRISynthLib.node_attributes import provenance_of, sequence_of
+        from MRISynthLib.views import display_window
+
+        node.SetHideFromEditors(1)
+        node.SetSaveWithScene(0)
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(0)
+        display.SetWindowLevelMinMax(*display_window(seen, sequence_of(node), provenance_of(node)))
+        display.SetThreshold(NOT_YET / 2, EVERYTHING)
+        display.SetApplyThreshold(1)
+        self.key = node.GetID()
+        self._before = []
+        for view in views:
+            composite = mrml.slice_logic(view).GetSliceCompositeNode()
+            before = composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()
+            self._before.append((composite, *before))
+        mrml.set_overlay(node, views, opacity=1.0)
+
+    @property
+    def node(self):
+        """The node, or None if the user deleted it."""
+        return slicer.mrmlScene.GetNodeByID(self.key)
+
+    def remove(self) -> None:
+        """Take the node away, and show what was shown before."""
+        for composite, volume, opacity in self._before:
+            if composite.GetForegroundVolumeID() in (self.key, None):
+                composite.SetForegroundVolumeID(volume)
+                composite.SetForegroundOpacity(opacity)
+        if self.node is not None:
+            slicer.mrmlScene.RemoveNode(self.node)
+
+
+def shown_views() -> tuple[str, ...]:
+    """Names of the slice views of the present layout; empty without a main window."""
+    manager = slicer.app.layoutManager()
+    return tuple(manager.sliceViewNames()) if manager is not None else ()
+
+
+def view_along(volume: Volume) -> str:
+    """The view that looks along the volume's slices, of those that are shown."""
+    from MRISynthLib import mrml
+
+    along = volume.direction[:, 2] * (-1.0, -1.0, 1.0)  # LPS to RAS
+
+    def fits(view: str) -> float:
+        matrix = mrml.slice_logic(view).GetSliceNode().GetSliceToRAS()
+        return abs(sum(matrix.GetElement(i, 2) * along[i] for i in range(3)))
+
+    return max(shown_views() or ("Red",), key=fits)
+
+
+class GrowingImages:
+    """The targets of a run, slice by slice; what is still missing lets the real image through."""
+
+    def __init__(self) -> None:
+        self._reference: Volume | None = None
+        self._shown: dict[str, Overlaid] = {}
+
+    def start(self, reference: Volume) -> None:
+        """Say on which volume's grid the finished slices lie."""
+        self.discard()
+        self._reference = reference
+
+    def add(self, ready: SliceReady) -> None:
+        """Put a finished slice into its image."""
+        import numpy as np
+
+        if self._reference is None:
+            return
+        first = ready.target not in self._shown
+        if first:
+            empty = np.full(self._reference.shape, NOT_YET, np.float32)
+            empty[ready.index] = ready.image
+            name = _("{target} (being computed)").format(target=ready.target)
+            node = unfinished_node(self._reference, empty, ready.target, name)
+            # the first target lies over the real image, further ones would only cover it
+            views = shown_views() if not self._shown else ()
+            self._shown[ready.target] = Overlaid(node, views, ready.image)
+            return
+        node = self._shown[ready.target].node
+        if node is None:
+            return  # the user deleted it
+        slicer.util.arrayFromVolume(node)[ready.index] = ready.image
+        slicer.util.arrayFromVolumeModified(node)
+
+    def discard(self) -> None:
+        """Remove everything again."""
+        for overlaid in self._shown.values():
+            overlaid.remove()
+        self._shown = {}
+        self._reference = None
+
+
+class OneSlice:
+    """A single slice over the real image, in the view that looks along the slices."""
+
+    def __init__(self) -> None:
+        self._shown: Overlaid | None = None
+
+    def show(self, reference: Volume, ready: SliceReady) -> None:
+        """Show a slice in place of the one before."""
+        import numpy as np
+
+        matrix = reference.index_to_world.copy()
+        matrix[:3, 3] += ready.index * matrix[:3, 2]
+        slab = reference.replace(voxels=ready.image[np.newaxis], index_to_world=matrix)
+        name = _("{target} (preview)").format(target=ready.target)
+        node = unfinished_node(slab, slab.voxels, ready.target, name)
+        self.discard()
+        views = (view_along(reference),) if shown_views() else ()
+        self._shown = Overlaid(node, views, ready.image)
+
+    def discard(self) -> None:
+        """Remove it again."""
+        if self._shown is not None:
+            self._shown.remove()
+        self._shown = None
+
+
+def unfinished_node(grid: Volume, voxels, target: str, name: str):
+    """A node that says that it is synthetic and not finished."""
+    from MRISynthLib import mrml
+    from MRISynthLib.provenance import Provenance
+
+    unfinished = grid.with_voxels(
+        voxels,
+        sequence=target,
+        name=name,
+        provenance=Provenance(synthetic=True, kind="preview", sequence=target),
+    )
+    return mrml.node_from_volume(unfinished)

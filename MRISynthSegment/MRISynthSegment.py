@@ -7,9 +7,8 @@ panel decides lies in MRISynthSegmentLib.panel. Here is what only Slicer can say
 import os
 from typing import Annotated
 
-import qt
 import slicer
-from slicer import vtkMRMLSegmentationNode
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -20,7 +19,7 @@ from slicer.ScriptedLoadableModule import (
 )
 
 from MRISynthLib.errors import OutputError
-from MRISynthLib.panel import first_model, result_sentences, selected
+from MRISynthLib.panel import chosen_model, result_sentences, selected
 from MRISynthSegmentLib import panel
 from MRISynthWidgets.panel_widget import PanelWidget
 from MRISynthWidgets.scene_inputs import SceneInputs
@@ -53,23 +52,57 @@ class MRISynthSegmentParameterNode:
 
     structures - the structures that are ticked; they count once the user touched the list.
     structuresTouched - whether the user did.
-    device, registerInputs - how it is computed.
-    segmentation - what is shown, measured and edited.
-    fillOpacity, showOutlines, show3D - how it is shown.
+    newSegmentation - whether a result goes into a new segmentation.
+    replaceEdited - whether what the user edited is drawn anew, too.
     """
 
     structures: list[str]
     structuresTouched: bool = False
+    newSegmentation: bool = False
+    replaceEdited: bool = False
+
+    # Options: model is the bundle's name, empty for the first that is installed.
+    model: str = ""
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
     registerInputs: bool = True
+    cleanUp: bool = True
+    mirroredViews: bool = True
+
+    # Result: what is shown, corrected, compared and exported, and how it is shown.
     segmentation: vtkMRMLSegmentationNode
     fillOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     showOutlines: bool = True
     show3D: bool = True
 
+    # Click to correct: the structure, and whether others give way to it.
+    correctedStructure: str = ""
+    correctExclusive: bool = False
+
+    # Compare: with what, the figures, whose outlines, on which images.
+    compareWith: vtkMRMLSegmentationNode
+    comparison: vtkMRMLTableNode
+    compareOutlines: bool = False
+    comparedStructure: str = ""
+    compareLeft: vtkMRMLScalarVolumeNode
+    compareRight: vtkMRMLScalarVolumeNode
+
+    # Export: the worker's name of the format, the image for a series, and places.
+    exportFormat: str = "rtstruct"
+    exportImage: vtkMRMLScalarVolumeNode
+    exportReference: str = ""
+    exportFolder: str = ""
+    exportToDatabase: bool = True
+    exportBurnIn: bool = False
+
 
 class MRISynthSegmentWidget(PanelWidget):
-    """The panel."""
+    """The panel.
+
+    Attributes
+    ----------
+    rows, used: the lines of the input table, and those that are inputs.
+    structures, correction: sections that are spoken to.
+    """
 
     def makeLogic(self):
         """See :class:`PanelWidget`."""
@@ -77,143 +110,91 @@ class MRISynthSegmentWidget(PanelWidget):
 
     def connectWidgets(self) -> None:
         """See :class:`PanelWidget`."""
-        self._used = ()
-        self._structures = ()
-        self._structureItems = {}
-        self._measured = None
-        self._displayed = None
-        presets = zip(
-            (self.ui.allButton, self.ui.targetsButton, self.ui.organsButton, self.ui.noneButton),
-            panel.PRESETS,
-            strict=True,
+        self.rows = self.used = ()
+
+    def makeSections(self):
+        """See :class:`PanelWidget`."""
+        from MRISynthSegmentWidgets.comparison_section import ComparisonSection
+        from MRISynthSegmentWidgets.correction_section import CorrectionSection
+        from MRISynthSegmentWidgets.export_section import ExportSection
+        from MRISynthSegmentWidgets.option_section import OptionSection
+        from MRISynthSegmentWidgets.result_section import ResultSection
+        from MRISynthSegmentWidgets.structure_section import StructureSection
+
+        self.structures, self.correction = StructureSection(self), CorrectionSection(self)
+        return (
+            self.structures,
+            OptionSection(self),
+            ResultSection(self),
+            self.correction,
+            ComparisonSection(self),
+            ExportSection(self),
         )
-        for button, name in presets:
-            button.connect("clicked(bool)", lambda checked, name=name: self.onPreset(name))
-        self.ui.structureTree.connect("itemChanged(QTreeWidgetItem*,int)", self.onStructureChanged)
-        self.ui.editButton.connect("clicked(bool)", self.onEditButton)
-        self.ui.saveButton.connect("clicked(bool)", self.onSaveButton)
+
+    def enter(self) -> None:
+        """See :class:`PanelWidget`."""
+        self.logic.forgetModels()  # the user may have installed one meanwhile
+        PanelWidget.enter(self)
+
+    def exit(self) -> None:
+        """See :class:`PanelWidget`; a click elsewhere must not correct anything."""
+        self.correction.stop()
+        PanelWidget.exit(self)
 
     def refresh(self) -> None:
-        """Show volumes, structures, results and whether Apply can be pressed."""
-        parameters, model = self._parameterNode, self.logic.model()
-        rows = self.logic.inputs.rows()
-        self._used = selected(rows, model, synthetic_too=True)
-        self.inputTable.show(rows, self._used)
-        ticked = list(parameters.structures) if parameters.structuresTouched else None
-        self._structures = panel.ticked_structures(ticked, model)
-        self._showStructures(model)
-        self.ui.modelLabel.text = model.name if model else _("none installed")
-        reason = panel.why_disabled(
-            rows, self._used, self._structures, model, running=self.run.running
-        )
-        self.setApplyState(reason)
-        self._showSegmentation(parameters.segmentation)
-
-    def _showStructures(self, model) -> None:
-        tree = self.ui.structureTree
-        blocked = tree.blockSignals(True)
-        names = panel.preset("All", model)
-        if tuple(self._structureItems) != names:
-            tree.clear()
-            self._structureItems = {}
-            for heading, structures in panel.groups(model):
-                group = qt.QTreeWidgetItem()
-                group.setText(0, heading)
-                tree.addTopLevelItem(group)
-                for structure in structures:
-                    item = qt.QTreeWidgetItem()
-                    item.setText(0, structure.label)
-                    item.setToolTip(0, structure.name)
-                    red, green, blue = (round(255 * channel) for channel in structure.colour)
-                    item.setForeground(0, qt.QBrush(qt.QColor(red, green, blue)))
-                    group.addChild(item)
-                    self._structureItems[structure.name] = item
-                group.setExpanded(True)
-        for name, item in self._structureItems.items():
-            item.setCheckState(0, qt.Qt.Checked if name in self._structures else qt.Qt.Unchecked)
-        tree.blockSignals(blocked)
-
-    def _showSegmentation(self, node) -> None:
+        """Show volumes, and whether Apply can be pressed."""
         parameters = self._parameterNode
-        for button in (self.ui.editButton, self.ui.saveButton):
-            button.enabled = node is not None
-        look = {
-            "fillOpacity": parameters.fillOpacity,
-            "outlines": parameters.showOutlines,
-            "in3D": parameters.show3D,
-        }
-        if (node, look) != self._displayed:
-            # Only when the panel changed: the Segmentations module may set these as well.
-            self._displayed = (node, look)
-            self.logic.setDisplay(node, **look)
-        state = None if node is None else (node.GetID(), node.GetSegmentation().GetMTime())
-        if state == self._measured:
-            return
-        self._measured = state
-        table = self.ui.resultTable
-        results = self.logic.results(node) if node is not None else ()
-        table.setRowCount(len(results))
-        for index, row in enumerate(results):
-            for column, text in enumerate((row.label, row.volume_text())):
-                item = qt.QTableWidgetItem(text)
-                item.setFlags(item.flags() ^ qt.Qt.ItemIsEditable)
-                item.setToolTip(row.name)
-                table.setItem(index, column, item)
-
-    def onPreset(self, name: str) -> None:
-        """Tick the structures of a preset."""
-        self._setStructures(panel.preset(name, self.logic.model()))
-
-    def onStructureChanged(self, changed, column: int) -> None:
-        """The user ticked or unticked a structure."""
-        self._setStructures(
-            name
-            for name, item in self._structureItems.items()
-            if item.checkState(0) == qt.Qt.Checked
+        model = self.logic.model(parameters.model)
+        self.rows = self.logic.inputs.rows()
+        self.used = selected(self.rows, model, synthetic_too=True)
+        self.inputTable.show(self.rows, self.used)
+        self.setApplyState(
+            panel.why_disabled(
+                self.rows, self.used, self._ticked(model), model, running=self.run.running
+            )
         )
 
-    def _setStructures(self, names) -> None:
-        self._parameterNode.structures = list(names)
-        self._parameterNode.structuresTouched = True
-        self.scheduleRefresh()
+    def _ticked(self, model) -> tuple[str, ...]:
+        parameters = self._parameterNode or self.logic.getParameterNode()
+        ticked = list(parameters.structures) if parameters.structuresTouched else None
+        return panel.ticked_structures(ticked, model)
 
     def startWork(self) -> None:
         """See :class:`PanelWidget`."""
         parameters = self._parameterNode
-        volumes = self.logic.inputs.volumes(self._used)
+        volumes = self.logic.inputs.volumes(self.used)
         request = panel.segmentation_parameters(
-            self._structures, device=parameters.device, register=parameters.registerInputs
+            self._ticked(self.logic.model(parameters.model)),
+            model=parameters.model or None,
+            device=parameters.device,
+            register=parameters.registerInputs,
+            clean=parameters.cleanUp,
+            flips=parameters.mirroredViews,
         )
         self._reference = volumes[0]
-        self._referenceID = self._used[0].key
+        self._referenceID = self.used[0].key
+        self._name = panel.segmentation_name(self.used)
+        self.correction.stop()
         self.run.start(parameters.device, panel.SEGMENTATION_TASK, request, volumes)
 
     def showResult(self, result) -> None:
-        """Add the segmentation to the scene and show it."""
-        referenceNode = slicer.mrmlScene.GetNodeByID(self._referenceID)
+        """Put the structures into the segmentation that is shown, or into a new one."""
         parameters = self._parameterNode or self.logic.getParameterNode()
-        node = self.logic.addResult(
-            result, self._reference, referenceNode, surfaces=parameters.show3D
+        reference, self._reference = self._reference, None
+        node, drawn, kept = self.logic.addResult(
+            result,
+            reference,
+            slicer.mrmlScene.GetNodeByID(self._referenceID),
+            None if parameters.newSegmentation else parameters.segmentation,
+            name=self._name,
+            replaceEdited=parameters.replaceEdited,
+            surfaces=parameters.show3D,
         )
-        self._reference = None
+        self.correction.drawnAnew(node, drawn)
         parameters.segmentation = node
-        self.showMessage("\n".join(result_sentences(result.info)))
-
-    def onEditButton(self) -> None:
-        """Go on in Slicer's Segment Editor."""
-        with self.showingErrors():
-            self.logic.openInSegmentEditor(self._parameterNode.segmentation)
-
-    def onSaveButton(self) -> None:
-        """Ask for a file name and save."""
-        node = self._parameterNode.segmentation
-        suggestion = f"{node.GetName()}.seg.nrrd"
-        path = qt.QFileDialog.getSaveFileName(
-            slicer.util.mainWindow(), _("Save segmentation"), suggestion, "*.seg.nrrd"
-        )
-        if path:
-            with self.showingErrors():
-                self.showMessage(_("Saved as {path}.").format(path=self.logic.save(node, path)))
+        parameters.newSegmentation = False
+        sentences = [*result_sentences(result.info), panel.kept_sentence(kept)]
+        self.showMessage("\n".join(filter(None, sentences)))
 
 
 class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
@@ -222,54 +203,67 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self.inputs = SceneInputs("MRISynthSegment")
+        self._models = None
 
     def getParameterNode(self):
         """The scene's parameter node, with typed access."""
         return MRISynthSegmentParameterNode(super().getParameterNode())
 
-    def model(self):
-        """The model to use, or None if none is installed."""
-        return first_model("segmentation")
+    def models(self) -> tuple:
+        """The installed models that delineate."""
+        if self._models is None:
+            from MRISynthLib.bundles import find_bundles
 
-    def addResult(self, result, reference, referenceNode=None, *, surfaces: bool = False):
-        """Add the worker's result to the scene; the segmentation node."""
+            self._models = tuple(find_bundles("segmentation"))
+        return self._models
+
+    def forgetModels(self) -> None:
+        """Look again for installed models."""
+        self._models = None
+
+    def model(self, name: str = ""):
+        """The model of this name, else the first, or None if none is installed."""
+        return chosen_model(self.models(), name)
+
+    def addResult(
+        self,
+        result,
+        reference,
+        referenceNode=None,
+        node=None,
+        *,
+        name: str = "Segmentation",
+        replaceEdited: bool = False,
+        surfaces: bool = False,
+    ) -> tuple:
+        """Put the worker's result into ``node``, or into a new one where that does not fit.
+
+        Returns the node, the structures that were drawn, and those that were kept as the user
+        had edited them.
+        """
         from MRISynthSegmentLib import mrml
+        from MRISynthSegmentLib.shown.mrml import takes
         from MRISynthSegmentLib.task import segmentation_from
 
         segmentation = segmentation_from(result, reference)
-        name = f"{reference.name} segmentation" if reference.name else "Segmentation"
-        return mrml.segmentation_node_from(
-            segmentation, referenceNode, name=name, surfaces=surfaces
-        )
+        drawn = tuple(segmentation.masks)
+        if node is None or not takes(node, segmentation):
+            unique = slicer.mrmlScene.GenerateUniqueName(name)
+            made = mrml.segmentation_node_from(
+                segmentation, referenceNode, name=unique, surfaces=surfaces
+            )
+            return made, drawn, ()
+        names = drawn if replaceEdited else None
+        put = mrml.update_segmentation_node(node, segmentation, names)
+        return node, put, tuple(each for each in drawn if each not in put)
 
     def referenceOf(self, node):
         """The volume node on which a segmentation was made, or None if it is gone."""
-        return node.GetNodeReference(
-            slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-        )
+        if node is None:
+            return None
+        from MRISynthSegmentLib.shown.mrml import reference_node_of
 
-    def results(self, node) -> tuple:
-        """The table of volumes of a segmentation node, also of one that was edited by hand."""
-        from MRISynthLib.mrml import volume_from_node
-        from MRISynthSegmentLib.mrml import segmentation_from_node
-
-        reference = self.referenceOf(node)
-        if reference is None:
-            return ()  # without its image there is no grid to count voxels on
-        return panel.result_rows(segmentation_from_node(node, volume_from_node(reference)))
-
-    def setDisplay(self, node, *, fillOpacity: float, outlines: bool, in3D: bool) -> None:
-        """How a segmentation is shown; ``fillOpacity`` scales that of each structure."""
-        display = node.GetDisplayNode() if node is not None else None
-        if display is None:
-            return
-        wasModified = display.StartModify()
-        display.SetOpacity2DFill(fillOpacity)
-        display.SetVisibility2DOutline(outlines)
-        display.SetVisibility3D(in3D)
-        display.EndModify(wasModified)
-        if in3D:
-            node.CreateClosedSurfaceRepresentation()
+        return reference_node_of(node)
 
     def openInSegmentEditor(self, node) -> None:
         """Open Slicer's Segment Editor on a segmentation and its reference image."""
@@ -328,6 +322,7 @@ class MRISynthSegmentTest(ScriptedLoadableModuleTest):
         from MRISynthLib import mrml
         from MRISynthLib.volume import Volume
         from MRISynthLib.worker import TaskResult
+        from MRISynthSegmentLib.shown import mrml as shown
 
         voxels, matrix = np.ones((8, 20, 16), np.float32), np.diag((1.0, 1.0, 2.0, 1.0))
         reference = Volume(voxels, matrix, name="T1w")
@@ -335,10 +330,12 @@ class MRISynthSegmentTest(ScriptedLoadableModuleTest):
         mask[2:6, 5:15, 4:12] = True
         result = TaskResult([("Brainstem", reference.with_voxels(mask, name="Brainstem"))])
         logic = MRISynthSegmentLogic()
-        node = logic.addResult(result, reference, mrml.node_from_volume(reference))
-        logic.setDisplay(node, fillOpacity=0.25, outlines=False, in3D=False)
+        image = mrml.node_from_volume(reference)
+        node, drawn, kept = logic.addResult(result, reference, image)
+        self.assertEqual((drawn, kept), (("Brainstem",), ()))
+        shown.set_look(node, fill=0.25, outlines=False, in_3d=False)
         self.assertEqual(node.GetDisplayNode().GetOpacity2DFill(), 0.25)
-        (row,) = logic.results(node)
+        (row,) = shown.SegmentTable().rows(node)
         self.assertEqual((row.name, row.label), ("Brainstem", "Brainstem"))
         self.assertAlmostEqual(row.millilitres, 4 * 10 * 8 * 2 / 1000)
 

@@ -107,46 +107,45 @@ def test_icon_is_128_pixels_square(name):
 
 # ------------------------------------------------------------------------------ .ui files
 
-CLASSES = {
-    "QLabel QPushButton QCheckBox QLineEdit QSpinBox QComboBox QProgressBar QTableWidget",
-    "QListWidget QTreeWidget ctkCollapsibleButton ctkSliderWidget qMRMLNodeComboBox qMRMLWidget",
-}
 
-
-def ui_of(name: str) -> ElementTree.Element:
-    return ElementTree.parse(ROOT / name / f"Resources/UI/{name}.ui").getroot()
+def uis_of(name: str) -> dict[str, ElementTree.Element]:
+    """The module's own .ui file, and those of its sections, by their names."""
+    files = sorted((ROOT / name / "Resources/UI").glob("*.ui"))
+    return {path.stem: ElementTree.parse(path).getroot() for path in files}
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_ui_knows_its_classes_and_gives_every_node_selector_the_scene(name):
-    root = ui_of(name)
-    widgets = {w.get("name"): w.get("class") for w in root.iter("widget")}
-    assert len(widgets) == len(list(root.iter("widget"))), "two widgets have the same name"
-    known = {entry for line in CLASSES for entry in line.split()}
-    assert set(widgets.values()) <= known
-    custom = {entry.text for entry in root.findall("customwidgets/customwidget/class")}
-    assert custom == {cls for cls in widgets.values() if not cls.startswith("Q")}
-    assert widgets[root.find("class").text] == "qMRMLWidget"
-    fed = {
-        entry.find("receiver").text
-        for entry in root.iter("connection")
-        if entry.find("signal").text == "mrmlSceneChanged(vtkMRMLScene*)"
-        and entry.find("slot").text == "setMRMLScene(vtkMRMLScene*)"
-        and entry.find("sender").text == root.find("class").text
-    }
-    assert fed == {key for key, cls in widgets.items() if cls == "qMRMLNodeComboBox"}
+def test_ui_files_say_where_their_classes_are_and_feed_every_node_selector(name):
+    """Slicer's widgets need a header each; those of a section get the scene from its class."""
+    uis = uis_of(name)
+    assert name in uis
+    for stem, root in uis.items():
+        widgets = {w.get("name"): w.get("class") for w in root.iter("widget")}
+        assert len(widgets) == len(list(root.iter("widget"))), f"{stem}: a name is used twice"
+        custom = {entry.text for entry in root.findall("customwidgets/customwidget/class")}
+        assert custom == {cls for cls in widgets.values() if not cls.startswith("Q")}, stem
+        own = stem == name
+        expected = "qMRMLWidget" if own else "ctkCollapsibleButton"
+        assert widgets[root.find("class").text] == expected, stem
+        fed = {
+            entry.find("receiver").text
+            for entry in root.iter("connection")
+            if entry.find("signal").text == "mrmlSceneChanged(vtkMRMLScene*)"
+            and entry.find("slot").text == "setMRMLScene(vtkMRMLScene*)"
+            and entry.find("sender").text == root.find("class").text
+        }
+        selectors = {key for key, cls in widgets.items() if cls == "qMRMLNodeComboBox"}
+        assert fed == (selectors if own else set()), stem
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_code_uses_only_widgets_that_exist(name):
-    sources = [ROOT / name / f"{name}.py", *(ROOT / "MRISynth/MRISynthWidgets").glob("*.py")]
-    used = {
-        widget
-        for path in sources
-        for widget in re.findall(r"self\.ui\.(\w+)", path.read_text(encoding="utf-8"))
-    }
-    there = {w.get("name") for w in ui_of(name).iter("widget")}
-    assert used <= there, f"not in the .ui file: {used - there}"
+def test_code_uses_only_widgets_that_exist():
+    sources = [path for name in MODULES for path in (ROOT / name).glob("*.py")]
+    sources += [path for name in MODULES for path in (ROOT / name).glob("*Widgets/*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    used = set(re.findall(r"\bui\.(\w+)", text))
+    roots = [root for name in MODULES for root in uis_of(name).values()]
+    there = {w.get("name") for root in roots for w in root.iter("widget")}
+    assert used <= there, f"in no .ui file: {used - there}"
     idle = {w for w in there if w.endswith("Button") and "Collapsible" not in w} - used
     assert not idle, f"buttons that do nothing: {idle}"
 
@@ -162,6 +161,7 @@ sys.modules.update({{name: types.ModuleType(name) for name in ("qt", "ctk")}})
 slicer = sys.modules["slicer"] = types.ModuleType("slicer")
 slicer.vtkMRMLScalarVolumeNode = type("vtkMRMLScalarVolumeNode", (), {{}})
 slicer.vtkMRMLSegmentationNode = type("vtkMRMLSegmentationNode", (), {{}})
+slicer.vtkMRMLTableNode = type("vtkMRMLTableNode", (), {{}})
 sys.modules["slicer.util"] = slicer_standins.module("util", VTKObservationMixin=object)
 sys.modules["vtk"] = types.ModuleType("vtk")
 before = set(sys.modules)

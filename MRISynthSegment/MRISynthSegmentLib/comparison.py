@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,7 @@ def compare(
         if side.synthetic:
             what = f" ({side.origin})" if side.drawn_on else ""
             warnings.append(f"{side.name} was contoured on a synthetic image{what}.")
-    same = common_structures(first, second)
+    same = common_structures(first.masks, second.masks)
     wanted = _wanted(structures, first, second, names)
     matrix = first.reference.index_to_world
     both = [name for name in wanted if name in same]
@@ -202,14 +202,13 @@ def compare(
     )
 
 
-def common_structures(first: Segmentation, second: Segmentation) -> Mapping[str, str]:
-    """Structures of the first that the second has too -> how it writes them."""
+def common_structures(first: Iterable[str], second: Iterable[str]) -> Mapping[str, str]:
+    """Names of structures in the first that the second has too -> how it writes them."""
+    first, second = list(first), list(second)
     same = {}
-    alone = [
-        [n for n in a.masks if n not in b.masks] for a, b in ((first, second), (second, first))
-    ]
-    for name in first.masks:
-        if name in second.masks:
+    alone = [[n for n in a if n not in b] for a, b in ((first, second), (second, first))]
+    for name in first:
+        if name in second:
             same[name] = name
             continue
         alike = [[n for n in names if _folded(n) == _folded(name)] for names in alone]

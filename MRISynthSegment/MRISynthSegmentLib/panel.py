@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from MRISynthLib.panel import InputRow, input_problem
+from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from .structures import STRUCTURES, Structure
 
@@ -28,6 +30,9 @@ MUCH_DOUBT = 0.3
 
 REFINEMENT_TASK = "refinement"
 """The worker's name for what :func:`refinement_parameters` asks for."""
+
+COMPARISON_TASK, CONTOURS_TASK = "comparison", "contours"
+"""The worker's names for measuring two segmentations, and for reading one from a file."""
 
 FIRST_COLOUR, SECOND_COLOUR = (0.90, 0.62, 0.0), (0.34, 0.71, 0.91)
 """Of the outlines of two segmentations that are compared: orange and sky blue, which colour-blind
@@ -81,6 +86,34 @@ def ticked_structures(ticked: Iterable[str] | None, model: Model | None) -> tupl
     return tuple(name for name in everything if name in wanted)
 
 
+def structures_like(text: str, model: Model | None) -> set[str]:
+    """Names of the structures with all words of ``text`` in label, name or group."""
+    words = text.casefold().split()
+    return {
+        structure.name
+        for heading, structures in groups(model)
+        for structure in structures
+        if all(word in f"{structure.label} {structure.name} {heading}".casefold() for word in words)
+    }
+
+
+def label_of(name: str) -> str:
+    """What a structure is called in the panel."""
+    return STRUCTURES[name].label if name in STRUCTURES else name
+
+
+def inputs_in_words(used: Iterable[InputRow]) -> str:
+    """The sequences that are used, synthetic ones marked."""
+    return ", ".join(
+        f"{SYNTHETIC_MARK} {row.sequence}" if row.synthetic else str(row.sequence) for row in used
+    )
+
+
+def segmentation_name(used: Iterable[InputRow]) -> str:
+    """What a new segmentation is called: after the sequences on which it is drawn."""
+    return f"Contours on {inputs_in_words(used)}"
+
+
 def why_disabled(
     rows: Sequence[InputRow],
     used: Sequence[InputRow],
@@ -103,6 +136,8 @@ def segmentation_parameters(
     model: str | None = None,
     device: str = "auto",
     register: bool = True,
+    clean: bool = True,
+    flips: bool = True,
 ) -> dict[str, Any]:
     """The parameters of the worker's task :data:`SEGMENTATION_TASK`."""
     return {
@@ -110,6 +145,8 @@ def segmentation_parameters(
         "bundle": model,
         "device": device,
         "register": bool(register),
+        "clean": bool(clean),
+        "flips": bool(flips),
     }
 
 
@@ -221,3 +258,91 @@ def result_rows(segmentation: Segmentation) -> tuple[ResultRow, ...]:
         volume = segmentation.volume_ml(name) if found else None
         rows.append(ResultRow(name, label, volume, segmentation.doubt.get(name)))
     return tuple(rows)
+
+
+# --- correcting ---------------------------------------------------------------------------
+
+
+def why_no_clicks(
+    has_segmentation: bool,
+    model: Model | None,
+    used: Sequence[InputRow],
+    *,
+    running: bool = False,
+) -> str:
+    """Why no click can correct anything; empty if it can."""
+    if running:
+        return "A computation is running; wait for it or press Cancel."
+    if not has_segmentation:
+        return "Choose the segmentation to correct under Result, or press Apply first."
+    return input_problem(used, used, model)
+
+
+def correctable(present: Iterable[str], model: Model | None) -> tuple[str, ...]:
+    """Structures that clicks can correct: those that are there, then those that can be begun."""
+    present = list(present)
+    return (*present, *(name for name in preset("All", model) if name not in present))
+
+
+def correction_sentence(structure: str, grown: Mapping[str, float]) -> str:
+    """What a click did; ``grown`` is structure -> millilitres that it gained."""
+    changed = grown.get(structure, 0.0)
+    sentence = f"{label_of(structure)}: {changed:+.2f} ml."
+    if not changed:
+        sentence = f"{label_of(structure)}: nothing changed; it was so already."
+    others = [label_of(name) for name in grown if name != structure]
+    return f"{sentence} Taken from: {', '.join(others)}." if others else sentence
+
+
+def kept_sentence(kept: Iterable[str]) -> str:
+    """Which structures a run left as the user had drawn them; empty if none."""
+    names = ", ".join(label_of(name) for name in kept)
+    return f"Kept as you edited them: {names}." if names else ""
+
+
+# --- comparing ----------------------------------------------------------------------------
+
+
+def why_no_comparison(first: Any, second: Any, *, running: bool = False) -> str:
+    """Why two segmentation nodes cannot be compared; empty if they can."""
+    if running:
+        return "A comparison is running; wait for it or press Cancel."
+    if first is None:
+        return "Choose a segmentation under Result."
+    if second is None:
+        return "Choose another segmentation to compare with, or load one from a file."
+    return "Choose two different segmentations." if first is second else ""
+
+
+def comparison_sentences(info: Mapping[str, Any]) -> list[str]:
+    """What must be known of a comparison: warnings, and what was not compared."""
+    found = info["comparison"]
+    sentences = list(found["warnings"])
+    for side in ("first", "second"):
+        if found[f"only_in_{side}"]:
+            names = ", ".join(label_of(name) for name in found[f"only_in_{side}"])
+            sentences.append(f"Only in {found[side]['name']}, not compared: {names}.")
+    return sentences
+
+
+def legend(first: str, second: str) -> str:
+    """Rich text that says which outline is whose."""
+    lines = []
+    for name, colour, line in (
+        (first, FIRST_COLOUR, "wide"),
+        (second, SECOND_COLOUR, "narrow"),
+    ):
+        rgb = "".join(f"{round(255 * channel):02x}" for channel in colour)
+        lines.append(f'<span style="color:#{rgb}">&#9608;</span> {escape(name)} ({line})')
+    return "<br>".join(lines)
+
+
+def image_pair(rows: Sequence[InputRow]) -> tuple[str, str] | None:
+    """Keys of a real image and of a synthetic one to see contours on: of the same sequence if
+    there is such a pair, else the first real one; None without a synthetic image."""
+    usable = [row for row in rows if not row.problem]
+    real = [row for row in usable if not row.synthetic]
+    made = [row for row in usable if row.synthetic]
+    pairs = [(a, b) for b in made for a in real]
+    pairs.sort(key=lambda pair: pair[0].sequence != pair[1].sequence)
+    return (pairs[0][0].key, pairs[0][1].key) if pairs else None

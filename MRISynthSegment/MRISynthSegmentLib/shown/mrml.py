@@ -11,11 +11,14 @@ import slicer
 import vtk
 
 from MRISynthLib.mrml import volume_from_node
+from MRISynthLib.node_attributes import provenance_of
+from MRISynthLib.provenance import SYNTHETIC_MARK
 from MRISynthLib.volume import Volume
 
 from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
 from ..mrml import DOUBT_TAG, is_edited
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
+from ..segmentation import Segmentation
 from ..structures import STRUCTURES
 
 OUTLINES_ATTRIBUTE = "MRISynth.BeforeOutlines"
@@ -234,7 +237,29 @@ def _look(node, display) -> dict:
     }
 
 
-# --- its image ----------------------------------------------------------------------------
+# --- its image, its origin ----------------------------------------------------------------
+
+
+def takes(node: slicer.vtkMRMLSegmentationNode, segmentation: Segmentation) -> bool:
+    """Whether what was drawn fits into a node: drawn on the same image, and kept as label maps."""
+    content = node.GetSegmentation()
+    if content.GetNumberOfSegments() and content.GetSourceRepresentationName() != LABELMAP:
+        return False
+    grid = grid_of(node)
+    return grid is not None and grid.same_geometry(segmentation.reference)
+
+
+def origin_in_words(node: slicer.vtkMRMLSegmentationNode | None) -> str:
+    """On what a segmentation was drawn, and by which model; empty if that is not recorded."""
+    provenance = provenance_of(node) if node is not None else None
+    if provenance is None or not provenance.inputs:
+        return ""
+    inputs = []
+    for item in provenance.inputs:
+        word = str(item.get("sequence") or item.get("name") or "?")
+        inputs.append(f"{SYNTHETIC_MARK} {word}" if item.get("synthetic") else word)
+    model = f" by {provenance.bundle} {provenance.bundle_version}" if provenance.bundle else ""
+    return f"Drawn on {', '.join(dict.fromkeys(inputs))}{model.rstrip()}."
 
 
 def reference_node_of(

@@ -1,0 +1,1 @@
+"""Two segmentations of a scene side by side."""

@@ -1,0 +1,179 @@
+"""What a comparison needs of a scene, and what it leaves there."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+import vtk
+
+from MRISynthLib.errors import InputError
+from MRISynthLib.io.output import staged_file
+from MRISynthLib.mrml import show_side_by_side
+from MRISynthLib.volume import Volume
+
+from ..comparison import common_structures
+from ..mrml import segmentation_from_node, segmentation_node_from, segments_by_name
+from ..packed import packed, unpacked
+from ..segmentation import Segmentation
+from ..shown.mrml import grid_of, inside_point, jump_to, reference_node_of
+
+if TYPE_CHECKING:
+    from MRISynthLib.worker import TaskResult
+
+TABLE_ATTRIBUTE = "MRISynth.Comparison"
+"""Marks the table node of a comparison; its value says of what."""
+
+
+def needed_grid(node: slicer.vtkMRMLSegmentationNode) -> Volume:
+    """The image on which a segmentation was drawn.
+
+    Raises
+    ------
+    InputError
+        If it is gone: then there is no grid to measure on.
+    """
+    grid = grid_of(node)
+    if grid is None:
+        raise InputError(
+            f"The image on which {node.GetName()} was drawn is gone; load it, or choose it as the "
+            "source geometry in the Segment Editor."
+        )
+    return grid
+
+
+def names_in_common(
+    first: slicer.vtkMRMLSegmentationNode, second: slicer.vtkMRMLSegmentationNode
+) -> dict[str, str]:
+    """Structures of the first that the second has too -> how it writes them.
+
+    Raises
+    ------
+    InputError
+        If a node is no segmentation or has two segments of one name.
+    """
+    return dict(common_structures(segments_by_name(first), segments_by_name(second)))
+
+
+def comparison_request(
+    first: slicer.vtkMRMLSegmentationNode, second: slicer.vtkMRMLSegmentationNode
+) -> tuple[dict[str, Any], list[Volume]]:
+    """Parameters and volumes of the worker's task "comparison", on the first one's image.
+
+    Raises
+    ------
+    InputError
+        If that image is gone, they have no structure in common, or as :func:`names_in_common`.
+    """
+    grid, same = needed_grid(first), names_in_common(first, second)
+    names = (first.GetName(), second.GetName())
+    if not same:
+        raise InputError(
+            f"{names[0]} and {names[1]} have no structure in common; rename those that belong "
+            "together."
+        )
+    if names[0] == names[1]:
+        names = (f"{names[0]} (first)", f"{names[1]} (second)")
+    request: dict[str, Any] = {"names": list(names)}
+    volumes: list[Volume] = []
+    for key, node in (("first", first), ("second", second)):
+        request[key], parts = packed(segmentation_from_node(node, grid))
+        volumes += parts
+    return request, volumes
+
+
+def keep_comparison(
+    info: dict[str, Any], node: slicer.vtkMRMLTableNode | None = None
+) -> slicer.vtkMRMLTableNode:
+    """The table of a finished comparison as a table node, kept with the scene."""
+    sides = [info["comparison"][side]["name"] for side in ("first", "second")]
+    if node is None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "Comparison of contours")
+    columns = []
+    for place, title in enumerate(info["columns"]):
+        column = vtk.vtkStringArray()
+        column.SetName(title)
+        for row in info["rows"]:
+            column.InsertNextValue(row[place])
+        columns.append(column)
+    was_modifying = node.StartModify()
+    node.RemoveAllColumns()
+    for column in columns:
+        node.AddColumn(column)
+    node.SetAttribute(TABLE_ATTRIBUTE, " / ".join(sides))
+    node.EndModify(was_modifying)
+    return node
+
+
+def comparison_texts(
+    node: slicer.vtkMRMLTableNode | None,
+) -> tuple[list[str], list[list[str]]]:
+    """Titles and lines of such a table; nothing for None."""
+    if node is None:
+        return [], []
+    columns = range(node.GetNumberOfColumns())
+    rows = range(node.GetNumberOfRows())
+    titles = [node.GetColumnName(column) for column in columns]
+    return titles, [[node.GetCellText(row, column) for column in columns] for row in rows]
+
+
+def save_table(node: slicer.vtkMRMLTableNode, path: str) -> str:
+    """Write the figures as .csv; the path with its suffix.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    target = Path(path if path.lower().endswith(".csv") else f"{path}.csv")
+    titles, rows = comparison_texts(node)
+    with staged_file(target) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([titles, *rows])
+    return str(target)
+
+
+def contours_node(
+    path: str, first: slicer.vtkMRMLSegmentationNode, result: TaskResult
+) -> slicer.vtkMRMLSegmentationNode:
+    """The contours that the worker's task "contours" read, as a node on the image of ``first``."""
+    volumes = [volume for _, volume in result.volumes]
+    read = unpacked(result.info["segmentation"], volumes)
+    grid = needed_grid(first)
+    loaded = Segmentation(
+        read.masks, grid, read.provenance, read.warnings, read.doubt, read.origins
+    )
+    reference = reference_node_of(first)
+    return segmentation_node_from(loaded, reference, name=Path(path).name, surfaces=False)
+
+
+def jump_to_name(node: slicer.vtkMRMLSegmentationNode, name: str) -> bool:
+    """Bring a structure into the middle of all slice views; False if it is not there or empty."""
+    segment_id = segments_by_name(node).get(name)
+    return segment_id is not None and jump_to(node, segment_id)
+
+
+def show_on_both(
+    images: Sequence[slicer.vtkMRMLScalarVolumeNode],
+    node: slicer.vtkMRMLSegmentationNode | None = None,
+    name: str = "",
+) -> None:
+    """Both images side by side, linked, at the structure of that name if there is one.
+
+    Raises
+    ------
+    InputError
+        If an image has no voxels.
+    """
+    for image in images:
+        if image.GetImageData() is None:
+            raise InputError(f"{image.GetName()} has no voxels; choose another image.")
+    focus = None
+    if node is not None:
+        segments = segments_by_name(node)
+        wanted = [segments[name]] if name in segments else list(segments.values())
+        focus = next(filter(None, (inside_point(node, each) for each in wanted)), None)
+    lps = None if focus is None else (-focus[0], -focus[1], focus[2])
+    show_side_by_side(images, focus_lps=lps)

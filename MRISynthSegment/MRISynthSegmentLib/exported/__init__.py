@@ -1,0 +1,1 @@
+"""What an export needs of a scene."""

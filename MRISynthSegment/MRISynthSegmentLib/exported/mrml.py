@@ -1,0 +1,81 @@
+"""Parameters and volumes of the worker's task "export", from the nodes of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from MRISynthLib.mrml import volume_from_node
+from MRISynthLib.node_attributes import provenance_of
+from MRISynthLib.volume import Volume
+
+from ..compared.mrml import needed_grid
+from ..exports import Plan
+from ..mrml import algorithm_types_of, segmentation_from_node
+from ..packed import packed
+
+
+def contours_request(
+    plan: Plan,
+    node: slicer.vtkMRMLSegmentationNode,
+    target: Path,
+    references: Sequence[str],
+) -> tuple[dict[str, Any], list[Volume]]:
+    """To write contours as ``target``, on the series in the files ``references``.
+
+    Raises
+    ------
+    InputError
+        If the segmentation's image is gone, or two segments have one name.
+    """
+    plain, volumes = packed(segmentation_from_node(node, needed_grid(node)))
+    request = {
+        "format": plan.format.name,
+        "path": str(target),
+        "references": list(references),
+        "segmentation": plain,
+        "types": algorithm_types_of(node),
+    }
+    return request, volumes
+
+
+def image_request(
+    plan: Plan,
+    node: slicer.vtkMRMLScalarVolumeNode,
+    target: Path,
+    references: Sequence[str],
+    *,
+    burn_in: bool = False,
+) -> tuple[dict[str, Any], list[Volume]]:
+    """To write a synthetic image as a series into the folder ``target``.
+
+    Raises
+    ------
+    InputError
+        If the image, or one that it was made from, cannot be read.
+    """
+    volumes = [volume_from_node(each) for each in (node, *inputs_of(node))]
+    request = {
+        "format": plan.format.name,
+        "path": str(target),
+        "references": list(references),
+        "study": plan.study(),
+        "burn_in": burn_in,
+    }
+    return request, volumes
+
+
+def inputs_of(
+    node: slicer.vtkMRMLScalarVolumeNode | None,
+) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
+    """The images of the scene that a synthetic one was made from, by the names in its record."""
+    provenance = provenance_of(node) if node is not None else None
+    names = [str(item.get("name")) for item in provenance.inputs] if provenance else []
+    found = slicer.util.getNodesByClass(
+        "vtkMRMLScalarVolumeNode", node.GetScene() if node else None
+    )
+    by_name = {each.GetName(): each for each in found if each is not node}
+    return tuple(by_name[name] for name in names if name in by_name)

@@ -1,0 +1,203 @@
+"""The segmentation beside another: figures, both outlines, contours on two images."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MRISynthSegmentLib import panel as decisions
+from MRISynthWidgets.section import Section
+
+from .section_work import SectionWork
+
+FILES = "Contours (*.dcm *.nrrd *.nii *.nii.gz);;All files (*)"  # DICOM files often have no suffix
+
+
+class ComparisonSection(Section):
+    """Section "Compare"; the figures are a table node, kept with the scene."""
+
+    uiName = "MRISynthSegmentComparison"
+
+    def connectWidgets(self) -> None:
+        """See :class:`Section`."""
+        self._outlined: tuple = ()
+        self._filled = None
+        self.work = SectionWork(
+            self,
+            self.ui.comparisonProgressBar,
+            self.ui.comparisonCancelButton,
+            self.ui.comparisonLabel,
+        )
+        self.ui.compareButton.connect("clicked(bool)", self.onCompareButton)
+        self.ui.loadButton.connect("clicked(bool)", self.onLoadButton)
+        self.ui.saveTableButton.connect("clicked(bool)", self.onSaveTableButton)
+        self.ui.sideBySideButton.connect("clicked(bool)", self.onSideBySideButton)
+        self.ui.comparisonTable.connect("cellClicked(int,int)", self.onCellClicked)
+
+    # --------------------------------------------------------------------------- display
+
+    def refresh(self, parameters) -> None:
+        """Show the figures, the outlines, and what can be done."""
+        first, second = parameters.segmentation, parameters.compareWith
+        reason = decisions.why_no_comparison(first, second, running=self.work.running)
+        self.ui.compareButton.enabled = not reason
+        self.ui.compareButton.toolTip = reason or _(
+            "Measure Dice, distances, volumes and shifts of all structures that both have."
+        )
+        self.ui.loadButton.enabled = not self.work.running and first is not None
+        self._fill(parameters.comparison)
+        table = parameters.comparison
+        self.ui.saveTableButton.enabled = table is not None
+        both = first is not None and second is not None and first is not second
+        self.ui.outlinesCheckBox.enabled = both
+        self._showOutlines(
+            (first, second) if both and parameters.compareOutlines else (), parameters
+        )
+        left, right = parameters.compareLeft, parameters.compareRight
+        self.ui.sideBySideButton.enabled = left is not None and right is not None
+        self._suggestImages(parameters)
+
+    def _fill(self, node) -> None:
+        state = None if node is None else (node.GetID(), node.GetMTime())
+        if state == self._filled:
+            return
+        self._filled = state
+        from MRISynthSegmentLib.compared.mrml import comparison_texts
+
+        columns, rows = comparison_texts(node)
+        table = self.ui.comparisonTable
+        table.setRowCount(0)
+        table.setColumnCount(len(columns))
+        table.setHorizontalHeaderLabels(columns)
+        table.setRowCount(len(rows))
+        for index, cells in enumerate(rows):
+            for column, text in enumerate(cells):
+                table.setItem(index, column, qt.QTableWidgetItem(text))
+        table.resizeColumnsToContents()
+        table.setVisible(bool(rows))
+
+    def _suggestImages(self, parameters) -> None:
+        """The first time, a real image and a synthetic one of the same sequence if there is."""
+        if parameters.compareLeft is not None or parameters.compareRight is not None:
+            return
+        keys = decisions.image_pair(self.panel.rows)
+        if keys:
+            parameters.compareLeft, parameters.compareRight = (
+                slicer.mrmlScene.GetNodeByID(key) for key in keys
+            )
+
+    def _showOutlines(self, nodes: tuple, parameters) -> None:
+        pairs = self._pairs(parameters) if nodes else {}
+        wanted = (*nodes, tuple(pairs.items())) if nodes else ()
+        if wanted == self._outlined:
+            return
+        from MRISynthSegmentLib.shown.mrml import hide_outlines, show_outlines
+
+        for node in self._outlined[:2]:
+            if node not in nodes:
+                hide_outlines(node)
+        if not nodes:  # also of a scene that was saved with outlines
+            for node in (parameters.segmentation, parameters.compareWith):
+                hide_outlines(node)
+        else:
+            show_outlines(*nodes, pairs)
+        self._outlined = wanted
+        names = [node.GetName() for node in nodes]
+        self.ui.legendLabel.text = decisions.legend(*names) if names else ""
+        self.ui.legendLabel.setVisible(bool(names))
+
+    def _pairs(self, parameters) -> dict[str, str]:
+        """Structures of which both outlines are shown: name in the first -> in the second."""
+        from MRISynthSegmentLib.compared.mrml import names_in_common
+
+        every = names_in_common(parameters.segmentation, parameters.compareWith)
+        chosen = parameters.comparedStructure
+        return {chosen: every[chosen]} if chosen in every else every
+
+    # ------------------------------------------------------------------------------ work
+
+    def onCompareButton(self) -> None:
+        """Measure in the inference process."""
+        from MRISynthSegmentLib.compared.mrml import comparison_request
+
+        with self.panel.showingErrors():
+            parameters = self.logic.getParameterNode()
+            request, volumes = comparison_request(parameters.segmentation, parameters.compareWith)
+            self.work.start(decisions.COMPARISON_TASK, request, volumes, self._compared)
+
+    def _compared(self, result) -> None:
+        from MRISynthSegmentLib.compared.mrml import keep_comparison
+
+        parameters = self.logic.getParameterNode()
+        parameters.comparison = keep_comparison(result.info, parameters.comparison)
+        self.work.say("\n".join(decisions.comparison_sentences(result.info)))
+
+    def onLoadButton(self) -> None:
+        """Ask for a file with contours and read it."""
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Load contours"), "", FILES
+        )
+        if not path:
+            return
+        from MRISynthSegmentLib.compared.mrml import needed_grid
+
+        with self.panel.showingErrors():
+            node = self.logic.getParameterNode().segmentation
+            self.work.start(
+                decisions.CONTOURS_TASK,
+                {"path": path},
+                [needed_grid(node)],
+                lambda result: self._loaded(path, node, result),
+            )
+
+    def _loaded(self, path: str, first, result) -> None:
+        from MRISynthSegmentLib.compared.mrml import contours_node
+
+        node = contours_node(path, first, result)
+        self.logic.getParameterNode().compareWith = node
+        self.work.say("\n".join(result.info.get("warnings", ())))
+
+    def onCellClicked(self, index: int, column: int) -> None:
+        """Bring a structure into all views, and show its outlines only."""
+        parameters = self.logic.getParameterNode()
+        name = self.ui.comparisonTable.item(index, 0).text()
+        parameters.comparedStructure = name
+        if parameters.segmentation is not None:
+            from MRISynthSegmentLib.compared.mrml import jump_to_name
+
+            jump_to_name(parameters.segmentation, name)
+        self.panel.scheduleRefresh()
+
+    def onSaveTableButton(self) -> None:
+        """Ask for a file name and write the figures."""
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(), _("Save table"), "comparison.csv", "*.csv"
+        )
+        if path:
+            from MRISynthSegmentLib.compared.mrml import save_table
+
+            with self.panel.showingErrors():
+                table = self.logic.getParameterNode().comparison
+                self.work.say(_("Saved as {path}.").format(path=save_table(table, path)))
+
+    def onSideBySideButton(self) -> None:
+        """Both images side by side, linked, with contours on each."""
+        from MRISynthSegmentLib.compared.mrml import show_on_both
+
+        with self.panel.showingErrors():
+            parameters = self.logic.getParameterNode()
+            show_on_both(
+                (parameters.compareLeft, parameters.compareRight),
+                parameters.segmentation,
+                parameters.comparedStructure,
+            )
+
+    def onSceneClosing(self) -> None:
+        """See :class:`Section`."""
+        self.work.abandon()
+        self._outlined = ()
+
+    def cleanup(self) -> None:
+        """See :class:`Section`."""
+        self.work.abandon()

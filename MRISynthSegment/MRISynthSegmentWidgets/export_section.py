@@ -1,0 +1,221 @@
+"""Contours and synthetic images as files, for planning systems and other programs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import ctk
+from slicer.i18n import tr as _
+
+from MRISynthSegmentLib import exports
+from MRISynthWidgets.section import Section
+
+from .dicom_database import DicomDatabase
+from .section_work import SectionWork
+
+
+class ExportSection(Section):
+    """Section "Export"."""
+
+    uiName = "MRISynthSegmentExport"
+
+    def connectWidgets(self) -> None:
+        """See :class:`Section`."""
+        self.database = DicomDatabase()
+        self._staging = ""
+        self._reason = ""
+        self.work = SectionWork(
+            self,
+            self.ui.exportProgressBar,
+            self.ui.exportCancelButton,
+            self.ui.exportLabel,
+            self._dropStaging,
+        )
+        for each in exports.FORMATS:
+            self.ui.formatComboBox.addItem(each.label)
+        self.ui.formatComboBox.connect("currentIndexChanged(int)", self.onFormat)
+        for line, name in (
+            (self.ui.folderPathLineEdit, "exportFolder"),
+            (self.ui.referencePathLineEdit, "exportReference"),
+        ):
+            line.filters = ctk.ctkPathLineEdit.Dirs
+            line.connect(
+                "currentPathChanged(QString)", lambda path, name=name: self.onPath(name, path)
+            )
+        for edit in (self.ui.patientIDLineEdit, self.ui.patientNameLineEdit):
+            edit.connect("textChanged(QString)", lambda text: self.panel.scheduleRefresh())
+        self.ui.nobodyCheckBox.connect("toggled(bool)", lambda on: self.panel.scheduleRefresh())
+        self.ui.exportButton.connect("clicked(bool)", self.onExportButton)
+
+    # --------------------------------------------------------------------------- display
+
+    def refresh(self, parameters) -> None:
+        """Show what the format needs, and whether it can be written."""
+        plan = self._plan(parameters)
+        combo = self.ui.formatComboBox
+        blocked = combo.blockSignals(True)
+        combo.setCurrentIndex(exports.FORMATS.index(plan.format))
+        combo.blockSignals(blocked)
+        _showPath(self.ui.folderPathLineEdit, parameters.exportFolder)
+        _showPath(self.ui.referencePathLineEdit, parameters.exportReference)
+        self._showNeeded(plan)
+        reason = plan.why_disabled(running=self.work.running)
+        self.ui.exportButton.enabled = not reason
+        self.ui.exportButton.toolTip = reason or _("Write the files.")
+        if not self.work.running and reason != self._reason:
+            self._reason = reason
+            self.work.say(reason)
+
+    def _showNeeded(self, plan: exports.Plan) -> None:
+        ui = self.ui
+        for visible, widgets in (
+            (plan.format.is_image, (ui.imageTextLabel, ui.imageSelector, ui.burnInCheckBox)),
+            (plan.format.is_dicom, (ui.seriesTextLabel, ui.seriesLabel, ui.databaseCheckBox)),
+            (
+                plan.format.is_dicom and not plan.found,
+                (ui.referenceTextLabel, ui.referencePathLineEdit),
+            ),
+            (
+                plan.asks_patient,
+                (
+                    ui.patientIDTextLabel,
+                    ui.patientIDLineEdit,
+                    ui.patientNameTextLabel,
+                    ui.patientNameLineEdit,
+                    ui.nobodyCheckBox,
+                ),
+            ),
+            (not plan.into_database, (ui.folderTextLabel, ui.folderPathLineEdit)),
+        ):
+            for widget in widgets:
+                widget.setVisible(visible)
+        ui.patientIDLineEdit.enabled = ui.patientNameLineEdit.enabled = not plan.nobody
+        ui.databaseCheckBox.enabled = plan.has_database
+        ui.seriesLabel.text = plan.series_text()
+
+    def _plan(self, parameters) -> exports.Plan:
+        """What the user chose, and what the scene and the database know."""
+        segmentation, image = parameters.segmentation, parameters.exportImage
+        kind = exports.format_of(parameters.exportFormat)
+        behind = self._behind(kind, parameters)
+        return exports.Plan(
+            kind,
+            contours=segmentation.GetName() if segmentation is not None else "",
+            structures=_count(segmentation),
+            image=image.GetName() if image is not None else "",
+            image_is_synthetic=image is not None
+            and image.GetAttribute("MRISynth.Synthetic") == "1",
+            series=behind[0].GetName() if behind else "",
+            found=len(self._files(behind)),
+            series_folder=parameters.exportReference,
+            has_database=self.database.is_open,
+            wants_database=parameters.exportToDatabase,
+            folder=parameters.exportFolder,
+            patient_id=self.ui.patientIDLineEdit.text,
+            patient_name=self.ui.patientNameLineEdit.text,
+            nobody=self.ui.nobodyCheckBox.checked,
+        )
+
+    def _behind(self, kind: exports.Format, parameters) -> list:
+        """The nodes of the images to whose series the result will refer."""
+        if kind.is_image:
+            from MRISynthSegmentLib.exported.mrml import inputs_of
+
+            return list(inputs_of(parameters.exportImage))
+        node = self.logic.referenceOf(parameters.segmentation)
+        return [] if node is None else [node]
+
+    def _files(self, nodes) -> list[str]:
+        return [file for node in nodes for file in self.database.files_of(node)]
+
+    # ------------------------------------------------------------------------- the user
+
+    def onFormat(self, index: int) -> None:
+        """The user chose another format."""
+        self.logic.getParameterNode().exportFormat = exports.FORMATS[index].name
+
+    def onPath(self, name: str, path: str) -> None:
+        """The user chose another folder."""
+        parameters = self.logic.getParameterNode()
+        if getattr(parameters, name) != path:
+            setattr(parameters, name, path)
+
+    def onExportButton(self) -> None:
+        """Write, in the inference process where it takes long."""
+        with self.panel.showingErrors():
+            self.database.forget()
+            parameters = self.logic.getParameterNode()
+            plan = self._plan(parameters)
+            if plan.format.name == "seg.nrrd":  # Slicer's own writer, quick and complete
+                path = self.logic.save(parameters.segmentation, str(plan.target(plan.folder)))
+                self.work.say(_("Written: {path}").format(path=path))
+                return
+            folder = plan.folder
+            if plan.into_database:
+                folder = self._staging = tempfile.mkdtemp(prefix="mrisynth-export-")
+            self._begin(parameters, plan, plan.target(folder))
+
+    def _begin(self, parameters, plan: exports.Plan, target: Path) -> None:
+        from MRISynthSegmentLib.exported.mrml import contours_request, image_request
+
+        references = self._files(self._behind(plan.format, parameters))
+        if plan.series_folder:
+            references.append(plan.series_folder)
+        try:
+            if plan.format.is_image:
+                request, volumes = image_request(
+                    plan,
+                    parameters.exportImage,
+                    target,
+                    references,
+                    burn_in=parameters.exportBurnIn,
+                )
+            else:
+                request, volumes = contours_request(
+                    plan, parameters.segmentation, target, references
+                )
+            self.work.start(
+                exports.EXPORT_TASK, request, volumes, lambda result: self._written(target, result)
+            )
+        except BaseException:
+            self._dropStaging()
+            raise
+
+    def _written(self, target: Path, result) -> None:
+        place = str(target)
+        try:
+            if self._staging:
+                self.database.add(self._staging)
+                place = _("Slicer's DICOM database")
+        finally:
+            self._dropStaging()
+        sentences = [_("Written: {path}").format(path=place), *result.info.get("warnings", ())]
+        self.work.say("\n".join(sentences))
+
+    def _dropStaging(self) -> None:
+        folder, self._staging = self._staging, ""
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def onSceneClosing(self) -> None:
+        """See :class:`Section`."""
+        self.work.abandon()
+        self._dropStaging()
+        self._reason = ""
+
+    def cleanup(self) -> None:
+        """See :class:`Section`."""
+        self.onSceneClosing()
+
+
+def _showPath(line, path: str) -> None:
+    if line.currentPath != path:
+        blocked = line.blockSignals(True)
+        line.setCurrentPath(path)
+        line.blockSignals(blocked)
+
+
+def _count(node) -> int:
+    return node.GetSegmentation().GetNumberOfSegments() if node is not None else 0

@@ -1,0 +1,188 @@
+"""What was found: the table of structures, and how they are shown."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from MRISynthWidgets.section import Section
+
+from .structure_section import swatch
+
+SHOWN, STRUCTURE, VOLUME, DOUBT = range(4)
+
+SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "RepresentationModified")
+
+
+class ResultSection(Section):
+    """Section "Result".
+
+    Attributes
+    ----------
+    rows: what the table shows, ``MRISynthSegmentLib.panel.ResultRow``.
+    """
+
+    uiName = "MRISynthSegmentResult"
+
+    def connectWidgets(self) -> None:
+        """See :class:`Section`."""
+        self.rows = ()
+        self._table = None
+        self._observed = []
+        self._watched = None
+        self._look = None
+        self._filled = None
+        header = self.ui.resultTable.horizontalHeader()
+        header.setSectionResizeMode(STRUCTURE, qt.QHeaderView.Stretch)
+        for column in (SHOWN, VOLUME, DOUBT):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        self.ui.resultTable.connect("cellClicked(int,int)", self.onCellClicked)
+        self.ui.resultTable.connect("itemChanged(QTableWidgetItem*)", self.onItemChanged)
+        self.ui.showAllButton.connect("clicked(bool)", lambda: self.onShowAll(True))
+        self.ui.hideAllButton.connect("clicked(bool)", lambda: self.onShowAll(False))
+        self.ui.editButton.connect("clicked(bool)", self.onEditButton)
+
+    def refresh(self, parameters) -> None:
+        """Show the segmentation's structures, and show them as the panel says."""
+        node = parameters.segmentation
+        self._watch(node)
+        for button in (self.ui.editButton, self.ui.showAllButton, self.ui.hideAllButton):
+            button.enabled = node is not None
+        look = {
+            "fill": parameters.fillOpacity,
+            "outlines": parameters.showOutlines,
+            "in_3d": parameters.show3D,
+        }
+        from MRISynthSegmentLib.shown.mrml import origin_in_words, set_look
+
+        if (node, look) != self._look:
+            # Only when the panel changed: the Segmentations module may set these as well.
+            self._look = (node, look)
+            if node is not None:
+                set_look(node, **look)
+        self.ui.originLabel.text = origin_in_words(node)
+        self.ui.originLabel.setVisible(bool(self.ui.originLabel.text))
+        self._fill(self._rowsOf(node))
+
+    def _rowsOf(self, node) -> tuple:
+        if node is None:
+            return ()
+        if self._table is None:
+            from MRISynthSegmentLib.shown.mrml import SegmentTable
+
+            self._table = SegmentTable()
+        return self._table.rows(node)
+
+    def _fill(self, rows) -> None:
+        if rows == self._filled:
+            return
+        table = self.ui.resultTable
+        blocked = table.blockSignals(True)
+        try:
+            if [row.segment_id for row in rows] != [row.segment_id for row in self.rows]:
+                self._rebuild(table, len(rows))
+            self.rows = self._filled = rows
+            for index, row in enumerate(rows):
+                self._fillRow(index, row)
+        finally:
+            table.blockSignals(blocked)
+
+    @staticmethod
+    def _rebuild(table, count: int) -> None:
+        table.setRowCount(0)
+        table.setRowCount(count)
+        for index in range(count):
+            for column in range(4):
+                table.setItem(index, column, qt.QTableWidgetItem(""))
+
+    def _fillRow(self, index: int, row) -> None:
+        table = self.ui.resultTable
+        shown, name, volume = (table.item(index, column) for column in range(3))
+        shown.setCheckState(qt.Qt.Checked if row.shown else qt.Qt.Unchecked)
+        name.setText(row.label)
+        name.setIcon(swatch(row.colour))
+        volume.setText(row.volume_text())
+        doubt = qt.QTableWidgetItem(row.doubt_text())  # a new one has the theme's own colour
+        if row.doubt_colour():
+            doubt.setForeground(qt.QBrush(qt.QColor(row.doubt_colour())))
+        table.setItem(index, DOUBT, doubt)
+        for item in (name, volume, doubt):
+            item.setToolTip(row.meaning())
+
+    def onCellClicked(self, index: int, column: int) -> None:
+        """Bring a structure into all views; it is the one to correct then."""
+        if column == SHOWN or index >= len(self.rows):
+            return
+        node = self.logic.getParameterNode().segmentation
+        if node is None:
+            return
+        from MRISynthSegmentLib.shown.mrml import jump_to
+
+        row = self.rows[index]
+        if not jump_to(node, row.segment_id):
+            self.panel.showMessage(_("{label} was not found.").format(label=row.label))
+        self.logic.getParameterNode().correctedStructure = row.name
+
+    def onItemChanged(self, item) -> None:
+        """The user ticked or unticked a structure."""
+        if item.column() == SHOWN and item.row() < len(self.rows):
+            self._show([self.rows[item.row()]], item.checkState() == qt.Qt.Checked)
+
+    def onShowAll(self, shown: bool) -> None:
+        """Show or hide every structure."""
+        self._show(self.rows, shown)
+
+    def _show(self, rows, shown: bool) -> None:
+        node = self.logic.getParameterNode().segmentation
+        if node is None:
+            return
+        from MRISynthSegmentLib.shown.mrml import show_segments
+
+        self._filled = None  # what is on screen differs from what was filled in last
+        ids = [row.segment_id for row in rows]
+        show_segments(node, ids if shown else (), () if shown else ids)
+
+    def onEditButton(self) -> None:
+        """Go on in Slicer's Segment Editor."""
+        with self.panel.showingErrors():
+            self.logic.openInSegmentEditor(self.logic.getParameterNode().segmentation)
+
+    # ------------------------------------------------------------------------- observers
+
+    def _watch(self, node) -> None:
+        """Refresh when the segmentation or its display changes, wherever that is done."""
+        display = node.GetDisplayNode() if node is not None else None
+        if (node, display) == self._watched:
+            return
+        self._unwatch()
+        self._watched = (node, display)
+        if node is None:
+            return
+        for name in SEGMENT_EVENTS:
+            self._observe(node, getattr(slicer.vtkSegmentation, name))
+        if display is not None:
+            self._observe(display, vtk.vtkCommand.ModifiedEvent)
+
+    def _observe(self, node, event) -> None:
+        self._observed.append((node, event))
+        self.panel.addObserver(node, event, self._onChanged)
+
+    def _unwatch(self) -> None:
+        for node, event in self._observed:
+            self.panel.removeObserver(node, event, self._onChanged)
+        self._observed, self._watched = [], None
+
+    def _onChanged(self, caller, event) -> None:
+        self.panel.scheduleRefresh()
+
+    def onSceneClosing(self) -> None:
+        """See :class:`Section`."""
+        self._unwatch()
+        self._table = self._look = None
+        self._fill(())
+
+    def cleanup(self) -> None:
+        """See :class:`Section`."""
+        self._unwatch()

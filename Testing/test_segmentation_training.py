@@ -388,20 +388,38 @@ def test_validation_has_what_held_out_patients_show_and_corrections(patients, mo
     assert shown.dtype == np.uint8 and shown.shape == (3 * 64 + 2 * 2, 3 * 64 + 2 * 2)
 
 
-def run(folder, heads, *overrides) -> None:
+def run(folder, heads, *overrides, report=lambda text: None) -> None:
     """Train by a file of settings."""
     settings = folder / "settings.yaml"
     settings.write_text(SETTINGS + f"cohort: {heads}\n")
-    train_segmentation(settings, folder / "run", False, lambda text: None, overrides)
+    train_segmentation(settings, folder / "run", False, report, overrides)
+
+
+def test_a_validation_is_told_in_a_line():
+    low = {"GTVp": 0.5, "Cochlea_L": 0.1, "Lens_R": 0.3, "Brain": 0.2}
+    dice = dict.fromkeys(LEARNED, 0.8) | low
+    figures = {f"T1w+T2w {name}": value for name, value in dice.items() if name != "GTVn"}
+    figures |= {f"T1w {name}": 0.25 for name in LEARNED}
+    figures |= {"after 0 clicks": 0.5, "after 1 clicks": 0.625, "after 3 clicks": 0.75}
+    said = validation.in_short({**figures, "score": 0.6125})
+    mean = np.mean([figures[name] for name in figures if name.startswith("T1w+T2w ")])
+    assert said == (
+        f"mean Dice {mean:.3f} T1w+T2w, 0.250 T1w; targets GTVp 0.50; worst Cochlea_L 0.10, "
+        "Brain 0.20, Lens_R 0.30; 0/1/3 clicks 0.50/0.62/0.75; score 0.6125"
+    )
+    assert validation.in_short({"score": 0.0}) == "score 0.0000"
 
 
 def test_a_run_becomes_a_bundle_that_says_that_it_takes_clicks(heads, tmp_path, monkeypatch):
-    monkeypatch.setattr("MRISynthSegmentLib.training.validate", lambda *a: {"score": 1.0})
+    figures = {"T1w Brain": 0.5, "T1w Lens_L": 0.75, "score": 1.0}
+    monkeypatch.setattr("MRISynthSegmentLib.training.validate", lambda *a: figures)
     monkeypatch.setattr("MRISynthSegmentLib.training.picture", lambda *a: None)
-    run(tmp_path, heads)
+    told = []
+    run(tmp_path, heads, report=told.append)
+    assert f"{validation.in_short(figures)}, the best so far" in told
     records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
     logged = {name for record in records for name in record}
-    assert {"loss/structures", "loss/corrections"} < logged
+    assert {"loss/structures", "loss/corrections", *figures} < logged
     bundle = export_segmentation(tmp_path / "run", tmp_path / "bundle", "Toy", {})
     assert (bundle.metadata["clicks"], bundle.metadata["context"]) == (True, 1)
     assert bundle.structures == LEARNED

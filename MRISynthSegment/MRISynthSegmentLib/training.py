@@ -27,7 +27,7 @@ from .objective import correction_loss, structure_loss
 from .simulated_clicks import MORE_CLICKS, begin
 from .stand_ins import StandIn, open_stand_in
 from .structure_net import FEATURES, GROUPS, StructureNet
-from .validation import picture, validate
+from .validation import in_short, picture, validate
 
 __all__ = ["DEFAULTS", "LEARNED", "MIRROR", "make_network", "train_segmentation"]
 
@@ -127,6 +127,7 @@ def train_segmentation(
             lambda: validate(network, held_out, device, pixel_mm),
             report,
             lambda: picture(network, held_out, device),
+            in_short,
         )
     return output
 

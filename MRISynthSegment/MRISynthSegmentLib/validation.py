@@ -11,6 +11,7 @@ from MRISynthLib.training.sources import Source
 
 from .lessons import LEARNED, Lesson
 from .simulated_clicks import CAREFUL, begin
+from .structures import STRUCTURES
 
 INPUT_SETS = (("T1w", "T2w", "CE-T1w"), ("T1w", "T2w"), ("T1w",))
 """Each holds those after it."""
@@ -19,6 +20,9 @@ BATCHES, CLICKED_BATCHES = 14, 6
 """Slices are drawn in so many batches; of so many of them corrections are tried."""
 
 CLICKS = (0, 1, 3)
+
+WORST = 3
+"""So many structures are named in a line for people."""
 
 WINDOW = 128
 """Pixels of the square round the first click in which corrections are judged."""
@@ -70,6 +74,31 @@ def validate(
     network.train()
     score = float(np.mean(list(figures.values()))) if figures else 0.0
     return {**figures, "score": round(score, 4)}
+
+
+def in_short(figures: dict[str, float]) -> str:
+    """The figures of :func:`validate` as a line for people: mean Dice of each set of inputs; of the
+    fullest the targets and the worst structures; clicks; score."""
+    sets: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        inputs, _, structure = name.partition(" ")
+        if structure in LEARNED:
+            sets.setdefault(inputs, {})[structure] = value
+    parts = []
+    if sets:
+        means = (f"{np.mean(list(of.values())):.3f} {inputs}" for inputs, of in sets.items())
+        parts.append(f"mean Dice {', '.join(means)}")
+        fullest = next(iter(sets.values()))
+        targets = [name for name in fullest if STRUCTURES[name].is_target]
+        worst = sorted(fullest.keys() - set(targets), key=fullest.get)[:WORST]
+        for title, names in (("targets", targets), ("worst", worst)):
+            if names:
+                parts.append(f"{title} {', '.join(f'{n} {fullest[n]:.2f}' for n in names)}")
+    clicked = [n for n in CLICKS if f"after {n} clicks" in figures]
+    if clicked:
+        values = "/".join(f"{figures[f'after {n} clicks']:.2f}" for n in clicked)
+        parts.append(f"{'/'.join(map(str, clicked))} clicks {values}")
+    return "; ".join([*parts, f"score {figures['score']:.4f}"])
 
 
 def _as_in_use(device: torch.device) -> torch.autocast:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -32,21 +33,24 @@ CHOICES = (
     (48, 96, 192, 288, 320, 64),
 )
 
-RUNS = 8
+RUNS = 12
 
 SIZE = (256, 224)
 
 
-def best(work: Callable[[], object]) -> tuple[float, float]:
-    """(ms by the clock, ms of all threads) of the quickest of some runs."""
-    work()
-    clock, threads = [], []
-    for _ in range(RUNS):
-        began, used = time.perf_counter(), time.process_time()
+def best(works: Mapping[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
+    """Name -> (ms by the clock, ms of all threads) of the quickest of some runs, which take turns:
+    what else the machine does in the meantime disturbs all alike."""
+    for work in works.values():
         work()
-        clock.append(1e3 * (time.perf_counter() - began))
-        threads.append(1e3 * (time.process_time() - used))
-    return min(clock), min(threads)
+    found = {name: (math.inf, math.inf) for name in works}
+    for _ in range(RUNS):
+        for name, work in works.items():
+            began, used = time.perf_counter(), time.process_time()
+            work()
+            taken = 1e3 * (time.perf_counter() - began), 1e3 * (time.process_time() - used)
+            found[name] = min(found[name][0], taken[0]), min(found[name][1], taken[1])
+    return found
 
 
 def measure(features: tuple[int, ...], slices: int) -> dict[str, float]:
@@ -73,14 +77,15 @@ def measure(features: tuple[int, ...], slices: int) -> dict[str, float]:
 
     converted = copy.deepcopy(network).requires_grad_(False)
     convert_weights(converted, dtype)
-    found = {"forward and backward": best(learn)}
+    found = best({"forward and backward": learn})
     network.requires_grad_(False)
+    works = {
+        "slice": lambda: converted(images, around),
+        "slice, weights converted at each call": lambda: network(images, around),
+        "slice with a correction": lambda: converted(images, around, None, edit),
+    }
     with torch.inference_mode(), format_in_use:
-        found |= {
-            "slice": best(lambda: converted(images, around)),
-            "slice, weights converted at each call": best(lambda: network(images, around)),
-            "slice with a correction": best(lambda: converted(images, around, None, edit)),
-        }
+        found |= best(works)
     for name, (clock, threads) in found.items():
         figures[f"{name} (ms)"] = clock / slices
         figures[f"{name}, threads (ms)"] = threads / slices

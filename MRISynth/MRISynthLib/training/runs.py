@@ -120,6 +120,7 @@ def run(
     validate: Callable[[], dict[str, float]],
     report: Callable[[str], None],
     samples: Callable[[], np.ndarray] | None = None,
+    in_short: Callable[[dict[str, float]], str] | None = None,
 ) -> None:
     """Steps until ``config["steps"]``, with checkpoints, a log, validation and samples.
 
@@ -136,6 +137,9 @@ def run(
     samples:
         Gives a picture, uint8 (rows, columns) or (rows, columns, 3), after the steps of
         ``config["sample_steps"]`` and with each validation; called as ``validate`` is.
+    in_short:
+        What is reported of the figures of a validation, all of which are in the log; without it,
+        all of them.
 
     Raises
     ------
@@ -146,7 +150,7 @@ def run(
     EndedElsewhere
         If another process of the run has ended.
     """
-    course = _Course(state, config, output, report)
+    course = _Course(state, config, output, report, in_short or _all_of)
     try:
         course.follow(loss_of_step, validate, samples)
     finally:
@@ -162,8 +166,10 @@ class _Course:
         config: dict[str, Any],
         output: Path,
         report: Callable[[str], None],
+        in_short: Callable[[dict[str, float]], str],
     ) -> None:
         self.state, self.config, self.output = state, config, output
+        self.in_short = in_short
         self.group = state.group
         self.report = self.group.reporter(report)
         self.steps, self.accumulate = int(config["steps"]), int(config["accumulate"])
@@ -285,9 +291,12 @@ class _Course:
             if figures:
                 self.log.write(state.step, figures)
                 best = state.keep_if_best(self.output, figures.get("score", math.nan))
-                said = ", ".join(f"{name} {value}" for name, value in figures.items())
-                self.report(said + (", the best so far" if best else ""))
+                self.report(self.in_short(figures) + (", the best so far" if best else ""))
         self.group.wait()
+
+
+def _all_of(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in figures.items())
 
 
 def _counted(count: int, name: str) -> str:

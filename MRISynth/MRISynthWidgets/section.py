@@ -54,6 +54,9 @@ class Section(metaclass=ABCMeta):
         Called after every change, so it must be quick.
         """
 
+    def onPanelLeft(self) -> None:  # noqa: B027
+        """The user opens another module; what needs this panel stops."""
+
     def onSceneClosing(self) -> None:  # noqa: B027
         """Let go of the scene's nodes: the scene is about to close."""
 

@@ -1,0 +1,334 @@
+"""The panel's side of a reader study: settings, one question after the other, the result."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MRISynthLib import packages
+from MRISynthLib.reader_study.answers import CONFIDENCES, REASONS, UNDECIDED, Answer
+from MRISynthLib.reader_study.plan import REAL, SYNTHETIC
+
+from .installer import SlicerInstaller
+from .section import Section
+
+FILE_NAME = "reader-study-{seed}.json"
+FILTER = _("Reader study (*.json)")
+TABLE_FILTER = _("Table (*.csv)")
+
+
+class ReaderStudySection(Section):
+    """Section "Reader study"; ``session`` is the study, None before Start."""
+
+    uiName = "MRISynthReaderStudy"
+
+    def connectWidgets(self) -> None:
+        """See :class:`Section`."""
+        self.session = None
+        self._view = None
+        self._since = 0.0
+        self._folders: list = []
+        self._cases: list = []
+        self._result = None
+        self._loading = qt.QTimer()
+        self._loading.setInterval(0)
+        self._loading.connect("timeout()", self._loadNext)
+        for words in CONFIDENCES:
+            self.ui.confidenceComboBox.addItem(words)
+        self._reasons = {words: qt.QCheckBox(words) for words in REASONS}
+        for place, box in enumerate(self._reasons.values()):
+            self.ui.reasonsBox.layout().addWidget(box, place // 2, place % 2)
+        self._radios = {REAL: self.ui.realButton, SYNTHETIC: self.ui.syntheticButton}
+        for radio in self._radios.values():
+            radio.setAutoExclusive(False)  # so that the next question can begin with neither
+            radio.connect("clicked(bool)", lambda _on, radio=radio: self._choose(radio))
+        for button, function in (
+            (self.ui.folderButton, self.onFolderButton),
+            (self.ui.fileButton, self.onFileButton),
+            (self.ui.startButton, self.onStartButton),
+            (self.ui.nextButton, self.onNextButton),
+            (self.ui.undecidedButton, self.onUndecidedButton),
+            (self.ui.pauseButton, self.onPauseButton),
+            (self.ui.endButton, self.onEndButton),
+            (self.ui.saveTableButton, self.onSaveTableButton),
+            (self.ui.newStudyButton, self.onNewStudyButton),
+        ):
+            button.connect("clicked(bool)", function)
+        self._clearAnswer()
+
+    def onSceneClosing(self) -> None:
+        """See :class:`Section`."""
+        self.stop()
+
+    def onPanelLeft(self) -> None:
+        """See :class:`Section`."""
+        self.stop(keepResult=True)
+
+    def cleanup(self) -> None:
+        """See :class:`Section`."""
+        self.stop()
+
+    def stop(self, *, keepResult: bool = False) -> None:
+        """Take the blinded view away; the study goes on from its file."""
+        self._loading.stop()
+        self._folders, self._cases = [], []
+        if self._view is not None:
+            self._view.release()
+        self._view = None
+        if not (keepResult and self.session is not None and self.session.study.over):
+            self.session = None
+        self.ui.studyLabel.text = ""
+
+    @property
+    def asking(self) -> bool:
+        """Whether a question is open."""
+        return self.session is not None and not self.session.study.over
+
+    # --------------------------------------------------------------------------- showing
+
+    def refresh(self, parameters) -> None:
+        """Show the settings, the question or the result, whichever it is time for."""
+        asking = self.asking
+        over = self.session is not None and self.session.study.over
+        self.ui.introLabel.setVisible(not asking and not over)
+        for area, wanted in (
+            (self.ui.setupArea, not asking and not over),
+            (self.ui.questionArea, asking),
+            (self.ui.resultArea, over),
+        ):
+            area.setVisible(wanted)
+            area.enabled = wanted
+        loading = bool(self._folders)
+        path = Path(parameters.studyFile) if parameters.studyFile else None
+        there = path is not None and path.is_file()
+        self.ui.startButton.text = (
+            _("Stop reading") if loading else _("Go on with this study") if there else _("Start")
+        )
+        for name in ("countSpinBox", "seedSpinBox", "readerLineEdit"):
+            getattr(self.ui, name).enabled = not there and not loading
+        if asking:
+            self._showQuestion()
+        elif over:
+            self._showResult()
+
+    def _showQuestion(self) -> None:
+        answered = any(radio.checked for radio in self._radios.values())
+        self.ui.nextButton.enabled = answered
+        self.ui.nextButton.toolTip = (
+            _("Keep the answer and show the next image; there is no way back.")
+            if answered
+            else _("Say real or synthetic first, or press Cannot tell.")
+        )
+        number, count = self.session.number, self.session.study.count
+        self.ui.questionLabel.text = _("Image {number} of {count}").format(
+            number=number, count=count
+        )
+
+    def _showResult(self) -> None:
+        from MRISynthLib.reader_study.scoring import result_rows, verdict
+
+        found = self.session.score()
+        if found == self._result:
+            return
+        self._result = found
+        self.ui.verdictLabel.text = verdict(found)
+        table, rows = self.ui.resultTable, result_rows(found)
+        table.setRowCount(len(rows))
+        for row, cells in enumerate(rows):
+            for place, text in enumerate(cells):
+                table.setItem(row, place, qt.QTableWidgetItem(text))
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header.setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
+
+    # ---------------------------------------------------------------------------- settings
+
+    def onFolderButton(self) -> None:
+        """Let the user choose the folder of cases."""
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Folder with a subfolder for each patient")
+        )
+        if folder:
+            self.logic.getParameterNode().studyFolder = folder
+
+    def onFileButton(self) -> None:
+        """Let the user choose the study's file."""
+        parameters = self.logic.getParameterNode()
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(),
+            _("File of the reader study (an existing one goes on)"),
+            str(self._suggestedFile(parameters)),
+            FILTER,
+        )
+        if path:
+            parameters.studyFile = path
+
+    @staticmethod
+    def _suggestedFile(parameters) -> Path:
+        scene = slicer.mrmlScene.GetURL()
+        folder = Path(scene).parent if scene else Path.home()
+        return folder / FILE_NAME.format(seed=parameters.studySeed)
+
+    def onStartButton(self) -> None:
+        """Read the images, then show the first that was not answered yet."""
+        parameters = self.logic.getParameterNode()
+        if self._folders:
+            self.stop()
+            self.panel.scheduleRefresh()
+            return
+        with self.panel.showingErrors():
+            if not parameters.studyFile and slicer.mrmlScene.GetURL():
+                parameters.studyFile = str(self._suggestedFile(parameters))
+            if not parameters.studyFile:
+                self.onFileButton()
+            if parameters.studyFile:
+                packages.ensure(SlicerInstaller())
+                self._read(parameters)
+        self.panel.scheduleRefresh()
+
+    def _read(self, parameters) -> None:
+        from MRISynthLib.reader_study.images import cases_of, patient_folders
+
+        self._cases = []
+        if parameters.studyFolder:
+            self._folders = patient_folders(Path(parameters.studyFolder))
+            self._count = len(self._folders)
+            self._loading.start()
+            return
+        rows = [row for row in self.logic.inputs.rows() if row.sequence and not row.problem]
+        with slicer.util.WaitCursor():
+            self._cases = cases_of(self.logic.inputs.volumes(rows))
+        self._begin(parameters)
+
+    def _loadNext(self) -> None:
+        """Read one patient's folder; then let Slicer's events come."""
+        from MRISynthLib.reader_study.images import patient_cases
+
+        if not self._folders:
+            self._loading.stop()
+            return
+        self.ui.studyLabel.text = _("Reading patient {number} of {count} ...").format(
+            number=self._count - len(self._folders) + 1, count=self._count
+        )
+        read = False
+        with self.panel.showingErrors():
+            self._cases += patient_cases(self._folders.pop(0))
+            read = True
+            if not self._folders:
+                self._loading.stop()
+                self._begin(self.logic.getParameterNode())
+        if not read:
+            self.stop()
+        self.panel.scheduleRefresh()
+
+    def _begin(self, parameters) -> None:
+        from MRISynthLib.reader_study.session import StudySession
+
+        cases, self._cases = self._cases, []
+        self.ui.studyLabel.text = ""
+        self._result = None
+        self.session = StudySession(
+            cases,
+            Path(parameters.studyFile),
+            count=parameters.studyCount,
+            seed=parameters.studySeed,
+            reader=parameters.studyReader,
+            source=parameters.studyFolder,
+        )
+        self._showNext()
+
+    # ---------------------------------------------------------------------------- questions
+
+    def _showNext(self) -> None:
+        """Show the next image in the blinded view, or take that away after the last."""
+        from MRISynthLib.reader_study.mrml import StudyView
+
+        self._clearAnswer()
+        image = self.session.image()
+        if image is None:
+            if self._view is not None:
+                self._view.release()
+            self._view = None
+            return
+        if self._view is None:
+            self._view = StudyView()
+        self._view.show(image)
+        self._since = time.monotonic()
+
+    def _clearAnswer(self) -> None:
+        for box in (*self._radios.values(), *self._reasons.values()):
+            box.checked = False
+        self.ui.confidenceComboBox.setCurrentIndex(len(CONFIDENCES) // 2)
+        self.ui.commentLineEdit.text = ""
+
+    def _choose(self, chosen) -> None:
+        for radio in self._radios.values():
+            radio.checked = radio is chosen
+        self._showQuestion()
+
+    def onNextButton(self) -> None:
+        """Keep the answer."""
+        answer = next(name for name, radio in self._radios.items() if radio.checked)
+        self._answer(answer, self.ui.confidenceComboBox.currentIndex + 1)
+
+    def onUndecidedButton(self) -> None:
+        """Keep that the reader cannot tell."""
+        self._answer(UNDECIDED, 0)
+
+    def _answer(self, answer: str, confidence: int) -> None:
+        with self.panel.showingErrors():
+            self.session.answer(
+                Answer(
+                    answer,
+                    confidence,
+                    round(time.monotonic() - self._since, 2),
+                    tuple(words for words, box in self._reasons.items() if box.checked),
+                    self.ui.commentLineEdit.text.strip(),
+                )
+            )
+            self._showNext()
+        self.panel.scheduleRefresh()
+
+    def onPauseButton(self) -> None:
+        """Leave the study; its file goes on with this image."""
+        self.stop()
+        self.ui.studyLabel.text = _("Paused; the answers so far are kept.")
+        self.panel.scheduleRefresh()
+
+    def onEndButton(self) -> None:
+        """Give up the rest, after asking: there is no way back."""
+        if not slicer.util.confirmOkCancelDisplay(
+            _("End the study here and show the result? No answers can be added then."),
+            _("MRISynth - End the Study"),
+        ):
+            return
+        with self.panel.showingErrors():
+            self.session.end()
+            self._showNext()
+        self.panel.scheduleRefresh()
+
+    # ------------------------------------------------------------------------------ result
+
+    def onSaveTableButton(self) -> None:
+        """Write result and answers where the user wants."""
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(),
+            _("Table of results"),
+            str(self.session.path.with_suffix(".csv")),
+            TABLE_FILTER,
+        )
+        if not path:
+            return
+        with self.panel.showingErrors():
+            self.session.save_table(Path(path))
+            self.ui.studyLabel.text = _("Written: {path}").format(path=path)
+
+    def onNewStudyButton(self) -> None:
+        """Go back to the settings for a study in another file."""
+        self.stop()
+        self.logic.getParameterNode().studyFile = ""
+        self.panel.scheduleRefresh()

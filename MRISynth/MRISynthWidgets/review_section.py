@@ -1,0 +1,343 @@
+"""A real and a synthetic volume together: ways to look at them, numbers, a line profile."""
+
+from __future__ import annotations
+
+import json
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MRISynthLib import packages
+from MRISynthLib.errors import Cancelled, MRISynthError
+from MRISynthLib.review import modes
+
+from .installer import SlicerInstaller
+from .section import Section
+from .worker_run import WorkerRun
+
+COMPARISON_TASK = "comparison"
+
+COMPARISON_ATTRIBUTE = "MRISynth.Comparison"
+"""Attribute of a difference map's node: what the comparison found, as JSON."""
+
+TABLE_HEAD, TABLE_ROW, TABLE_ROWS = 30, 32, 8
+"""Pixels of the table's headline and of a row, and how many rows are seen without scrolling."""
+
+CHOOSE_TWO = _("Choose a real and a synthetic volume first.")
+
+
+class ReviewSection(Section):
+    """Section "Review"; ``display`` shows the pair once a way of looking was chosen."""
+
+    uiName = "MRISynthReview"
+
+    def connectWidgets(self) -> None:
+        """See :class:`Section`."""
+        self.display = None
+        self._profile = None
+        self._shown = None
+        self._figures = None
+        self._differenceWanted = False
+        self._buttons = {
+            modes.SIDE_BY_SIDE: (
+                self.ui.sideBySideButton,
+                _("Both in views of their own, linked in place, magnification and window."),
+            ),
+            modes.BLEND: (
+                self.ui.blendButton,
+                _("The synthetic volume over the real one, as clear as you like."),
+            ),
+            modes.FLICKER: (self.ui.flickerButton, _("Both in turn in one view.")),
+            modes.CHECKERBOARD: (
+                self.ui.checkerboardButton,
+                _("Fields of both in turn; drag the view to see edges go on or break."),
+            ),
+            modes.DIFFERENCE: (
+                self.ui.differenceButton,
+                _("Absolute difference of brightness, from 0 to 0.2, beside both."),
+            ),
+            modes.UNCERTAINTY: (
+                self.ui.uncertaintyButton,
+                _("How far off the model expects to be, in colours over the synthetic volume."),
+            ),
+        }
+        for mode, (button, _tip) in self._buttons.items():
+            button.connect("clicked(bool)", lambda _on, mode=mode: self.onMode(mode))
+        self.ui.profileButton.connect("clicked(bool)", self.onProfileButton)
+        self.ui.compareButton.connect("clicked(bool)", self.onCompareButton)
+        self.comparing = WorkerRun(
+            self._onProgress, lambda ready: None, self._onCompared, self._onStopped, self._onFailed
+        )
+        self._flicker = qt.QTimer()
+        self._flicker.connect("timeout()", self._turnOver)
+        self._say("")
+
+    def onSceneClosing(self) -> None:
+        """See :class:`Section`."""
+        self._letGo()
+        self._figures = None
+
+    def onPanelLeft(self) -> None:
+        """See :class:`Section`."""
+        self._flicker.stop()
+
+    def cleanup(self) -> None:
+        """See :class:`Section`."""
+        self._letGo()
+
+    def _letGo(self) -> None:
+        """Follow nothing in the scene any more, and await nothing for it."""
+        self._flicker.stop()
+        self.comparing.abandon()
+        self._dropProfile()
+        if self.display is not None:
+            self.display.release()
+        self.display, self._shown = None, None
+        self._say("")
+
+    def _dropProfile(self) -> None:
+        if self._profile is not None:
+            self._profile.release()
+        self._profile = None
+
+    # --------------------------------------------------------------------------- showing
+
+    @property
+    def mode(self) -> str | None:
+        """How the pair is shown at present, None before the first choice."""
+        return self.display.mode if self.display is not None else None
+
+    def refresh(self, parameters) -> None:
+        """Show what can be chosen, and let the views follow what was changed."""
+        self._choosePair(parameters)
+        real, synthetic = parameters.realVolume, parameters.syntheticVolume
+        problem = "" if real and synthetic and real is not synthetic else CHOOSE_TWO
+        if problem and self.mode:
+            self._letGo()
+        elif self.mode and self._shown != self._asked(parameters):
+            self._show(self.mode, parameters)
+        self._showButtons(synthetic, problem)
+        self.ui.opacityRow.setVisible(self.mode in (modes.BLEND, modes.UNCERTAINTY))
+        self.ui.flickerRow.setVisible(self.mode == modes.FLICKER)
+        self.ui.tileRow.setVisible(self.mode == modes.CHECKERBOARD)
+        self._follow(parameters)
+        self._showNumbers(real, synthetic, problem)
+
+    def _choosePair(self, parameters) -> None:
+        """The newest synthetic volume, and once for each the real one of its sequence."""
+        from MRISynthLib.review.pairing import real_of
+
+        rows = self.logic.inputs.rows()
+        made = [row for row in rows if row.synthetic]
+        if parameters.syntheticVolume is None and made:
+            parameters.syntheticVolume = slicer.mrmlScene.GetNodeByID(made[-1].key)
+        synthetic = parameters.syntheticVolume
+        key = synthetic.GetID() if synthetic else ""
+        row = next((row for row in made if row.key == key), None)
+        if row is None or parameters.reviewPaired == key:
+            return
+        parameters.reviewPaired = key
+        real = real_of(row, rows)
+        if real is not None:
+            parameters.realVolume = slicer.mrmlScene.GetNodeByID(real.key)
+
+    def _showButtons(self, synthetic, problem: str) -> None:
+        from MRISynthLib.review.mrml import uncertainty_of
+
+        for mode, (button, tip) in self._buttons.items():
+            missing = problem
+            if not missing and mode == modes.UNCERTAINTY and uncertainty_of(synthetic) is None:
+                missing = _("No uncertainty was kept with this volume; see Options.")
+            button.enabled = not missing
+            button.toolTip = missing or tip
+            button.checked = mode == self.mode
+        self.ui.profileButton.enabled = not problem
+
+    def onMode(self, mode: str) -> None:
+        """The user chose how to look at the pair."""
+        from MRISynthLib.review.mrml import derived_node
+
+        parameters = self.logic.getParameterNode()
+        with self.panel.showingErrors():
+            pair = parameters.realVolume, parameters.syntheticVolume
+            if mode == modes.DIFFERENCE and derived_node("difference", *pair) is None:
+                self._differenceWanted = True
+                if not self.comparing.running:
+                    self.compare()
+            else:
+                self._show(mode, parameters)
+        self.panel.scheduleRefresh()
+
+    def onProfileButton(self, shown: bool) -> None:
+        """The user wants the plot, or not any more; it needs views to lie below."""
+        if shown and not self.mode:
+            self.onMode(modes.SIDE_BY_SIDE)
+
+    @staticmethod
+    def _asked(parameters) -> tuple:
+        """What the views depend on, to notice what was changed."""
+        nodes = parameters.realVolume, parameters.syntheticVolume
+        return (
+            *(node.GetID() if node else "" for node in nodes),
+            parameters.reviewOrientation,
+            parameters.reviewProfile,
+            parameters.reviewTileMm,
+        )
+
+    def _show(self, mode: str, parameters) -> None:
+        from MRISynthLib.review.mrml import ReviewDisplay
+        from MRISynthLib.review.plot.mrml import ProfilePlot
+
+        real, synthetic = parameters.realVolume, parameters.syntheticVolume
+        self._shown = self._asked(parameters)  # also if it fails: not to fail again and again
+        self._flicker.stop()
+        if self.display is None:
+            self.display = ReviewDisplay()
+        self._dropProfile()
+        self.display.show(
+            mode,
+            real,
+            synthetic,
+            orientation=parameters.reviewOrientation,
+            plot=parameters.reviewProfile,
+            opacity=parameters.reviewOpacity,
+            tile_mm=parameters.reviewTileMm,
+        )
+        if parameters.reviewProfile:
+            self._profile = ProfilePlot(real, synthetic, self.display.views[0])
+        if mode == modes.FLICKER:
+            self._flicker.start()
+
+    def showPair(self, real, synthetic) -> None:
+        """Real beside synthetic, after a run; ``real`` unless a scan of the sequence is there."""
+        parameters = self.logic.getParameterNode()
+        parameters.syntheticVolume = synthetic
+        if real is not None:
+            parameters.realVolume = real
+        self._choosePair(parameters)
+        if parameters.realVolume is not None:
+            self.onMode(modes.SIDE_BY_SIDE)
+
+    def _follow(self, parameters) -> None:
+        """Let what needs no new views follow its controls."""
+        self._flicker.setInterval(round(1000 / max(parameters.reviewFlickerRate, 0.1)))
+        if not self.mode:
+            return
+        if self.mode in (modes.BLEND, modes.UNCERTAINTY):
+            self.display.set_opacity(parameters.reviewOpacity)
+        self.display.set_crosshair(parameters.reviewCrosshair)
+
+    def _turnOver(self) -> None:
+        if self.mode == modes.FLICKER:
+            self.display.turn_over()
+        else:
+            self._flicker.stop()
+
+    # ---------------------------------------------------------------------------- numbers
+
+    def onCompareButton(self) -> None:
+        """Compare the pair, or stop that."""
+        if self.comparing.running:
+            self.comparing.cancel()
+            return
+        self._differenceWanted = False
+        with self.panel.showingErrors():
+            self.compare()
+        self.panel.scheduleRefresh()
+
+    def compare(self) -> None:
+        """Ask the worker for numbers and difference map of the pair.
+
+        Raises
+        ------
+        MRISynthError
+            If a volume cannot be used, or the worker not be asked.
+        """
+        from MRISynthLib.review.mrml import segment_masks
+
+        packages.ensure(SlicerInstaller())
+        parameters = self.logic.getParameterNode()
+        pair = parameters.realVolume, parameters.syntheticVolume
+        rows = {row.key: row for row in self.logic.inputs.rows()}
+        volumes = self.logic.inputs.volumes([rows[node.GetID()] for node in pair])
+        if parameters.reviewSegmentation is not None:
+            volumes += segment_masks(parameters.reviewSegmentation)
+        self._pair = tuple(node.GetID() for node in pair)
+        request = {"align": parameters.reviewAlign}
+        self.comparing.start(parameters.device, COMPARISON_TASK, request, volumes)
+        self._say(_("Comparing ..."))
+
+    def _say(self, text: str) -> None:
+        self.ui.compareLabel.text = text
+        self.ui.compareLabel.setVisible(bool(text))
+
+    def _onProgress(self, progress) -> None:
+        self._say(_("Comparing ..."))
+
+    def _onCompared(self, result) -> None:
+        from MRISynthLib.review.mrml import add_derived
+
+        self._say("")
+        real, synthetic = (slicer.mrmlScene.GetNodeByID(key) for key in self._pair)
+        if real is not None and synthetic is not None:
+            with self.panel.showingErrors():
+                node = add_derived(result["difference"], real, synthetic)
+                node.SetAttribute(COMPARISON_ATTRIBUTE, json.dumps(result.info))
+                if self._differenceWanted or self.mode == modes.DIFFERENCE:
+                    self._show(modes.DIFFERENCE, self.logic.getParameterNode())
+        self._differenceWanted = False
+        self.panel.scheduleRefresh()
+
+    def _onStopped(self, error: Cancelled) -> None:
+        self._say(_("Stopped; nothing was compared."))
+        self.panel.scheduleRefresh()
+
+    def _onFailed(self, error: MRISynthError) -> None:
+        self._say("")
+        self.panel.showError(str(error))
+        self.panel.scheduleRefresh()
+
+    def _showNumbers(self, real, synthetic, problem: str) -> None:
+        from MRISynthLib.review.mrml import derived_node
+
+        running = self.comparing.running
+        button = self.ui.compareButton
+        button.enabled = running or not problem
+        button.text = _("Stop comparing") if running else _("Compare in numbers")
+        button.toolTip = problem or _(
+            "MAE, PSNR and SSIM in the body and in each segment, and the difference map."
+        )
+        node = None if problem else derived_node("difference", real, synthetic)
+        text = (node.GetAttribute(COMPARISON_ATTRIBUTE) or "") if node else ""
+        if text == self._figures:
+            return
+        self._figures = text
+        found = json.loads(text) if text else {"figures": {}, "warnings": [], "moved_mm": None}
+        self._fillTable(found["figures"])
+        said = list(found["warnings"])
+        if found["moved_mm"] is not None:
+            moved = _("The real image was moved by {mm:.1f} mm for this.")
+            said.insert(0, moved.format(mm=found["moved_mm"]))
+        self.ui.numbersLabel.text = "\n".join(said)
+        self.ui.numbersLabel.setVisible(bool(said))
+
+    def _fillTable(self, figures: dict) -> None:
+        table = self.ui.numbersTable
+        table.setVisible(bool(figures))
+        height = TABLE_HEAD + TABLE_ROW * min(len(figures), TABLE_ROWS)
+        table.minimumHeight = table.maximumHeight = height
+        table.setRowCount(len(figures))
+        for row, (region, values) in enumerate(figures.items()):
+            cells = (
+                region,
+                f"{values['MAE']:.3f}",
+                f"{values['PSNR']:.1f}",
+                f"{values['SSIM']:.3f}",
+            )
+            for place, text in enumerate(cells):
+                table.setItem(row, place, qt.QTableWidgetItem(text))
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for place in (1, 2, 3):
+            header.setSectionResizeMode(place, qt.QHeaderView.ResizeToContents)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from MRISynthLib.errors import Cancelled
+from MRISynthLib.simulation.names import SAMPLE_TASK
+
 
 class FakeJob:
     """A job of the worker that the test finishes."""
@@ -47,9 +50,12 @@ class FakeClient:
         self.device, self.closed = device, False
 
     def submit(self, task, parameters, volumes):
-        jobs = self.background if task in BACKGROUND else self.submitted
-        jobs.append(FakeJob(task, parameters, volumes))
-        return jobs[-1]
+        job = FakeJob(task, parameters, volumes)
+        if task == SAMPLE_TASK:
+            job.finish(Cancelled())  # a window waits for it
+            return job
+        (self.background if task in BACKGROUND else self.submitted).append(job)
+        return job
 
     def close(self):
         self.closed = True
@@ -69,7 +75,7 @@ MODELS = {
         version="1",
         sequences_in=("T1w", "T2w", "CE-T1w"),
         structures=("GTVp", "Brainstem"),
-        metadata={"licence": "CC-BY-4.0", "intended_use": "Research."},
+        metadata={"licence": "CC-BY-4.0", "intended_use": "Research.", "clicks": True},
     ),
 }
 """What the panels ask of an installed bundle."""
@@ -102,3 +108,20 @@ def synthesis_result(job):
     ]
     info = {"warnings": ["One slice is missing."], "device": "cpu", "timings": {"synthesize": 2.0}}
     return TaskResult(volumes, info)
+
+
+def comparison_result(job, **info):
+    """What the worker says of a comparison."""
+    from MRISynthLib.review.derived import derived_provenance
+    from MRISynthLib.worker import TaskResult
+
+    real, synthetic = job.volumes[:2]
+    difference = synthetic.with_voxels(
+        np.full(synthetic.shape, 0.1, np.float32),
+        name="T2w difference",
+        provenance=derived_provenance("difference", synthetic, real),
+    )
+    figures = {"body": {"MAE": 0.0312, "PSNR": 27.04, "SSIM": 0.912}}
+    figures |= {volume.name: figures["body"] for volume in job.volumes[2:]}
+    said = {"figures": figures, "moved_mm": None, "warnings": [], **info}
+    return TaskResult([("difference", difference)], said)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from panel_cases import add_volume
+from panel_cases import add_volume, comparison_result
 
 SHAPE = (6, 40, 40)
 
@@ -55,23 +55,6 @@ def composite(desk, index):
 def layout(desk):
     node = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     return node.GetViewArrangement()
-
-
-def result_of(job, **info):
-    """What the worker says of a comparison."""
-    from MRISynthLib.review.derived import derived_provenance
-    from MRISynthLib.worker import TaskResult
-
-    real, synthetic = job.volumes[:2]
-    difference = synthetic.with_voxels(
-        np.full(synthetic.shape, 0.1, np.float32),
-        name="T2w difference",
-        provenance=derived_provenance("difference", synthetic, real),
-    )
-    figures = {"body": {"MAE": 0.0312, "PSNR": 27.04, "SSIM": 0.912}}
-    figures |= {volume.name: figures["body"] for volume in job.volumes[2:]}
-    said = {"figures": figures, "moved_mm": None, "warnings": [], **info}
-    return TaskResult([("difference", difference)], said)
 
 
 # ---------------------------------------------------------------- the pair
@@ -232,7 +215,7 @@ def test_closing_the_scene_ends_everything(desk, panel, jobs):
     desk.slicer.mrmlScene.Clear()
     desk.process()
     assert jobs[0].cancelled and panel.review.mode is None
-    jobs[0].finish(result_of(jobs[0]))
+    jobs[0].finish(comparison_result(jobs[0]))
     desk.process()
     assert not desk.said and not panel.review.ui.compareLabel.text
     add_pair(desk)  # and the next pair works
@@ -273,7 +256,7 @@ def test_numbers_of_body_and_segments_are_shown_and_saved(desk, panel, jobs):
     assert [v.is_synthetic for v in job.volumes[:2]] == [False, True]
     assert [v.name for v in job.volumes[2:]] == ["GTVp"]
     assert ui.compareLabel.text == "Comparing ..." and ui.compareButton.text == "Stop comparing"
-    job.finish(result_of(job, moved_mm=1.24, warnings=["Look."]))
+    job.finish(comparison_result(job, moved_mm=1.24, warnings=["Look."]))
     desk.process()
     assert cells(ui.numbersTable) == [
         ["body", "0.031", "27.0", "0.912"],
@@ -293,7 +276,7 @@ def test_the_difference_map_is_made_when_it_is_asked_for(desk, panel, jobs):
     ui = panel.review.ui
     ui.differenceButton.click()
     desk.process()
-    jobs[0].finish(result_of(jobs[0]))
+    jobs[0].finish(comparison_result(jobs[0]))
     desk.process()
     assert layout(desk) == 51303 and ui.differenceButton.checked
     shown = desk.slicer.mrmlScene.GetNodeByID(composite(desk, 2).GetBackgroundVolumeID())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from MRISynthLib.progress import SliceReady
-from panel_cases import add_volume, synthesis_result
+from panel_cases import add_volume, comparison_result, synthesis_result
 
 MODULES = ("MRISynth", "MRISynthSegment")
 PARAMETER = "SlicerParameterName"
@@ -121,7 +121,8 @@ def test_every_button_can_be_pressed(desk, jobs, name, full, tmp_path):
                 desk.process()
         for job in jobs:
             if full and not job.done and name == "MRISynth":
-                job.finish(synthesis_result(job))
+                compared = job.task == "comparison"
+                job.finish(comparison_result(job) if compared else synthesis_result(job))
         desk.process()
     assert ("applyButton" in pressed) == full
     assert not [text for text in desk.said if "unexpected" in text], desk.said

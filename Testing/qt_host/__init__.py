@@ -18,6 +18,13 @@ owns an object: modules keep to the calls that Slicer's own scripted modules use
 knows of the host.
 """
 
+import ctypes
 import os
+import sys
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+if sys.version_info < (3, 12):
+    # PySide6 6.12 gives None back once too often in each call that returns nothing. Python 3.11
+    # counts, and ends the process when nobody is left to hold it; later ones never let it go.
+    ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40

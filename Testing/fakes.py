@@ -99,6 +99,9 @@ def _noisy(parameters: dict, volumes: list[Volume], callbacks: Callbacks, models
 SLOW_SEED = 99
 """With this seed the faked tasks go on until they are cancelled."""
 
+HUNGRY_SEED = 98
+"""With this seed the memory runs out."""
+
 
 def _info(**more: Any) -> dict[str, Any]:
     bundle = {"name": "TestSynthesis", "version": "1.2.3", "hash": "0" * 64}
@@ -118,8 +121,13 @@ def _synthesis(parameters: dict, volumes: list[Volume], callbacks: Callbacks, mo
     print("a library says hello")
     os.write(1, b"and another one, natively\n")
     reference = volumes[0]
+    if parameters.get("seed") == HUNGRY_SEED:
+        raise MemoryError
     for number in range(reference.shape[0]):
         callbacks.progress("synthesize", number, reference.shape[0])
+        callbacks.slice_ready(
+            parameters["targets"][0]["sequence"], number, reference.voxels[number]
+        )
         while parameters.get("seed") == SLOW_SEED:
             time.sleep(0.01)
             callbacks.check()

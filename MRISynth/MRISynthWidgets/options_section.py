@@ -79,7 +79,7 @@ class OptionsSection(Section):
         card = panel.card_html(model) if model else _("No model is installed.")
         if card != self._card:
             self._card = card
-            self.ui.cardLabel.text = card
+            self.ui.cardBrowser.setHtml(card)
 
     def onCollapsed(self, collapsed: bool) -> None:
         """The user opened the section: now it matters which devices there are."""

@@ -31,10 +31,10 @@ NORMALISATION: dict[str, str] = {
 """Method of :mod:`MRISynthLib.preprocessing.normalisation` -> words."""
 
 CARD: dict[str, str] = {
+    "intended_use": "Intended use",
+    "licence": "Licence",
     "training_data": "Trained on",
     "quality": "Measured quality",
-    "licence": "Licence",
-    "intended_use": "Intended use",
 }
 """Field of a bundle's metadata -> heading on its card."""
 

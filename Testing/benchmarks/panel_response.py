@@ -1,0 +1,165 @@
+"""How quickly MRISynth's panel answers, in the Qt test host with a real inference process.
+
+A simulated examination of 256 x 224 x 40 is loaded; printed are the times that a user waits for:
+the modules' import, the panel's answer to a key, the preview of a slice, the first slice after
+Apply, the window's longest pause while a volume is made, cancelling, and a new start after the
+worker was killed.
+
+    QT_QPA_PLATFORM=offscreen python Testing/benchmarks/panel_response.py [--json]
+
+With ``MRISYNTH_SLICER_SOURCE`` Slicer's own parameter node is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Testing"))
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest  # noqa: E402
+
+RUNS = 3
+KEYS = "fat-suppressed, 3T, TR 620"
+
+
+class Clock:
+    """Lets the panel's events arrive, and keeps how long each round of them took."""
+
+    def __init__(self, desk) -> None:
+        self.desk = desk
+        self.pauses: list[float] = []
+
+    def until(self, condition, seconds: float = 600) -> float:
+        """Seconds until ``condition()`` is true."""
+        begun = time.perf_counter()
+        while not condition():
+            if time.perf_counter() - begun > seconds:
+                raise TimeoutError("the panel did not get there")
+            before = time.perf_counter()
+            self.desk.app.processEvents()
+            self.pauses.append(time.perf_counter() - before)
+            time.sleep(0.002)
+        return time.perf_counter() - begun
+
+    def of(self, action) -> float:
+        """Seconds that ``action()`` and what follows at once take."""
+        begun = time.perf_counter()
+        action()
+        self.desk.app.processEvents()
+        return time.perf_counter() - begun
+
+
+def load(desk) -> None:
+    """Two scans of a simulated patient, as nodes."""
+    from MRISynthLib import mrml
+    from MRISynthLib.simulation import demo_patient
+
+    images = demo_patient().images
+    for name in ("T1w", "T2w"):
+        mrml.node_from_volume(images[name].replace(sequence=None, name=f"{name} tse tra"))
+
+
+def nodes_called(desk, text: str) -> bool:
+    """Whether a volume's name has ``text`` in it."""
+    nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return any(text in node.GetName() for node in nodes)
+
+
+def measure(desk) -> dict[str, float]:
+    """All times in seconds."""
+    found: dict[str, float] = {}
+    for name in ("MRISynth", "MRISynthSegment"):
+        begun = time.perf_counter()
+        importlib.import_module(name)
+        found[f"import of {name}"] = time.perf_counter() - begun
+    load(desk)
+    clock = Clock(desk)
+    begun = time.perf_counter()
+    panel = desk.open("MRISynth")
+    found["opening the panel"] = time.perf_counter() - begun
+    found["worker started, study checked and prepared"] = clock.until(
+        lambda: panel.checks.prepared(panel.used, panel.inputOptions())
+    )
+    found["refresh of the whole panel"] = statistics.median(
+        clock.of(panel._refreshNow) for _ in range(10)
+    )
+    line = panel.targets.ui.promptLineEdit
+    keys = []
+    for count in range(1, len(KEYS) + 1):
+        line.text = KEYS[:count]
+        keys.append(clock.of(lambda: line.textEdited(line.text)))
+    found["answer to a key, worst"] = max(keys)
+    panel.targets.onPromptChosen("3T")
+    found["preview of the slice in view"] = clock.until(lambda: nodes_called(desk, "preview"))
+    apply = panel.ui.applyButton
+    firsts, wholes, clicks = [], [], []
+    for _ in range(RUNS):
+        clock.pauses.clear()
+        clicks.append(clock.of(apply.click))
+        first = clicks[-1] + clock.until(lambda: nodes_called(desk, "being computed"))
+        firsts.append(first)
+        wholes.append(first + clock.until(lambda: not panel.run.running))
+        found["longest pause while computing"] = max(clock.pauses)
+        clock.until(lambda: apply.enabled)
+    found["Apply pressed, until the window answers"] = statistics.median(clicks)
+    found["Apply to the first slice, warm"] = statistics.median(firsts)
+    found["Apply to the result, warm"] = statistics.median(wholes)
+    apply.click()
+    clock.until(lambda: nodes_called(desk, "being computed"))
+    begun = time.perf_counter()
+    panel.ui.cancelButton.click()
+    clock.until(lambda: not panel.run.running)
+    found["Cancel to the end of the run"] = time.perf_counter() - begun
+    found["Apply works again after"] = clock.until(lambda: apply.enabled)
+    apply.click()
+    clock.until(lambda: nodes_called(desk, "being computed"))
+    (client,) = sys.modules["MRISynthWidgets.worker_run"]._clients.values()
+    os.kill(client.pid, signal.SIGKILL)
+    found["worker killed, until it is said"] = clock.until(lambda: not panel.run.running)
+    apply.click()
+    found["Apply after that, to the first slice"] = clock.until(
+        lambda: nodes_called(desk, "being computed")
+    )
+    panel.run.abandon()
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    from MRISynthApp.scene.headless import HeadlessScene
+    from qt_host.desk import Desk
+    from qt_host.slicer_source import source_folder
+
+    patch = pytest.MonkeyPatch()
+    with HeadlessScene() as headless, tempfile.TemporaryDirectory() as folder:
+        headless.slice_logic("Red")
+        desk = Desk(headless, patch, Path(folder), source_folder())
+        try:
+            found = measure(desk)
+        finally:
+            desk.app.quit()
+            desk.close()
+            patch.undo()
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    for what, seconds in found.items():
+        print(f"{what:<45} {seconds:8.3f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""Sequences, targets and options in MRISynth's panel: what the user sees while choosing."""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+import numpy as np
+import pytest
+
+from fakes import write_test_bundle
+from MRISynthLib.errors import InputError, WorkerError
+from MRISynthLib.progress import SliceReady
+from MRISynthLib.worker import TaskResult
+from panel_cases import add_volume, synthesis_result
+from test_slicer_panels import choose
+
+
+@pytest.fixture
+def asked(jobs):
+    """What the panel asked of the worker by itself."""
+    from MRISynthLib import worker
+
+    return worker.WorkerClient.background
+
+
+def waiting(asked, task=None):
+    return [job for job in asked if not job.done and not job.cancelled and task in (None, job.task)]
+
+
+def answer(desk, job, remarks=()):
+    """The worker's remarks: (position of the volume, topic, text, serious)."""
+    found = [[] for _ in job.volumes]
+    for index, topic, text, serious in remarks:
+        found[index].append({"topic": topic, "text": text, "serious": serious})
+    job.finish(TaskResult([], {"remarks": found}))
+    desk.process()
+
+
+def answer_all(desk, asked):
+    while waiting(asked):
+        answer(desk, waiting(asked)[0])
+
+
+def cell(panel, row):
+    return panel.ui.inputTable.item(row, 2)
+
+
+def typed(desk, line, text):
+    line.text = text
+    line.textEdited(text)
+    desk.process()
+
+
+# ----------------------------------------------------------------------------- checks
+
+
+def test_checks_are_shown_when_they_arrive_and_asked_for_once(desk, asked):
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    assert [cell(panel, row).text() for row in (0, 1)] == ["checking ..."] * 2
+    (checks,) = waiting(asked, "checks")
+    assert [volume.sequence for volume in checks.volumes] == ["T1w", "T2w"]
+    answer(desk, checks, [(1, "grey values", "t2 has only 5 grey levels.", False)])
+    assert "good" in cell(panel, 0).text() and "grey values" in cell(panel, 1).text()
+    assert cell(panel, 1).toolTip() == "t2 has only 5 grey levels."
+    assert panel.ui.remarksLabel.text == "t2 has only 5 grey levels."
+    assert panel.ui.applyButton.enabled, "a remark is no obstacle"
+    (study,) = waiting(asked, "study")
+    answer(desk, study)
+    panel.ui.inputTable.item(1, 0).setCheckState(desk.qt.Qt.Unchecked)
+    desk.process()
+    assert panel.ui.remarksLabel.text == "", "only of what is used"
+    assert [job.task for job in waiting(asked)] == ["study"], "each by itself is known"
+
+
+def test_inputs_that_do_not_fit_together_are_in_the_way_of_apply(desk, asked):
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    answer(desk, waiting(asked, "checks")[0])
+    sentence = "t2 does not overlap t1 in space."
+    answer(desk, waiting(asked, "study")[0], [(1, "no overlap", sentence, True)])
+    assert panel.ui.applyButton.toolTip == sentence == panel.ui.inputHintLabel.text
+    assert not panel.ui.applyButton.enabled and "no overlap" in cell(panel, 1).text()
+    panel.ui.inputTable.item(1, 0).setCheckState(desk.qt.Qt.Unchecked)
+    desk.process()
+    assert panel.ui.applyButton.enabled and panel.ui.inputHintLabel.text == ""
+
+
+def test_what_the_run_would_refuse_is_said_before(desk, asked):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    (study,) = waiting(asked, "study")
+    study.finish(InputError("Both are the same image."))
+    desk.process()
+    assert panel.ui.applyButton.toolTip == "Both are the same image."
+
+
+def test_an_overruled_sequence_is_checked_anew(desk, asked):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    answer_all(desk, asked)
+    choose_sequence = panel.ui.inputTable.cellWidget(0, 1)
+    choose_sequence.setCurrentIndex(choose_sequence.findText("T2w"))
+    desk.process()
+    (checks,) = waiting(asked, "checks")
+    assert checks.volumes[0].sequence == "T2w"
+
+
+def test_a_worker_that_cannot_answer_is_not_asked_for_ever(desk, asked):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    for job in waiting(asked):
+        job.finish(WorkerError("The inference process died."))
+    desk.process(5)
+    assert not waiting(asked) and cell(panel, 0).text() == "not checked"
+    assert panel.ui.applyButton.enabled and not desk.said
+
+
+def test_without_the_packages_nothing_is_asked(desk, asked, monkeypatch):
+    from MRISynthLib import packages
+
+    monkeypatch.setattr(packages, "missing", lambda installer: ("torch>=2.4",))
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    assert not asked and cell(panel, 0).text() == "not checked" and panel.ui.applyButton.enabled
+
+
+def test_the_dicom_files_of_a_volume_are_sent_along(desk, asked, monkeypatch):
+    database = types.SimpleNamespace(
+        isOpen=True,
+        instanceValue=lambda instance, tag: "",
+        fileForInstance=lambda instance: f"/data/{instance}.dcm",
+    )
+    monkeypatch.setattr(desk.slicer, "dicomDatabase", database, raising=False)
+    add_volume(desk, "t1_tse_tra").SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
+    desk.open("MRISynth")
+    assert waiting(asked, "checks")[0].parameters["files"] == [["/data/1.2.dcm", "/data/1.3.dcm"]]
+
+
+# ---------------------------------------------------------------------- targets, words
+
+
+def test_each_ticked_target_can_have_words_of_its_own(desk, jobs):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    targets = panel.targets
+    assert targets.ui.ownLines.isHidden(), "one target needs no line of its own"
+    targets._boxes["STIR"].checked = True
+    desk.process()
+    assert not targets._lines["STIR"][1].isHidden()
+    typed(desk, targets.ui.promptLineEdit, "3T")
+    typed(desk, targets._lines["STIR"][1], "TI 160 ms")
+    assert "TI 160 ms" in targets.ui.understoodLabel.text
+    panel.ui.applyButton.click()
+    wanted = {each["sequence"]: each["prompt"] for each in jobs[0].parameters["targets"]}
+    assert wanted == {"CE-T1w": "3T", "STIR": "3T, TI 160 ms"}
+    again = desk.open("MRISynth", fresh=True).targets
+    assert again._lines["STIR"][1].text == "TI 160 ms"
+
+
+def test_a_link_replaces_words_that_mean_nothing(desk, jobs):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    targets = panel.targets.ui
+    typed(desk, targets.promptLineEdit, "STIR at 3T")
+    text = targets.understoodLabel.text
+    assert "asks for STIR, but the target is CE-T1w" in text and 'href="0"' in text
+    assert not panel.ui.applyButton.enabled and panel.ui.progressLabel.text == ""
+    targets.understoodLabel.linkActivated("0")
+    desk.process()
+    assert panel.tickedTargets == ("STIR",) and panel.ui.applyButton.enabled
+    assert "Understood as <b>STIR</b>" in targets.understoodLabel.text
+
+
+def test_words_of_earlier_runs_are_offered_again(desk, jobs):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    typed(desk, panel.targets.ui.promptLineEdit, "1.5T, TR 555")
+    panel.ui.applyButton.click()
+    desk.process()
+    again = desk.open("MRISynth", fresh=True)
+    again._parameterNode.prompt = ""
+    first = again.targets._menu.actions()[0]
+    assert first.text == "1.5T, TR 555"
+    first.triggered()
+    desk.process()
+    assert again._parameterNode.prompt == "1.5T, TR 555"
+    assert "TR 555" in again.targets.ui.understoodLabel.text
+
+
+# ---------------------------------------------------------------------------- preview
+
+
+@pytest.fixture
+def studied(desk, asked):
+    """A panel whose inputs are prepared, with one view."""
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    answer_all(desk, asked)
+    desk.app.manager = types.SimpleNamespace(sliceViewNames=lambda: ("Red",))
+    yield panel
+    desk.app.manager = None
+
+
+def foreground(desk):
+    composite = desk.headless.slice_logic("Red").GetSliceCompositeNode()
+    node = desk.slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+    return node, composite.GetForegroundOpacity()
+
+
+def preview(desk, asked, value=7.0):
+    (job,) = waiting(asked, "preview")
+    image = np.full(job.volumes[0].shape[1:], value, np.float32)
+    target = job.parameters["targets"][0]["sequence"]
+    job.events = [SliceReady(target, job.parameters["visible_slice"], image)]
+    job.finish(TaskResult())
+    desk.process()
+    return job
+
+
+def test_the_slice_in_view_is_made_while_one_types_and_goes_without_a_trace(desk, asked, studied):
+    t2w = desk.slicer.util.getNode("t2_tse_tra")
+    composite = desk.headless.slice_logic("Red").GetSliceCompositeNode()
+    composite.SetForegroundVolumeID(t2w.GetID())
+    composite.SetForegroundOpacity(0.25)
+    assert not waiting(asked, "preview"), "nothing is previewed unasked"
+    typed(desk, studied.targets.ui.promptLineEdit, "3T")
+    job = preview(desk, asked)
+    assert job.parameters["targets"] == [{"sequence": "CE-T1w", "prompt": "3T"}]
+    node, opacity = foreground(desk)
+    assert node.GetName() == "SYNTHETIC CE-T1w (preview)" and opacity == 1
+    assert node.GetImageData().GetDimensions()[2] == 1 and not node.GetSaveWithScene()
+    reference = desk.slicer.util.getNode("t1_tse_tra")
+    place = node.GetOrigin()[2]
+    index = job.parameters["visible_slice"]
+    assert place == pytest.approx(reference.GetOrigin()[2] + 4.0 * index)
+    assert studied.ui.inputTable.rowCount == 2, "it is no input"
+    typed(desk, studied.targets.ui.promptLineEdit, "1.5T")
+    preview(desk, asked)
+    shown = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert len(shown) == 3, "one preview at a time"
+    studied.ui.applyButton.click()
+    desk.process()
+    assert foreground(desk) == (t2w, 0.25)
+    assert len(desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 2
+
+
+def test_a_preview_neither_delays_nor_outlives_apply(desk, jobs, asked, studied):
+    typed(desk, studied.targets.ui.promptLineEdit, "3T")
+    (job,) = waiting(asked, "preview")
+    studied.ui.applyButton.click()
+    desk.process()
+    assert job.cancelled and len(jobs) == 1
+    typed(desk, studied.targets.ui.promptLineEdit, "1.5T")
+    assert not waiting(asked), "the run has the worker for itself"
+
+
+def test_the_target_whose_words_change_is_the_one_that_is_shown(desk, asked, studied):
+    studied.targets._boxes["STIR"].checked = True
+    desk.process()
+    preview(desk, asked)
+    typed(desk, studied.targets._lines["STIR"][1], "TI 160 ms")
+    assert preview(desk, asked).parameters["targets"][0]["sequence"] == "STIR"
+
+
+def test_the_preview_can_be_switched_off_and_follows_the_view(desk, asked, studied):
+    typed(desk, studied.targets.ui.promptLineEdit, "3T")
+    first = preview(desk, asked).parameters["visible_slice"]
+    view = desk.headless.slice_logic("Red").GetSliceNode()
+    view.GetSliceToRAS().SetElement(2, 3, 16.0)
+    view.UpdateMatrices()
+    desk.process()
+    second = preview(desk, asked).parameters["visible_slice"]
+    assert first != second == 4
+    studied.targets.ui.previewCheckBox.checked = False
+    desk.process()
+    assert foreground(desk)[0] is None and not waiting(asked)
+
+
+# ---------------------------------------------------------------------------- options
+
+
+def test_devices_are_asked_of_the_worker_when_the_options_are_opened(desk, asked):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    assert not waiting(asked, "devices")
+    panel.options.widget.setCollapsed(False)
+    desk.process()
+    (job,) = waiting(asked, "devices")
+    gpu = {"name": "cuda:1", "label": "RTX 4090", "free_mb": 20480.0, "total_mb": 24576.0}
+    job.finish(TaskResult([], {"devices": [gpu]}))
+    desk.process()
+    combo = panel.options.ui.deviceComboBox
+    choose(combo, "cuda:1")
+    assert combo.currentText == "20.0 of 24.0 GB free, RTX 4090"
+    assert panel._parameterNode.device == "cuda:1"
+
+
+def test_a_model_is_imported_chosen_and_removed(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("MRISYNTH_IMPORTED", str(tmp_path / "imported"))
+    write_test_bundle(tmp_path / "mine", name="Mine")
+    panel = desk.open("MRISynth")
+    ui = panel.options.ui
+    shipped = panel.logic.model().name
+    desk.qt.QFileDialog.answer = str(tmp_path)
+    ui.importModelButton.click()
+    assert len(desk.said) == 1 and panel.logic.model().name == shipped, "a folder without a model"
+    desk.qt.QFileDialog.answer = str(tmp_path / "mine")
+    ui.importModelButton.click()
+    desk.process()
+    assert panel.logic.model().name == "Mine" == ui.modelComboBox.currentData
+    assert "Licence: Apache-2.0" in ui.cardBrowser.plainText and ui.removeModelButton.enabled
+    choose(ui.modelComboBox, shipped)
+    desk.process()
+    assert not ui.removeModelButton.enabled and "stays" in ui.removeModelButton.toolTip
+    choose(ui.modelComboBox, "Mine")
+    desk.process()
+    desk.questions.answer = False
+    ui.removeModelButton.click()
+    assert (tmp_path / "imported" / "mine").is_dir(), "the user said no"
+    desk.questions.answer = True
+    ui.removeModelButton.click()
+    desk.process()
+    assert panel.logic.model().name == shipped and not list((tmp_path / "imported").iterdir())
+    assert ui.modelComboBox.findData("Mine") < 0
+
+
+# --------------------------------------------------------------------------- continue
+
+
+def test_what_a_run_made_replaces_the_real_image_and_earlier_ones(desk, jobs):
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    for _ in range(2):
+        panel.ui.applyButton.click()
+        desk.process()
+        jobs[-1].finish(synthesis_result(jobs[-1]))
+        desk.process()
+    real = add_volume(desk, "t1 post gadolinium")
+    desk.process()
+    panel.ui.continueButton.click()
+    segment = importlib.import_module("MRISynthWidgets.scene_inputs").SceneInputs("MRISynthSegment")
+    rows = {row.key: row for row in segment.rows()}
+    ticked = [row.sequence for row in rows.values() if row.ticked]
+    assert sorted(ticked) == ["CE-T1w", "T1w", "T2w"]
+    assert rows[panel._parameterNode.syntheticVolume.GetID()].ticked, "the last run's"
+    assert rows[real.GetID()].ticked is False
+    earlier = [row for row in rows.values() if row.synthetic and not row.ticked]
+    assert len(earlier) == 1 and earlier[0].ticked is False

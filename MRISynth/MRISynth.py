@@ -129,6 +129,7 @@ class MRISynthWidget(PanelWidget):
         self.preview = LivePreview(self.background, self.slice, self.previewRequest)
         self.ui.loadDicomButton.connect("clicked(bool)", self.onLoadDicomButton)
         self.ui.loadFilesButton.connect("clicked(bool)", self.onLoadFilesButton)
+        self.ui.loadSampleButton.connect("clicked(bool)", self.onLoadSampleButton)
         self.ui.continueButton.connect("clicked(bool)", self.onContinueButton)
 
     def cleanup(self) -> None:
@@ -200,6 +201,12 @@ class MRISynthWidget(PanelWidget):
     def onLoadFilesButton(self) -> None:
         """Let Slicer load image files."""
         slicer.util.openAddVolumeDialog()
+
+    def onLoadSampleButton(self) -> None:
+        """Make and load the simulated patient."""
+        from MRISynthWidgets.sample_case import load_sample_case
+
+        load_sample_case()
 
     # ------------------------------------------------------------------------------ work
 

@@ -4,6 +4,7 @@ What is computed lies in MRISynthLib and runs in a process of its own; what the 
 lies in MRISynthLib.panel. Here is what only Slicer can say.
 """
 
+import os
 import uuid
 from typing import Annotated
 
@@ -55,6 +56,15 @@ class MRISynth(ScriptedLoadableModule):
             "Built on 3D Slicer, MONAI, PyTorch and SimpleITK. Users should know of patents on "
             "related methods, such as US 12,488,877 B2."
         )
+        # The module Sample Data is there only when all modules are.
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Add the sample case to Slicer's module Sample Data."""
+    from MRISynthWidgets.sample_case import register_sample_case
+
+    register_sample_case(os.path.join(os.path.dirname(__file__), "Resources/Icons"))
 
 
 @parameterNodeWrapper

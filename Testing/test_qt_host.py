@@ -86,6 +86,12 @@ def test_properties_are_attributes_and_nothing_else_can_be_set(desk):
         table.setRowCount("three")
 
 
+def test_classes_derived_from_qts_have_no_objects_here(desk):
+    derived = type("Derived", (desk.qt.QWidget,), {})
+    with pytest.raises(TypeError, match="Derived"):
+        derived()
+
+
 def test_the_same_object_is_the_same_in_python(desk):
     table, item = desk.qt.QTableWidget(1, 1), desk.qt.QTableWidgetItem("a")
     table.setItem(0, 0, item)

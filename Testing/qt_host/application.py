@@ -71,6 +71,10 @@ class HostApplication:
     def disconnect(self, signal: str, function: Callable) -> bool:
         return wrap(self._signals).disconnect(signal, function)
 
+    def start(self) -> None:
+        """For tests: what Slicer announces once all modules are there."""
+        self._signals.startupCompleted.emit()
+
     def quit(self) -> None:
         """For tests: what Slicer announces before it ends."""
         self._signals.aboutToQuit.emit()

@@ -68,12 +68,6 @@ SUBSTITUTES: dict[type, type] = {QTimer: HostTimer}
 class WrapperClass(type):
     """Class of the wrapped classes: enumerations and static functions are attributes."""
 
-    def __new__(meta, name, bases, namespace):
-        native = namespace.get("native_class") or bases[0].native_class
-        if "native_class" not in namespace and issubclass(native, QObject):
-            raise TypeError(f"{name}: the host cannot derive classes from Qt's widgets and objects")
-        return super().__new__(meta, name, bases, namespace)
-
     def __getattr__(cls, name: str):
         native = cls.__dict__.get("native_class") or cls.__mro__[1].native_class
         value = getattr(native, name, None)
@@ -91,6 +85,9 @@ class Wrapper(metaclass=WrapperClass):
     native_class: type = object
 
     def __init__(self, *arguments) -> None:
+        cls = type(self)
+        if "native_class" not in vars(cls) and issubclass(cls.native_class, QObject):
+            raise TypeError(f"{cls.__name__}: the host has no objects of classes derived from Qt's")
         native = self.native_class(*map(unwrap, arguments))
         object.__setattr__(self, "_native", native)
         _wrappers[id(native)] = self

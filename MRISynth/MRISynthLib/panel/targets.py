@@ -33,7 +33,9 @@ def target_rows(
     given = {row.sequence for row in used}
     offered = [name for name in SEQUENCE_NAMES if model and name in model.sequences_out]
     if ticked is None:
-        present = {row.sequence for row in rows if not row.synthetic}
+        # What the user does not want as an input may be made, to be compared with it.
+        real = (row for row in rows if not row.synthetic and row.ticked is not False)
+        present = {row.sequence for row in real}
         missing = [name for name in offered if name not in given | present]
         wanted = {PREFERRED_TARGET} if PREFERRED_TARGET in missing else set(missing[:1])
     else:

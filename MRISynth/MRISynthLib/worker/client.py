@@ -36,6 +36,7 @@ from .tasks import TaskResult
 DEFAULT_TASKS = (
     "MRISynthLib.synthesis.task",
     "MRISynthSegmentLib.task",
+    "MRISynthLib.simulation.task",
     "MRISynthSegmentLib.contour_tasks",
     "MRISynthLib.review.task",
 )

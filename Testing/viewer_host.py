@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ ARGUMENTS = (
     "--no-first-run",
     "--hide-scrollbars",
 )
+
+
+def available() -> bool:
+    """Whether there is a browser to look with."""
+    return bool(shutil.which(CHROMIUM) and shutil.which(DRIVER) and find_spec("selenium"))
 
 
 def until(condition: Callable[[], Any], what: str = "", seconds: float = PATIENCE) -> Any:
@@ -99,8 +105,10 @@ class Browser:
             options.add_argument(argument)
         logs = {"browser": "ALL", "performance": "ALL"}
         options.set_capability("goog:loggingPrefs", logs)
-        options.add_experimental_option("prefs", {"download.default_directory": self.folder})
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which(DRIVER)))
+        self.driver.execute_cdp_cmd(
+            "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": self.folder}
+        )
         self.resize(*size)
 
     def close(self) -> None:

@@ -60,6 +60,7 @@ class Display:
         self._windows: LinkedWindows | None = None
         self._orientation = "Axial"
         self._segmentation: slicer.vtkMRMLSegmentationNode | None = None
+        self._legends: dict[str, slicer.vtkMRMLScalarVolumeNode] = {}
         self._surfaces_wanted = False
         self.manager = ViewManager(self.scene, logic)
         register_views(self.manager, server, decorate)
@@ -121,6 +122,7 @@ class Display:
         """Take a volume out of the scene."""
         node = self._nodes.pop(key, None)
         if node is not None:
+            self._legends = {view: each for view, each in self._legends.items() if each is not node}
             if self._windows is not None and node in self._windows.nodes:
                 self._windows.release()
                 self._windows = None
@@ -156,8 +158,12 @@ class Display:
         composite.SetForegroundVolumeID(self._id(over))
         composite.SetForegroundOpacity(float(opacity) if self.has(over) else 0.0)
         coloured = self._nodes.get(over if self.has(over) else key) if legend else None
+        before = self._legends.pop(view, None)
+        if before is not None and before is not coloured:
+            hide_legend(before)
         if coloured is not None:
             show_legend(coloured)
+            self._legends[view] = coloured
 
     def _id(self, key: str | None) -> str | None:
         return self._nodes[key].GetID() if key in self._nodes else None
@@ -255,7 +261,6 @@ class Display:
             surfaces=False,
         )
         self._make_surfaces()
-        self.solid.fit_view_to_content()
 
     def update_segmentation(self, segmentation: Segmentation, names: Sequence[str]) -> None:
         """Show anew what was corrected."""
@@ -288,8 +293,20 @@ class Display:
 
     def _make_surfaces(self) -> None:
         """Surfaces take seconds, so they are made when they are to be seen."""
-        if self._segmentation is not None and self._surfaces_wanted:
-            self._segmentation.CreateClosedSurfaceRepresentation()
+        node = self._segmentation
+        if node is None or not self._surfaces_wanted:
+            return
+        surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+        if not node.GetSegmentation().ContainsRepresentation(surface):
+            node.CreateClosedSurfaceRepresentation()
+            self.solid.fit_view_to_content()
+
+
+def hide_legend(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Take a colour legend away."""
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node.GetDisplayNode())
+    if legend is not None:
+        legend.SetVisibility(False)
 
 
 def _layout(views: Sequence[str]) -> Layout:

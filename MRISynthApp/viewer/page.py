@@ -82,7 +82,7 @@ def build_page(server: Server, visit: Visit) -> None:
     with VAppLayout(server) as layout:
         layout.root.theme = ("theme",)
         layout.root.classes = "mrs-app"
-        client.JSEval(ref="downloads", exec="window.mrisynth.fetch($event)", event="fetch")
+        client.JSEval(ref="downloads", exec="window.mrisynth.fetch($event)")
         _bar()
         with v3.VNavigationDrawer(v_model=("drawer",), width=360, permanent=("drawer",)):
             with v3.Template(v_slot_prepend=True):  # stays when the rest is scrolled

@@ -404,7 +404,7 @@ class Visit:
             link = self.downloads.make(what, self.desk, self.display.focus())
         finally:
             self.state.preparing = ""
-        self.server.js_call("downloads", "fetch", link)
+        self.server.js_call("downloads", "exec", link)
 
 
 def _kind(info: Any) -> str:

@@ -1,0 +1,114 @@
+"""Frames a second in the browser while slices are scrolled, at rest and while a worker computes.
+
+Opens ``mrisynth view`` on an examination of 256 x 224 x 40 in headless chromium, turns the mouse
+wheel 60 times a second, and counts the pictures that reach the page for each view. Says as well
+how long a new scene takes to open and how much memory it has.
+
+    python Testing/benchmarks/viewer.py [--seconds 4]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import psutil
+
+from fakes import head
+from MRISynthApp.viewer.server import TASKS
+from MRISynthLib import io
+from viewer_host import House, browser, until
+
+SHAPE = (40, 256, 224)
+
+COUNT = """
+window.framesSeen = 0;
+if (!window.framesCounted) {
+  window.framesCounted = true;
+  const make = URL.createObjectURL.bind(URL);
+  URL.createObjectURL = (blob) => {
+    if (String(blob.type).startsWith("image/")) window.framesSeen += 1;
+    return make(blob);
+  };
+}
+"""
+
+SCROLL = """
+const [milliseconds, done] = [arguments[0], arguments[1]];
+const area = document.querySelectorAll(".layout-grid-item")[0];
+const box = area.getBoundingClientRect();
+const at = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, bubbles: true };
+const target = document.elementFromPoint(at.clientX, at.clientY);
+const start = performance.now();
+let turns = 0;
+const timer = setInterval(() => {
+  turns += 1;
+  const up = Math.floor(turns / 18) % 2 ? 1 : -1;
+  target.dispatchEvent(new WheelEvent("wheel", { ...at, deltaY: 120 * up, cancelable: true }));
+  if (performance.now() - start > milliseconds) {
+    clearInterval(timer);
+    done((1000 * window.framesSeen) / (performance.now() - start));
+  }
+}, 1000 / 60);
+"""
+
+
+def frames(page, views: int, seconds: float) -> float:
+    """Frames a second and view while slices are scrolled."""
+    page.set("layout", str(views))
+    until(lambda: len(page.driver.find_elements("class name", "layout-grid-item")) == views)
+    page.settled(0, lambda seen: seen.max() > 150, "an image")
+    time.sleep(1.5)  # views are sent once more when they rest
+    page.run(COUNT)
+    page.driver.set_script_timeout(seconds + 60)
+    shown = min(views, 3)  # the 3D view does not change
+    return page.driver.execute_async_script(SCROLL, int(1000 * seconds)) / shown
+
+
+def measure(seconds: float) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        for seed, name in enumerate(("T1w", "T2w")):
+            io.save(head(seed, SHAPE, name=name, sequence=name), Path(folder) / f"{name}.nii.gz")
+        with House(TASKS, files=(Path(folder),)) as house, browser() as page:
+            started = time.perf_counter()
+            page.open(house.gateway.url)
+            print(f"First page after the start: {time.perf_counter() - started:.1f} s")
+            until(lambda: page.state("images"), "the images")
+            page.idle()
+            print(f"{'views':<8}{'at rest':>12}{'computing':>12}   frames a second, each view")
+            rest = {views: frames(page, views, seconds) for views in (1, 2, 3, 4)}
+            busy = {}
+            for views in rest:
+                page.trigger("apply")
+                until(lambda: page.state("progress") > 0, "the work")
+                busy[views] = frames(page, views, seconds)
+                still = page.state("running")
+                page.trigger("cancel")
+                page.idle()
+                mark = "" if still else "   (the work ended before)"
+                print(f"{views:<8}{rest[views]:>12.1f}{busy[views]:>12.1f}{mark}")
+            memory = psutil.Process(house.visitors[0].pid).memory_info().rss / 2**20
+            print(f"Memory of the scene's process: {memory:.0f} MB")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each measurement")
+    options = parser.parse_args()
+    from viewer_host import available
+
+    if not available():
+        print("Not measured: needs chromium with its driver, and the extras view and test.")
+        return
+    measure(options.seconds)
+
+
+if __name__ == "__main__":
+    main()

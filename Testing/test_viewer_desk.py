@@ -1,0 +1,186 @@
+"""What a visitor has and asked for, without scene and page; and files that they send."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("aiohttp", reason="needs the browser part (pip install mrisynth[view])")
+
+from fakes import head
+from MRISynthApp.viewer import tables
+from MRISynthApp.viewer.desk import CORRECTED_NOTE, Desk
+from MRISynthApp.viewer.reading import read
+from MRISynthLib import io, panel
+from MRISynthLib.errors import InputError
+from MRISynthLib.progress import SILENT
+from MRISynthLib.provenance import Provenance
+from MRISynthLib.worker import ModelCache
+from MRISynthSegmentLib.io import save_segmentation
+from viewer_tasks import HANDLERS
+
+SHAPE = (8, 32, 28)
+
+
+def image(name: str, seed: int = 0, **attributes):
+    return head(seed, SHAPE, name=name, **attributes)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """T1w, T2w and the real CE-T1w, which is not an input."""
+    made = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
+    made.add([image("T1w"), image("T2w", 1)])
+    (key,) = made.add([image("CE-T1w", 2)], ticked=False)
+    made.tick_target("CE-T1w", True)
+    for row in made.targets():
+        if row.sequence != "CE-T1w" and row.ticked:
+            made.tick_target(row.sequence, False)
+    assert key in made.images
+    return made
+
+
+def run(order):
+    """What the worker would answer."""
+    return HANDLERS[order.task](dict(order.parameters), list(order.volumes), SILENT, ModelCache())
+
+
+def test_an_empty_desk_says_what_to_do_first():
+    desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
+    assert "drop files" in desk.why_not_apply()
+    assert "drop files" in desk.why_not_segment()
+    with pytest.raises(InputError, match="drop files"):
+        desk.synthesis(None)
+
+
+def test_the_request_has_the_inputs_with_their_sequences_and_the_visible_slice(desk):
+    order = desk.synthesis(3)
+    assert [volume.sequence for volume in order.volumes] == ["T1w", "T2w"]
+    assert order.parameters["visible_slice"] == 3
+    assert order.parameters["targets"] == [{"sequence": "CE-T1w", "prompt": ""}]
+
+
+def test_a_result_comes_beside_the_real_image_with_its_uncertainty(desk):
+    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    assert desk.images[key].volume.is_synthetic
+    assert desk.uncertainty[key].provenance.kind == "uncertainty"
+    assert desk.images[desk.real_beside(key)].volume.name == "CE-T1w"
+    row = tables.images(desk)[-1]
+    assert row["synthetic"]
+    assert row["name"].startswith("SYNTHETIC")
+    assert not row["ticked"], "a synthetic image is no input unasked"
+    desk.remove(key)
+    assert key not in desk.uncertainty
+
+
+def test_without_the_real_sequence_the_first_input_stands_beside(desk):
+    real = next(row.key for row in desk.rows() if row.name == "CE-T1w")
+    desk.remove(real)
+    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    assert desk.images[desk.real_beside(key)].volume.name == "T1w"
+    assert "real CE-T1w" in tables.mode_reasons(desk, desk.real_beside(key), key)["difference"]
+
+
+def test_words_that_mean_nothing_keep_apply_off(desk):
+    desk.prompt = "qwertz uiop"
+    assert desk.understanding().problem
+    assert desk.why_not_apply() == desk.understanding().problem
+
+
+def segmented(desk: Desk) -> None:
+    desk.ticked_structures = ("GTVp", "Brainstem")
+    order = desk.segmenting()
+    desk.take_segmentation(run(order), order)
+
+
+def corrected(desk: Desk, structure: str = "GTVp") -> None:
+    corner = desk.segmentation.reference.corners()[0]
+    order = desk.correction(structure, corner, True)
+    desk.take_correction(run(order), order)
+
+
+def test_a_correction_changes_one_structure_and_can_be_taken_back(desk):
+    segmented(desk)
+    before = {name: mask.copy() for name, mask in desk.segmentation.masks.items()}
+    corrected(desk)
+    assert desk.segmentation.masks["GTVp"].sum() > before["GTVp"].sum()
+    assert (desk.segmentation.masks["Brainstem"] == before["Brainstem"]).all()
+    assert CORRECTED_NOTE in desk.segmentation.warnings
+    assert desk.undo() == ("GTVp",)
+    assert (desk.segmentation.masks["GTVp"] == before["GTVp"]).all()
+    assert desk.redo() == ("GTVp",)
+    assert desk.undo() == ("GTVp",)
+    assert desk.undo() == ()
+
+
+def test_earlier_clicks_go_with_the_next_one(desk):
+    segmented(desk)
+    corrected(desk)
+    order = desk.correction("GTVp", (0.0, 0.0, 0.0), False)
+    assert [click[3] for click in order.parameters["clicks"]] == [True, False]
+
+
+def test_what_was_corrected_stays_when_structures_are_found_anew(desk):
+    segmented(desk)
+    corrected(desk)
+    mine = desk.segmentation.masks["GTVp"].copy()
+    segmented(desk)
+    assert (desk.segmentation.masks["GTVp"] == mine).all()
+
+
+def test_a_correction_needs_structures_and_their_image(desk):
+    with pytest.raises(InputError, match="find structures first"):
+        desk.correction("GTVp", (0, 0, 0), True)
+    segmented(desk)
+    for row in desk.rows():
+        desk.tick(row.key, False)
+    with pytest.raises(InputError, match="tick it again"):
+        desk.correction("GTVp", (0, 0, 0), True)
+
+
+def test_numbers_are_for_a_real_and_a_synthetic_image_of_one_sequence(desk):
+    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    segmented(desk)
+    order = desk.comparison(desk.real_beside(key), key)
+    assert [volume.name for volume in order.volumes][2:] == ["GTVp"]
+    with pytest.raises(InputError):
+        desk.comparison(desk.rows()[0].key, desk.rows()[1].key)
+    figures = tables.figures(run(order).info)
+    assert figures[0]["region"] == "body"
+
+
+# -------------------------------------------------------------------------------- reading
+
+
+def test_a_folder_gives_images_their_uncertainty_and_contours(desk, tmp_path):
+    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    segmented(desk)
+    for number, row in enumerate(desk.rows()):
+        io.save(
+            desk.images[row.key].volume, tmp_path / f"{number:05d}_{row.sequence}-{number}.nrrd"
+        )
+    io.save(desk.uncertainty[key], tmp_path / "00009_doubt.nrrd")
+    save_segmentation(desk.segmentation, tmp_path / "00010_drawn.seg.nrrd")
+    found = read([tmp_path])
+    assert len(found.images) == 4
+    assert list(found.uncertainty) == [3]
+    assert found.images[3].is_synthetic
+    assert [path.name for path in found.contours] == ["00010_drawn.seg.nrrd"]
+    assert not any(volume.name[:5].isdigit() for volume in found.images)
+
+
+def test_derived_images_are_not_taken_for_images(tmp_path):
+    map_only = image("x").replace(provenance=Provenance(True, kind="uncertainty", sequence="T2w"))
+    io.save(map_only, tmp_path / "map.nrrd")
+    with pytest.raises(InputError, match="no image"):
+        read([tmp_path])
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
+    path = tmp_path / "huge.nii"
+    io.save(image("T1w"), path)
+    content = bytearray(path.read_bytes())
+    content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        read([path])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from MRISynthLib.panel import InputRow, input_problem
+from MRISynthLib.panel import card_html as general_card
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from .structures import STRUCTURES, Structure
@@ -24,6 +26,9 @@ TARGET_GROUP = "Targets"
 
 PRESETS: tuple[str, ...] = ("All", "Targets", "Organs at risk", "None")
 """What the preset buttons tick."""
+
+MEAN_OF_ORGANS = "mean of organs"
+"""Key of a figure in a bundle's metadata."""
 
 MUCH_DOUBT = 0.3
 """With this doubt a Dice below 0.7 is expected."""
@@ -43,8 +48,10 @@ class Model(Protocol):
     """What the panel needs to know of a model; :class:`MRISynthLib.bundles.Bundle` has it."""
 
     name: str
+    version: str
     sequences_in: tuple[str, ...]
     structures: tuple[str, ...]
+    metadata: Mapping[str, Any]
 
 
 def groups(model: Model | None) -> tuple[tuple[str, tuple[Structure, ...]], ...]:
@@ -84,6 +91,41 @@ def ticked_structures(ticked: Iterable[str] | None, model: Model | None) -> tupl
         return everything
     wanted = set(ticked)
     return tuple(name for name in everything if name in wanted)
+
+
+def card_html(model: Model) -> str:
+    """What a user must know of a model before using it, as simple HTML."""
+    quality = _quality_in_words(model.metadata.get("quality"))
+    metadata = {**model.metadata, "quality": quality}
+    return general_card(SimpleNamespace(name=model.name, version=model.version, metadata=metadata))
+
+
+def _quality_in_words(quality: Any) -> str:
+    """Dice of tumour and organs for each group of patients and set of inputs."""
+    if not isinstance(quality, Mapping):
+        return str(quality or "")
+    groups = []
+    for group, measured in quality.items():
+        figures = measured.get("figures") if isinstance(measured, Mapping) else None
+        each = [
+            f"{inputs}: {words}"
+            for inputs, found in (figures or {}).items()
+            if (words := _dice_in_words(found))
+        ]
+        if each:
+            groups.append(f"{group} ({measured.get('cases', '?')}): {'; '.join(each)}.")
+    return " ".join(groups)
+
+
+def _dice_in_words(found: Any) -> str:
+    keys = {"GTVp": "GTVp", MEAN_OF_ORGANS: "organs"}
+    values = found if isinstance(found, Mapping) else {}
+    words = [
+        f"{label} {float(values[key]):.2f}"
+        for key, label in keys.items()
+        if isinstance(values.get(key), int | float)
+    ]
+    return f"Dice {', '.join(words)}" if words else ""
 
 
 def structures_like(text: str, model: Model | None) -> set[str]:
@@ -275,7 +317,13 @@ def why_no_clicks(
         return "A computation is running; wait for it or press Cancel."
     if not has_segmentation:
         return "Choose the segmentation to correct under Result, or press Apply first."
-    return input_problem(used, used, model)
+    problem = input_problem(used, used, model)
+    if not problem and not model.metadata.get("clicks"):
+        return (
+            f"The model {model.name} takes no clicks; choose another one under Options, or draw in "
+            "the Segment Editor."
+        )
+    return problem
 
 
 def correctable(present: Iterable[str], model: Model | None) -> tuple[str, ...]:

@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from slicer.i18n import tr as _
 
-from MRISynthLib.panel import card_html
+from MRISynthLib import packages
+from MRISynthLib.panel import DEVICES_TASK, device_choices
+from MRISynthSegmentLib.panel import card_html
+from MRISynthWidgets.background import Background, Question
+from MRISynthWidgets.installer import SlicerInstaller
 from MRISynthWidgets.section import Section
 
 
 class OptionSection(Section):
-    """Section "Options"."""
+    """Section "Options", collapsed: the defaults do."""
 
     uiName = "MRISynthSegmentOptions"
     placeName = "optionsPlace"
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""
-        self._names: tuple[str, ...] | None = None
+        self._shown: dict[str, tuple] = {}
         self._card = None
-        self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModel)
+        self._devices = None
+        self.background = Background()
+        for combo, parameter in (
+            (self.ui.modelComboBox, "model"),
+            (self.ui.deviceComboBox, "device"),
+        ):
+            combo.connect(
+                "activated(int)",
+                lambda index, combo=combo, name=parameter: self.onChosen(
+                    name, combo.itemData(index)
+                ),
+            )
+        self.widget.connect("contentsCollapsed(bool)", self.onCollapsed)
 
     def refresh(self, parameters) -> None:
-        """Show the models, and the card of the one that is chosen."""
-        models = self.logic.models()
-        names = tuple(model.name for model in models)
-        combo = self.ui.modelComboBox
-        blocked = combo.blockSignals(True)
-        if names != self._names:
-            self._names = names
-            combo.clear()
-            for name in names or (_("none installed"),):
-                combo.addItem(name)
+        """Show the models and devices, and the card of the model that is chosen."""
         model = self.logic.model(parameters.model)
-        if model is not None:
-            combo.setCurrentIndex(names.index(model.name))
-        combo.blockSignals(blocked)
-        combo.enabled = bool(names)
-        if model is not self._card:
-            self._card = model
-            self.ui.cardBrowser.setHtml(card_html(model) if model is not None else "")
+        names = [(each.name, f"{each.name} {each.version}") for each in self.logic.models()]
+        self._fill(self.ui.modelComboBox, names, model.name if model is not None else "")
+        devices = device_choices(self._devices, parameters.device)
+        self._fill(self.ui.deviceComboBox, devices, parameters.device)
+        card = card_html(model) if model is not None else _("No model is installed.")
+        if card != self._card:
+            self._card = card
+            self.ui.cardBrowser.setHtml(card)
 
-    def onModel(self, index: int) -> None:
-        """The user chose another model."""
-        if self._names and 0 <= index < len(self._names):
-            self.logic.getParameterNode().model = self._names[index]
+    def _fill(self, combo, choices: Iterable[tuple[str, str]], current: str) -> None:
+        choices = tuple(choices)
+        if self._shown.get(combo.name) != choices:
+            self._shown[combo.name] = choices
+            combo.clear()
+            for value, words in choices:
+                combo.addItem(words, value)
+        combo.setCurrentIndex(combo.findData(current))
+
+    def onChosen(self, parameter: str, value: str) -> None:
+        """The user chose a model or a device."""
+        setattr(self.logic.getParameterNode(), parameter, value)
+        self.panel.scheduleRefresh()
+
+    def onCollapsed(self, collapsed: bool) -> None:
+        """The user opened the section: now it matters which devices there are."""
+        if collapsed or self.panel.run.running or packages.missing(SlicerInstaller()):
+            return
+
+        def answered(info) -> None:
+            self._devices = info["devices"]
+            self.panel.scheduleRefresh()
+
+        # asked of the process that is there anyway, since this one never loads torch
+        device = self.logic.getParameterNode().device
+        question = Question(device, DEVICES_TASK, {}, [], answered, lambda error: None)
+        self.background.ask(DEVICES_TASK, question)
+
+    def onSceneClosing(self) -> None:
+        """See :class:`Section`."""
+        self.background.drop()
+
+    def cleanup(self) -> None:
+        """See :class:`Section`."""
+        self.background.drop()

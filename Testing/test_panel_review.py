@@ -468,9 +468,13 @@ def test_a_folder_of_cases_is_read_patient_by_patient(desk, panel, tmp_path):
     desk.process()
     desk.qt.QFileDialog.answer = str(tmp_path / "study.json")
     ui.startButton.click()
-    assert ui.startButton.text != "Stop reading"
-    desk.process(1)
-    assert "Reading patient" in ui.studyLabel.text or panel.study.session is not None
+    panel.study._loadNext()
+    assert ui.studyLabel.text == "Preparing case 2 of 2 ..."
+    ui.startButton.click()  # not now
+    desk.process()
+    assert panel.study.session is None and ui.startButton.text == "Start"
+    assert not (tmp_path / "study.json").exists()
+    ui.startButton.click()
     desk.wait(lambda: panel.study.session is not None)
     desk.process()
     assert ui.questionLabel.text == "Image 1 of 6" and not ui.studyLabel.text

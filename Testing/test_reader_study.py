@@ -20,7 +20,7 @@ from MRISynthLib.reader_study.answers import (
     load_study,
     save_study,
 )
-from MRISynthLib.reader_study.images import WHITE, StudyCase, cases_of, patient_cases
+from MRISynthLib.reader_study.images import WHITE, StudyCase, pairs_among, patient_pairs
 from MRISynthLib.reader_study.images import patient_folders as folders_of
 from MRISynthLib.reader_study.plan import REAL, SYNTHETIC, Question, make_plan
 from MRISynthLib.reader_study.scoring import (
@@ -324,7 +324,7 @@ def test_cases_are_pairs_of_one_sequence(pair):
     alone = synthetic.replace(
         sequence="STIR", provenance=Provenance(synthetic=True, sequence="STIR")
     )
-    found = cases_of([synthetic, uncertainty, alone, synthetic, real], "p7")
+    found = pairs_among([synthetic, uncertainty, alone, synthetic, real], "p7")
     assert [case.key for case in found] == ["p7 T2w", "p7 T2w #2"]
 
 
@@ -341,9 +341,9 @@ def test_folders_of_patients_are_read(tmp_path, pair):
     io.save(real, tmp_path / "p4" / "T2w.nii.gz")
     folders = folders_of(tmp_path)
     assert [folder.name for folder in folders] == ["p1", "p2", "p3", "p4"]
-    cases = [case for folder in folders for case in patient_cases(folder)]
+    cases = [case for folder in folders for case in patient_pairs(folder)]
     assert [case.key for case in cases] == ["p1 T2w", "p2 T2w", "p3 MR"]
-    assert cases[0].image(REAL, 2).voxels.max() > 0
+    assert cases[0].case().image(REAL, 2).voxels.max() > 0
     assert folders_of(tmp_path / "p1") == [tmp_path / "p1"]
     with pytest.raises(InputError, match="not a folder"):
         folders_of(tmp_path / "nothing")

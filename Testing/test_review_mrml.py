@@ -459,3 +459,17 @@ def test_derived_provenance_is_synthetic_if_any_source_is(volumes):
     real, synthetic = volumes
     assert derived_provenance("difference", real, synthetic).synthetic
     assert not derived_provenance("difference", real, real).synthetic
+
+
+def test_slices_are_upright_whichever_way_they_were_taken(headless, view, study, volumes):
+    """Of a sagittal scan the slices are shown with the front on the left and the head up."""
+    real, synthetic = volumes
+    axes = np.array([[0, 0, 1.0], [1, 0, 0], [0, -1, 0]])  # columns to the back, rows down
+    grid = matrix_from_parts((1, 1, 4), axes, (-14, -39.5, 39.5))
+    pair = [volume.replace(index_to_world=grid) for volume in (real, synthetic)]
+    study.show(StudyCase("p", *pair).image(REAL, 4))
+    node = headless.slice_logic(STUDY_LAYOUT.views[0]).GetSliceNode().GetSliceToRAS()
+    assert [round(node.GetElement(axis, 0)) for axis in range(3)] == [0, -1, 0]
+    assert [round(node.GetElement(axis, 1)) for axis in range(3)] == [0, 0, 1]
+    left, right = halves(view(STUDY_LAYOUT.views[0]))
+    assert left > 240 > right + 100  # the bright half is the front

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import qt
@@ -31,7 +32,7 @@ class ReaderStudySection(Section):
         self.session = None
         self._view = None
         self._since = 0.0
-        self._folders: list = []
+        self._steps: list = []
         self._cases: list = []
         self._result = None
         self._loading = qt.QTimer()
@@ -42,9 +43,9 @@ class ReaderStudySection(Section):
         self._reasons = {words: qt.QCheckBox(words) for words in REASONS}
         for place, box in enumerate(self._reasons.values()):
             self.ui.reasonsBox.layout().addWidget(box, place // 2, place % 2)
+        # not exclusive in the .ui file, so that each question can begin with neither
         self._radios = {REAL: self.ui.realButton, SYNTHETIC: self.ui.syntheticButton}
         for radio in self._radios.values():
-            radio.setAutoExclusive(False)  # so that the next question can begin with neither
             radio.connect("clicked(bool)", lambda _on, radio=radio: self._choose(radio))
         for button, function in (
             (self.ui.folderButton, self.onFolderButton),
@@ -59,6 +60,7 @@ class ReaderStudySection(Section):
         ):
             button.connect("clicked(bool)", function)
         self._clearAnswer()
+        self._say("")
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
@@ -75,13 +77,17 @@ class ReaderStudySection(Section):
     def stop(self, *, keepResult: bool = False) -> None:
         """Take the blinded view away; the study goes on from its file."""
         self._loading.stop()
-        self._folders, self._cases = [], []
+        self._steps, self._cases = [], []
         if self._view is not None:
             self._view.release()
         self._view = None
         if not (keepResult and self.session is not None and self.session.study.over):
             self.session = None
-        self.ui.studyLabel.text = ""
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        self.ui.studyLabel.text = text
+        self.ui.studyLabel.setVisible(bool(text))
 
     @property
     def asking(self) -> bool:
@@ -102,11 +108,11 @@ class ReaderStudySection(Section):
         ):
             area.setVisible(wanted)
             area.enabled = wanted
-        loading = bool(self._folders)
+        loading = bool(self._steps)
         path = Path(parameters.studyFile) if parameters.studyFile else None
         there = path is not None and path.is_file()
         self.ui.startButton.text = (
-            _("Stop reading") if loading else _("Go on with this study") if there else _("Start")
+            _("Stop preparing") if loading else _("Go on with this study") if there else _("Start")
         )
         for name in ("countSpinBox", "seedSpinBox", "readerLineEdit"):
             getattr(self.ui, name).enabled = not there and not loading
@@ -135,7 +141,11 @@ class ReaderStudySection(Section):
         if found == self._result:
             return
         self._result = found
-        self.ui.verdictLabel.text = verdict(found)
+        said = [verdict(found)]
+        if self.session.resampled:
+            noticed = _("Real images that had to be interpolated, which can be noticed: {names}.")
+            said.append(noticed.format(names=", ".join(self.session.resampled)))
+        self.ui.verdictLabel.text = "\n".join(said)
         table, rows = self.ui.resultTable, result_rows(found)
         table.setRowCount(len(rows))
         for row, cells in enumerate(rows):
@@ -176,7 +186,7 @@ class ReaderStudySection(Section):
     def onStartButton(self) -> None:
         """Read the images, then show the first that was not answered yet."""
         parameters = self.logic.getParameterNode()
-        if self._folders:
+        if self._steps:
             self.stop()
             self.panel.scheduleRefresh()
             return
@@ -187,49 +197,58 @@ class ReaderStudySection(Section):
                 self.onFileButton()
             if parameters.studyFile:
                 packages.ensure(SlicerInstaller())
+                self._say(_("Preparing the images ..."))
                 self._read(parameters)
         self.panel.scheduleRefresh()
 
     def _read(self, parameters) -> None:
-        from MRISynthLib.reader_study.images import cases_of, patient_folders
+        """Have the images read and prepared one case after the other, between Slicer's events."""
+        from MRISynthLib.reader_study.images import pairs_among, patient_folders
 
         self._cases = []
         if parameters.studyFolder:
-            self._folders = patient_folders(Path(parameters.studyFolder))
-            self._count = len(self._folders)
-            self._loading.start()
-            return
-        rows = [row for row in self.logic.inputs.rows() if row.sequence and not row.problem]
-        with slicer.util.WaitCursor():
-            self._cases = cases_of(self.logic.inputs.volumes(rows))
-        self._begin(parameters)
+            folders = patient_folders(Path(parameters.studyFolder))
+            self._steps = [partial(self._readFolder, folder) for folder in folders]
+        else:
+            rows = [row for row in self.logic.inputs.rows() if row.sequence and not row.problem]
+            pairs = pairs_among(self.logic.inputs.volumes(rows))
+            self._steps = [partial(self._prepare, pair) for pair in pairs]
+        self._count = len(self._steps)
+        self._loading.start()
+
+    def _readFolder(self, folder: Path) -> None:
+        from MRISynthLib.reader_study.images import patient_pairs
+
+        for pair in patient_pairs(folder):
+            self._prepare(pair)
+
+    def _prepare(self, pair) -> None:
+        self._cases.append(pair.case())
 
     def _loadNext(self) -> None:
-        """Read one patient's folder; then let Slicer's events come."""
-        from MRISynthLib.reader_study.images import patient_cases
-
-        if not self._folders:
-            self._loading.stop()
-            return
-        self.ui.studyLabel.text = _("Reading patient {number} of {count} ...").format(
-            number=self._count - len(self._folders) + 1, count=self._count
-        )
-        read = False
+        """Do one step; after the last one begin."""
+        done = False
         with self.panel.showingErrors():
-            self._cases += patient_cases(self._folders.pop(0))
-            read = True
-            if not self._folders:
+            if self._steps:
+                step = self._steps.pop(0)
+                step()
+            if not self._steps:
                 self._loading.stop()
                 self._begin(self.logic.getParameterNode())
-        if not read:
+            done = True
+        if not done:
             self.stop()
+        elif self._steps:
+            reading = _("Preparing case {number} of {count} ...")
+            number = self._count - len(self._steps) + 1
+            self._say(reading.format(number=number, count=self._count))
         self.panel.scheduleRefresh()
 
     def _begin(self, parameters) -> None:
         from MRISynthLib.reader_study.session import StudySession
 
         cases, self._cases = self._cases, []
-        self.ui.studyLabel.text = ""
+        self._say("")
         self._result = None
         self.session = StudySession(
             cases,
@@ -296,7 +315,7 @@ class ReaderStudySection(Section):
     def onPauseButton(self) -> None:
         """Leave the study; its file goes on with this image."""
         self.stop()
-        self.ui.studyLabel.text = _("Paused; the answers so far are kept.")
+        self._say(_("Paused; the answers so far are kept."))
         self.panel.scheduleRefresh()
 
     def onEndButton(self) -> None:
@@ -325,7 +344,7 @@ class ReaderStudySection(Section):
             return
         with self.panel.showingErrors():
             self.session.save_table(Path(path))
-            self.ui.studyLabel.text = _("Written: {path}").format(path=path)
+            self._say(_("Written: {path}").format(path=path))
 
     def onNewStudyButton(self) -> None:
         """Go back to the settings for a study in another file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -111,15 +112,31 @@ def _shown(volume: Volume, body: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(scaled), 0, WHITE * 3 // 2).astype(np.int16)
 
 
-def cases_of(volumes: Iterable[Volume], patient: str = "") -> list[StudyCase]:
-    """A case for every synthetic image of a patient whose real one is among the volumes too."""
-    cases: list[StudyCase] = []
+@dataclass(frozen=True)
+class Pair:
+    """A real image, the synthetic one of it, and what their case is called.
+
+    Made cheaply; :meth:`case` takes a second or more.
+    """
+
+    key: str
+    real: Volume
+    synthetic: Volume
+
+    def case(self) -> StudyCase:
+        """Both as they are shown."""
+        return StudyCase(self.key, self.real, self.synthetic)
+
+
+def pairs_among(volumes: Iterable[Volume], patient: str = "") -> list[Pair]:
+    """A pair for every synthetic image of a patient whose real one is among the volumes too."""
+    found: list[Pair] = []
     for real, synthetic in pairs_of([_Paired(volume) for volume in volumes]):
         key = f"{patient} {synthetic.sequence}".strip()
-        taken = sum(case.key.split(" #")[0] == key for case in cases)
-        key = f"{key} #{taken + 1}" if taken else key
-        cases.append(StudyCase(key, real.volume, synthetic.volume))
-    return cases
+        again = sum(pair.key.split(" #")[0] == key for pair in found)
+        key = f"{key} #{again + 1}" if again else key
+        found.append(Pair(key, real.volume, synthetic.volume))
+    return found
 
 
 class _Paired:
@@ -151,8 +168,8 @@ def patient_folders(folder: Path) -> list[Path]:
     return [path for path in below if not path.name.startswith(".")] or [folder]
 
 
-def patient_cases(folder: Path) -> list[StudyCase]:
-    """The cases in the folder of one patient, often none.
+def patient_pairs(folder: Path) -> list[Pair]:
+    """The pairs in the folder of one patient, often none.
 
     A synthetic image is known by what its header says, as the product writes it, or by a file name
     that begins with "synthetic" or "fake"; its real one by the sequence, or, in a folder of just
@@ -178,4 +195,4 @@ def patient_cases(folder: Path) -> list[StudyCase]:
     if len(volumes) == 2 and sum(volume.is_synthetic for volume in volumes) == 1:
         sequence = next(volume.sequence for volume in volumes if volume.is_synthetic) or "MR"
         volumes = [volume.replace(sequence=sequence) for volume in volumes]
-    return cases_of(volumes, folder.name)
+    return pairs_among(volumes, folder.name)

@@ -8,12 +8,16 @@ so: all other views go on marking all synthetic volumes.
 
 from __future__ import annotations
 
+import numpy as np
 import slicer
 
 from .. import mrml
 from ..views import STUDY_LAYOUT
 from ..volume import Volume
 from .images import NAME, WHITE
+
+_PLANES = ("Sagittal", "Coronal", "Axial")
+"""By the axis (left, posterior, superior) across which a slice was taken."""
 
 _DRAWN_CLASSES = (
     "vtkMRMLSegmentationDisplayNode",
@@ -45,7 +49,10 @@ class StudyView:
         # A node of its own for each image: nothing of the one before is left in it.
         before, self._node = self._node, self._add(image)
         (view,) = mrml.show_side_by_side(
-            [self._node], layout=STUDY_LAYOUT, application_logic=self._application
+            [self._node],
+            orientation=_PLANES[int(np.argmax(np.abs(image.direction[:, 2])))],
+            layout=STUDY_LAYOUT,
+            application_logic=self._application,
         )
         mrml.slice_logic(view, self._application).GetSliceCompositeNode().SetLinkedControl(False)
         self._remove(before)

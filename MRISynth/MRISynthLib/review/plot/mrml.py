@@ -23,8 +23,8 @@ from ..profile import line_profile
 ATTRIBUTE = "MRISynth.Profile"
 """Attribute of the nodes here, with their part in the plot."""
 
-COLOURS = ((0.9, 0.9, 0.9), (1.0, 0.76, 0.1))
-"""Of the real and of the synthetic curve: the latter is that of the mark in the views."""
+COLOURS = ((0.0, 0.45, 0.7), (0.9, 0.62, 0.0))
+"""Of the real and of the synthetic curve: apart for every eye, the latter as the marks in views."""
 
 POSITION = "Millimetres along the line"
 

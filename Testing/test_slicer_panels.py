@@ -26,15 +26,6 @@ def headings(tree):
     return [tree.topLevelItem(index).text(0) for index in range(tree.topLevelItemCount)]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_modules_own_tests_pass(desk, name):
-    module = importlib.import_module(name)
-    getattr(module, f"{name}Test")("runTest").runTest()
-    parent = types.SimpleNamespace(path=module.__file__)
-    getattr(module, name)(parent)
-    assert parent.categories == ["Image Synthesis"] and "simulated patients" in parent.helpText
-
-
 def test_a_panel_must_say_all_that_is_its_own(desk):
     from MRISynthWidgets.panel_widget import PanelWidget
 

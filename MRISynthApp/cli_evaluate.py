@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cli_evaluate_merge import merge
 from .options import (
     Atlas,
     AtlasMapping,
@@ -38,6 +39,7 @@ PICTURED = 3
 """Of so many patients pictures are drawn."""
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model on patients it was not trained on.")
+app.command("merge")(merge)
 
 Cases = Annotated[
     int | None,
@@ -155,8 +157,8 @@ def evaluate_synthesis(
         with _writable(output):
             found = evaluate(bundles, patients, options, device, report=run.say)
             if output is not None:
-                _write(run, found, output)
-        _show_evaluation(run, found)
+                write_evaluation(run, found, output)
+        show_evaluation(run, found)
 
 
 @app.command("segmentation")
@@ -333,7 +335,7 @@ def _writable(output: Path | None) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext() if output is None else writable_folder(output)
 
 
-def _write(run: Session, found: Evaluation, output: Path) -> None:
+def write_evaluation(run: Session, found: Evaluation, output: Path) -> None:
     """Figures, tables, plots and pictures: the whole folder or nothing."""
     from MRISynthLib.evaluation import write_results
     from MRISynthLib.io.output import staged_folder
@@ -349,7 +351,7 @@ def _write(run: Session, found: Evaluation, output: Path) -> None:
     run.record["outputs"]["folder"] = str(output)
 
 
-def _show_evaluation(run: Session, found: Evaluation) -> None:
+def show_evaluation(run: Session, found: Evaluation) -> None:
     """A table for each task; everything with ``--json``."""
     from MRISynthLib.evaluation.tables import means_table, task_table, tests_table
 

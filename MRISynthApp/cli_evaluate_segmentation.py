@@ -48,8 +48,8 @@ def measure(
         found = evaluate_segmentation(bundle, patients, options, device, synthesis, report=run.say)
         run.warn(*(f"Left out: {what}." for what in found.about.get("left out", ())))
         if output is not None:
-            _write(run, found, drawn, output)
-    _show(run, found)
+            write(run, found, output, drawn)
+    show(run, found)
 
 
 def _drawer(run: Session, folder: Path) -> Any:
@@ -62,7 +62,7 @@ def _drawer(run: Session, folder: Path) -> Any:
     return lambda picture: draw_picture(picture, folder)
 
 
-def _write(run: Session, found: Evaluation, drawn: Path, output: Path) -> None:
+def write(run: Session, found: Evaluation, output: Path, drawn: Path | None = None) -> None:
     """Figures, tables, plots and pictures: the whole folder or nothing."""
     from MRISynthLib.io.output import staged_folder
     from MRISynthSegmentLib.evaluation import write_results
@@ -71,7 +71,7 @@ def _write(run: Session, found: Evaluation, drawn: Path, output: Path) -> None:
 
     with staged_folder(output) as stage:
         write_results(found, stage)
-        if any(drawn.iterdir()):
+        if drawn is not None and any(drawn.iterdir()):
             shutil.copytree(drawn, stage / "pictures")
         missing = draw_plots(found, stage)
         if missing:
@@ -79,7 +79,7 @@ def _write(run: Session, found: Evaluation, drawn: Path, output: Path) -> None:
     run.record["outputs"]["folder"] = str(output)
 
 
-def _show(run: Session, found: Evaluation) -> None:
+def show(run: Session, found: Evaluation) -> None:
     """The main tables; everything with ``--json``."""
     record = found.record()
     run.record |= {"patients": found.about, "figures": record["figures"]}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .parts import EVERY_PATIENT, for_file
 from .results import CORRELATION, SHARPNESS, Evaluation, Row
 from .tables import markdown
 from .tasks import task_name
@@ -19,9 +20,15 @@ OF_BODY = (SHARPNESS, CORRELATION)
 
 def write_results(evaluation: Evaluation, folder: Path, name: str = "synthesis") -> None:
     """``synthesis.json``, ``synthesis.md``, and ``synthesis.csv`` with every patient's figures."""
-    write_record(Path(folder), name, evaluation.record(), markdown(evaluation))
+    write_evaluation(Path(folder), name, evaluation, markdown(evaluation))
     heads = ("set", "patient", "task", "method", "region", "figure", "value")
     write_lines(Path(folder), name, heads, _lines(evaluation.rows))
+
+
+def write_evaluation(folder: Path, name: str, evaluation: Any, text: str) -> None:
+    """Its record with every patient's figures, from which parts are merged, and ``text``."""
+    record = {**evaluation.record(), EVERY_PATIENT: for_file(evaluation.every_patient())}
+    write_record(folder, name, record, text)
 
 
 def write_record(folder: Path, name: str, record: dict[str, Any], text: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from .tasks import TASK_SETS, Task, task_name
 
 SHARPNESS, CORRELATION = "sharpness ratio", "uncertainty correlates with error"
 """Figures of a row that have one number for each method."""
+
+TRUSTED = "none: headers are trusted"
+"""What a record says of registration where there was none."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,10 @@ class Evaluation:
         Labels, the first being the one that is asked about.
     rows:
         One for each patient and task.
-    robustness:
-        Of :func:`robustness.robustness`; empty if it was not asked for.
+    worse:
+        Of some patients :func:`robustness.curves_of`; empty if that was not asked for.
+    moved_mm:
+        How far registration moved each image that it was given.
     pictures:
         Slices of some patients.
     """
@@ -80,8 +86,16 @@ class Evaluation:
     about: dict[str, Any]
     models: tuple[str, ...]
     rows: tuple[Row, ...]
-    robustness: dict[str, Any] = field(default_factory=dict)
+    worse: tuple[dict[str, Any], ...] = ()
+    moved_mm: tuple[float, ...] = ()
     pictures: tuple[Picture, ...] = ()
+
+    @property
+    def robustness(self) -> dict[str, Any]:
+        """The mean curves over patients; empty without any."""
+        from .robustness import robustness
+
+        return robustness(self.worse)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -115,6 +129,16 @@ class Evaluation:
         """Everything as plain values: what it is about, ``figures``, and ``details``."""
         return {**self.about, "figures": self.figures(), "details": self.details()}
 
+    def every_patient(self) -> dict[str, Any]:
+        """What :func:`merging.merged` makes the evaluation from again, with others."""
+        return {
+            "kind": "synthesis",
+            "models": self.models,
+            "rows": [asdict(row) for row in self.rows],
+            "worse": self.worse,
+            "moved_mm": self.moved_mm,
+        }
+
     def details(self) -> dict[str, Any]:
         """Spread over patients, tests, calibration, robustness, means over sets of tasks."""
         first = self.models[0]
@@ -134,7 +158,7 @@ class Evaluation:
                 for task in self.tasks
             },
         }
-        if self.robustness:
+        if self.worse:
             found["robustness"] = self.robustness
         return found
 
@@ -151,6 +175,15 @@ class Evaluation:
                 means = [mean_of([row.figures for row in self.of_task(task)]) for task in tasks]
                 found[name] = mean_of([{m: mean[m] for m in kept} for mean in means])
         return found
+
+
+def registration_in_words(moved_mm: Sequence[float]) -> str:
+    """What registration did."""
+    if not moved_mm:
+        return "nothing to register"
+    far = [distance for distance in moved_mm if distance > 0]
+    mean = f" by {np.mean(far):.2f} mm on average" if far else ""
+    return f"{len(far)} of {len(moved_mm)} images moved{mean}"
 
 
 def is_method(value: Any) -> bool:

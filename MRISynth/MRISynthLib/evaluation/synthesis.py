@@ -23,11 +23,19 @@ from .metrics import Yardstick
 from .models import PROMPTED, Made, Model, load_models, network_scale
 from .patients import Patients
 from .pictures import picture_of
-from .results import CORRELATION, SHARPNESS, Evaluation, Picture, Row
+from .results import (
+    CORRELATION,
+    SHARPNESS,
+    TRUSTED,
+    Evaluation,
+    Picture,
+    Row,
+    registration_in_words,
+)
 from .rivals import Weights, fit_regressions, guesses
 from .robustness import PATIENTS as ROBUSTNESS_PATIENTS
 from .robustness import TASKS as ROBUSTNESS_TASKS
-from .robustness import curves_of, robustness
+from .robustness import curves_of
 from .tasks import MAIN, Task, by_inputs, sequences_for
 
 __all__ = ["MAIN", "Options", "evaluate_synthesis", "network_scale"]
@@ -113,13 +121,14 @@ def evaluate_synthesis(
         **patients.record(),
         **({} if options.match is None else {"site matching": "on" if options.match else "off"}),
         "models": [_called(model) for model in models],
-        "registration": _registration(moved) if options.register else "none: headers are trusted",
+        "registration": registration_in_words(moved) if options.register else TRUSTED,
     }
     return Evaluation(
         about,
         tuple(model.label for model in models),
         tuple(rows),
-        robustness(curves),
+        tuple(curves),
+        tuple(moved),
         tuple(picture for picture in pictures if picture is not None),
     )
 
@@ -127,15 +136,6 @@ def evaluate_synthesis(
 def _called(model: Model) -> str:
     about = model.record()
     return f"{model.label}: {about['name']} {about['version']} ({about['hash'][:12]})"
-
-
-def _registration(moved_mm: list[float]) -> str:
-    """In words, what registration did."""
-    if not moved_mm:
-        return "nothing to register"
-    far = [distance for distance in moved_mm if distance > 0]
-    mean = f" by {np.mean(far):.2f} mm on average" if far else ""
-    return f"{len(far)} of {len(moved_mm)} images moved{mean}"
 
 
 def _evenly(total: int, count: int) -> set[int]:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from ..bundles import TEXT_MODEL, Bundle, write_bundle
 from ..errors import InputError
+from ..evaluation.parts import EVERY_PATIENT
 from ..evaluation.patients import SIDES
 from ..provenance import DISCLAIMER
 from ..sequences import SEQUENCE_NAMES
@@ -97,7 +98,7 @@ def export_run(
             "parameters": sum(v.numel() for v in weights.values()),
             "held_out_maps": list(config["held_out_maps"]) if labelled else [],
         },
-        "quality": dict(figures) or "not evaluated",
+        "quality": _without_patients(figures) or "not evaluated",
         "licence": "Apache-2.0",
         "intended_use": INTENDED_USE,
         "limits": LIMITS if real else ONLY_SIMULATED + LIMITS,
@@ -215,6 +216,14 @@ def card(metadata: Mapping[str, Any]) -> str:
             lines += [f"#### {side} the hospitals that models train on", "", *_tasks(figures[side])]
         lines += ["The figures of each test set are in the bundle's metadata.", ""]
     return "\n".join(lines)
+
+
+def _without_patients(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Title -> record, without the figures of single patients, which are many."""
+    return {
+        title: {key: value for key, value in record.items() if key != EVERY_PATIENT}
+        for title, record in figures.items()
+    }
 
 
 def _screen(about: Mapping[str, Any] | None) -> list[str]:

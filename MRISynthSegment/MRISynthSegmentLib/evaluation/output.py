@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from MRISynthLib.evaluation.output import write_lines, write_record
+from MRISynthLib.evaluation.output import write_evaluation, write_lines
 
 from .results import Evaluation
 from .tables import markdown
@@ -18,7 +18,7 @@ HEADS = ("set", "patient", "stage", "hospital", "images", "structure", "figure",
 def write_results(evaluation: Evaluation, folder: Path) -> None:
     """``segmentation.json``, ``segmentation.md``, and ``segmentation.csv`` with every patient's
     figures."""
-    write_record(Path(folder), NAME, evaluation.record(), markdown(evaluation))
+    write_evaluation(Path(folder), NAME, evaluation, markdown(evaluation))
     write_lines(Path(folder), NAME, HEADS, _lines(evaluation))
 
 

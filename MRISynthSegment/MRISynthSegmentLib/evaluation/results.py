@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,14 @@ class Evaluation:
     def record(self) -> dict[str, Any]:
         """Everything as plain values: what it is about, ``figures``, and ``details``."""
         return {**self.about, "figures": self.figures(), "details": self.details()}
+
+    def every_patient(self) -> dict[str, Any]:
+        """What :func:`merging.merged` makes the evaluation from again, with others."""
+        return {
+            "kind": "segmentation",
+            "rows": [asdict(row) for row in self.rows],
+            "curves": [asdict(curve) for curve in self.curves],
+        }
 
     def details(self) -> dict[str, Any]:
         """All figures with their spread, by stage and hospital, tests, doubts, clicks."""

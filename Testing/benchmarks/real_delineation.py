@@ -55,9 +55,6 @@ RANGES: dict[str, Range] = {
         "smallest of 46 adults, Allen et al., Am J Phys Anthropol 118:341, 2002; largest of 20, "
         "Filipek et al., Cereb Cortex 4:344, 1994",
     ),
-    "Brainstem": Range(
-        18.0, 38.0, "midbrain, pons and medulla, Xiao et al., Front Neurosci, 2015"
-    ),
     "Eye": Range(
         4.3, 8.4,
         "mean ± 3 SD of 36 men (6.35 ± 0.69), Heymsfield et al., Anat Physiol 6(5), 2016",
@@ -79,8 +76,8 @@ RANGES: dict[str, Range] = {
         "Jiaotong Univ (Med Sci) 37(5), 2017",
     ),
 }  # fmt: skip
-"""By name without the side. For the other structures no figure of healthy adults by MRI or CT that
-fits the contours of radiotherapy was at hand."""
+"""By name without the side. For the others, and for the brainstem, no figure of healthy adults by
+MRI or CT that fits the contours of radiotherapy was at hand."""
 
 
 def both(*names: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from MRISynthLib.errors import InputError
+from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.review.comparison import compare_images
 from MRISynthLib.review.derived import brightness_range, checkerboard
@@ -143,7 +143,7 @@ def test_images_of_other_places_are_refused_in_one_sentence(truth):
 
 
 def test_the_difference_says_what_it_is_and_is_shown_from_0_to_a_fifth(truth):
-    from MRISynthLib.progress import SILENT
+    from MRISynthLib.progress import SILENT, Callbacks
     from MRISynthLib.worker.tasks import ModelCache
 
     volumes = [truth, made(truth, truth.voxels * 0.9), truth.replace(name="GTVp")]
@@ -154,6 +154,14 @@ def test_the_difference_says_what_it_is_and_is_shown_from_0_to_a_fifth(truth):
     assert provenance_lines(difference.provenance)[0] == "SYNTHETIC T2w difference"
     assert "Not for clinical decisions" in provenance_lines(difference.provenance)
     assert display_window(difference.voxels, "T2w", difference.provenance) == (0.0, 0.2)
+    asked = []
+
+    def no_more() -> bool:
+        asked.append(True)
+        return len(asked) > 2
+
+    with pytest.raises(Cancelled):
+        HANDLERS["comparison"]({}, volumes, Callbacks(cancelled=no_more), ModelCache("cpu"))
     real = HANDLERS["comparison"]({}, [truth, truth], SILENT, ModelCache("cpu"))["difference"]
     assert provenance_lines(real.provenance) == ()
 

@@ -473,3 +473,33 @@ def test_slices_are_upright_whichever_way_they_were_taken(headless, view, study,
     assert [round(node.GetElement(axis, 1)) for axis in range(3)] == [0, 0, 1]
     left, right = halves(view(STUDY_LAYOUT.views[0]))
     assert left > 240 > right + 100  # the bright half is the front
+
+
+def test_a_saved_scene_comes_back_with_maps_line_and_plot(
+    headless, nodes, review, volumes, tmp_path
+):
+    from MRISynthApp.scene.demo_scene import load_mrb, save_mrb
+
+    difference = add_derived(of_kind(volumes[1], "difference", volumes[1].voxels), *nodes)
+    difference.SetAttribute("MRISynth.Comparison", '{"a": "b; c"}')
+    review.show(modes.DIFFERENCE, *nodes, plot=True)
+    plot = ProfilePlot(*nodes, review.views[0], headless.application_logic)
+    ends = np.array(plot.ends_lps())
+    plot.release()
+    save_mrb(headless, tmp_path / "scene.mrb")
+    with HeadlessScene() as again:
+        load_mrb(again, tmp_path / "scene.mrb")
+        names = {n.GetName(): n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
+        pair = names["T2w"], names["SYNTHETIC T2w"]
+        found = derived_node("difference", *pair)
+        assert found is names["SYNTHETIC T2w difference"]
+        assert found.GetAttribute("MRISynth.Comparison") == '{"a": "b; c"}'
+        display = ReviewDisplay(again.application_logic)
+        display.show(modes.DIFFERENCE, *pair, plot=True)
+        later = ProfilePlot(*pair, display.views[0], again.application_logic)
+        assert np.allclose(later.ends_lps(), ends, atol=1e-3)
+        for name in ("MarkupsLine", "PlotChart", "ColorLegendDisplay"):
+            assert again.scene.GetNumberOfNodesByClass(f"vtkMRML{name}Node") == 1
+        assert again.scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 2
+        later.release()
+        display.release()

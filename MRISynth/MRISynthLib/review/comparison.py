@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..preprocessing.overlap import check_overlap
 from ..preprocessing.resampling import index_map, resample
+from ..progress import SILENT, Callbacks
 from ..volume import Volume
 from .derived import derived_provenance
 
@@ -52,6 +53,7 @@ def compare_images(
     masks: Mapping[str, Volume] | None = None,
     *,
     align: bool = False,
+    callbacks: Callbacks = SILENT,
 ) -> Comparison:
     """Compare two images of one sequence and one patient, on whatever grids.
 
@@ -64,6 +66,8 @@ def compare_images(
     align:
         Whether the real image is first registered to the synthetic one (rigidly); else both lie
         where their headers place them.
+    callbacks:
+        Hear of three steps of "compare", and may end the work at each.
 
     Raises
     ------
@@ -75,6 +79,7 @@ def compare_images(
     from ..evaluation.models import network_scale
     from ..synthesis.synthesizer import UNITS
 
+    callbacks.progress("compare", 0, 3)
     check_overlap((synthetic, real))
     made, truth = "synthetic", "real"
     aligned = Aligned(Case("", "", {made: synthetic, truth: real}, {}, made), registering=align)
@@ -87,6 +92,7 @@ def compare_images(
             f"{real.name} and {synthetic.name} show no part of the body in common; choose images "
             "of one patient and one region."
         )
+    callbacks.progress("compare", 1, 3)
     warnings = [f"The real image was not moved. {reason}" for reason in aligned.failed.values()]
     regions, missing = _regions(masks or {}, synthetic, body)
     if missing:
@@ -94,8 +100,10 @@ def compare_images(
     # without a unit in common, brightness is arbitrary and is matched
     match = real.sequence not in UNITS or real.sequence != synthetic.sequence
     yardstick = Yardstick(frame.truth(truth), body, regions, match, seen=body)
+    callbacks.progress("compare", 2, 3)
     image = yardstick.matched(frame.as_sharp_as(truth, network_scale(synthetic)))
     figures = yardstick.compare_matched(image)
+    callbacks.progress("compare", 3, 3)
     del figures["whole image"]  # it is the body once more
     voxels = np.where(body, np.abs(image - yardstick.truth), 0).astype(np.float32)
     return Comparison(

@@ -26,15 +26,14 @@ def _comparison(
 ) -> TaskResult:
     from .comparison import compare_images
 
-    callbacks.progress("compare", 0, 1)
     real, synthetic, *masks = volumes
     found = compare_images(
         real,
         synthetic,
         {mask.name: mask for mask in masks},
         align=bool(parameters.get("align")),
+        callbacks=callbacks,
     )
-    callbacks.progress("compare", 1, 1)
     return TaskResult(
         [("difference", found.difference)],
         {

@@ -10,12 +10,14 @@ import argparse
 import asyncio
 import hmac
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from MRISynthLib.worker.messages import Request
 from MRISynthLib.worker.serve import private_pipes
@@ -48,7 +50,7 @@ def main() -> None:
     from .visit import Visit
 
     draw_without_display()
-    worker = RemoteWorker(incoming, outgoing, lambda: os._exit(0))
+    worker = RemoteWorker(incoming, outgoing, lambda: _leave(options.folder))
     asyncio.set_event_loop(asyncio.new_event_loop())
     server = get_server(client_type="vue3")
     visit = Visit(server, worker, options.folder)
@@ -74,6 +76,14 @@ def main() -> None:
         disable_logging=True,
         thread=True,  # leaves the signals alone
     )
+
+
+def _leave(folder: Path) -> NoReturn:
+    """End at once; if the gateway was killed, nobody else takes the visitor's files away."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()  # the last one
+    os._exit(0)
 
 
 async def _make(display: Callable[[], object], visit: object) -> None:

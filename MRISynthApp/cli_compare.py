@@ -75,11 +75,13 @@ def compare(
         from MRISynthSegmentLib.loading import load_any
 
         from .dicom_outputs import image_behind
+        from .inputs import refuse_other_patients
 
         first, second, reference = (path.expanduser() for path in (first, second, reference))
         _check_paths(first, second, reference, output)
         with run.timed("load"):
             images = io.load_series(reference)
+            refuse_other_patients([first, second, reference])
             pair = tuple(load_any(path, images[0]) for path in (first, second))
             record = pair[0].provenance or pair[1].provenance
             image = image_behind(run, reference, images, record)

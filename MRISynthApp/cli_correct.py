@@ -98,7 +98,7 @@ def correct(
 
         from .cli_synthesize import refuse_overwriting
         from .dicom_outputs import CONTOURS_NEED_IT, check_is_dicom, series_behind
-        from .inputs import parse_inputs, read_inputs
+        from .inputs import parse_inputs, read_inputs, refuse_other_patients
 
         clicks = clicks_in(add or [], remove or [])
         parsed = parse_inputs(inputs or [])
@@ -111,6 +111,7 @@ def correct(
         file = file_name(segmentation_format)
         beside = given.with_name(f"{given.name.split('.nii')[0]}.json")
         refuse_overwriting(output, [file], [given, beside, *(path for _, path in parsed)])
+        refuse_other_patients([given, *(path for _, path in parsed)])
         with WorkerClient(device) as client, staged_folder(output) as stage:
             client.start()
             with run.timed("load"):

@@ -164,6 +164,13 @@ def _refuse_mixed_patients(inputs: Sequence[Input]) -> None:
     check_one_patient(first)
 
 
+def refuse_other_patients(paths: Sequence[Path]) -> None:
+    """Raise InputError if DICOM files, contours among them, are of more than one patient."""
+    from MRISynthLib.io.dicom_source import check_one_patient
+
+    check_one_patient([header for path in paths for header in patients_in(path)])
+
+
 def patients_in(path: Path) -> Iterator[Dataset]:
     """Whose the DICOM files at a path are, and of which series; others are passed over."""
     import pydicom

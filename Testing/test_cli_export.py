@@ -220,6 +220,15 @@ def test_contours_are_compared_over_one_echo_of_a_series(capfd, image, tmp_path)
     assert any("holds 2 images on the same slices" in text for text in said["warnings"])
 
 
+def test_contours_of_another_patient_are_not_compared(export, capfd, organs, t1, tmp_path) -> None:
+    file = Path(export(organs, "rtstruct", "--reference", t1)["files"][0])
+    record = pydicom.dcmread(file)
+    record.PatientID = "somebody else"
+    record.save_as(file)
+    request = ("compare", organs, file, "--reference", t1, "-o", tmp_path / "figures")
+    assert "of more than one patient" in refused(capfd, tmp_path, *request)
+
+
 def test_a_series_of_two_echoes_behind_an_image(export, made, tmp_path) -> None:
     both = two_echoes(tmp_path / "both")
     times = {}

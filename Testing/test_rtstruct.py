@@ -368,7 +368,7 @@ def test_names_that_dicom_cannot_hold_are_refused(axial, tmp_path, name):
     masks = {"GTVp": axial.segmentation.masks["GTVp"], name: axial.segmentation.masks["Brain"]}
     other = Segmentation(masks, axial.image)
     text = _refusal(lambda: write_rtstruct(other, axial.path, axial.source), tmp_path)
-    assert "rename it" in text
+    assert "rename the structure" in text
 
 
 def test_labels_that_dicom_cannot_hold_and_no_structures_are_refused(axial, tmp_path):

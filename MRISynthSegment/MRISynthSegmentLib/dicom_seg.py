@@ -23,7 +23,7 @@ from MRISynthLib.provenance import SYNTHETIC_MARK
 from MRISynthLib.volume import Volume
 
 from .dicom_seg_reading import TISSUE, of_frame, read_dicom_seg
-from .io import UNKNOWN_COLOUR, check_not_empty, note_of
+from .io import check_not_empty, note_of
 from .origins import (
     MAKER,
     MANUAL,
@@ -34,9 +34,10 @@ from .origins import (
     algorithm_items,
     origins_to_write,
 )
+from .roi_names import check_dicom_names
 from .segmentation import Segmentation
 from .source_planes import slice_matrices
-from .structures import STRUCTURES, Code
+from .structures import STRUCTURES, UNKNOWN_COLOUR, Code
 
 __all__ = ["read_dicom_seg", "write_dicom_seg"]
 
@@ -146,13 +147,7 @@ def _check_writable(segmentation: Segmentation, source: DicomSource) -> None:
             f"No structure was found in {segmentation.reference.name or 'the image'}, and a DICOM "
             "SEG cannot be empty; save .seg.nrrd to keep what was looked for."
         )
-    for name in segmentation.masks:
-        is_text = name.isprintable() and name == name.strip() and "\\" not in name
-        if not is_text or not 1 <= len(name) <= 64:
-            raise InputError(
-                f"The structure name {name[:80]!r} cannot be written to DICOM (1 to 64 characters, "
-                "no backslash, no space at the ends); rename the structure."
-            )
+    check_dicom_names(segmentation.masks)
 
 
 def _from_synthetic(segmentation: Segmentation) -> bool:

@@ -51,6 +51,10 @@ _DAMAGED = (AttributeError, BytesLengthException, EOFError, InvalidDicomError, L
 """What pydicom raises where bytes are missing or mean nothing."""
 
 _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+
+SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
+"""SOP classes that :func:`read_dicom_seg` reads."""
+
 _GENERAL = (ANATOMY, TISSUE, ("SCT", "113343008", "Organ"))
 """Types that say nothing: which organ it is stands in the anatomic region then."""
 
@@ -167,7 +171,7 @@ def _header(path: Path) -> Dataset:
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         kind = header.get("SOPClassUID")
-        if kind not in (SegmentationStorage, _LABEL_MAP_STORAGE):
+        if kind not in SEG_CLASSES:
             modality = header.get("Modality") or "object without modality"
             raise InputError(
                 f"{path.name} is a DICOM {modality}, not a segmentation; give a DICOM SEG."

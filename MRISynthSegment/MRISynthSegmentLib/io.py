@@ -29,7 +29,7 @@ from .grids import on_grid
 from .origins import NOT_RECORDED, UNKNOWN_MODEL, inputs_in_words, provenance_in
 from .segmentation import Segmentation
 from .structure_record import INPUTS_TAG, Record, records_of, with_records
-from .structures import STRUCTURES
+from .structures import STRUCTURES, UNKNOWN_COLOUR
 from .terminology import TAG, terminology_tag
 
 PROVENANCE_KEY = "MRISynth_provenance"
@@ -43,8 +43,6 @@ PRIORITY = (
     "over the larger; the masks of the single structures are complete."
 )
 """What the NIfTI label map shows where structures overlap."""
-
-UNKNOWN_COLOUR = (0.6, 0.6, 0.6)
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNREADABLE = (

@@ -14,9 +14,6 @@ from .segmentation import Segmentation
 
 __all__ = ["load_any", "on_grid"]
 
-_SEG = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-"""SOP Class UIDs of Segmentation and Label Map Segmentation Storage."""
-
 
 def load_any(path: str | Path, reference: Volume, *, exact: bool = False) -> Segmentation:
     """Read contours, whatever they are kept in, and bring them onto the grid of ``reference``.
@@ -57,8 +54,11 @@ def load_any(path: str | Path, reference: Volume, *, exact: bool = False) -> Seg
 def _load_dicom(path: Path, files: Sequence[Path], reference: Volume, exact: bool) -> Segmentation:
     from pydicom.uid import RTStructureSetStorage
 
+    from .dicom_seg_reading import SEG_CLASSES, read_dicom_seg
+    from .rtstruct_read import read_rtstruct
+
     kinds = {file: _kind(file) for file in files}
-    contours = [file for file in files if kinds[file] in (RTStructureSetStorage, *_SEG)]
+    contours = [file for file in files if kinds[file] in (RTStructureSetStorage, *SEG_CLASSES)]
     if not contours:
         raise InputError(
             f"{path} is DICOM, but neither an RTSTRUCT nor a SEG; give the file with the contours, "
@@ -70,12 +70,8 @@ def _load_dicom(path: Path, files: Sequence[Path], reference: Volume, exact: boo
             f"The folder {path} holds {len(contours)} objects with contours ({some}); give the "
             "file of one."
         )
-    if kinds[contours[0]] in _SEG:
-        from .dicom_seg import read_dicom_seg
-
+    if kinds[contours[0]] in SEG_CLASSES:
         return read_dicom_seg(contours[0], reference, exact=exact)
-    from .rtstruct import read_rtstruct
-
     return read_rtstruct(contours[0], reference, exact=exact)
 
 

@@ -49,10 +49,8 @@ from .structure_record import (
     origin_text,
     same_look,
 )
-from .structures import STRUCTURES
+from .structures import STRUCTURES, UNKNOWN_COLOUR
 from .terminology import TAG, terminology_tag
-
-UNKNOWN_COLOUR = (0.6, 0.6, 0.6)
 
 FILL_OPACITY = 0.35
 """Of a structure over the image: the grey values under it must stay readable."""

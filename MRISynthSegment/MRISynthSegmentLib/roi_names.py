@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from MRISynthLib.errors import InputError
 
 from .structures import STRUCTURES
 
@@ -44,6 +47,17 @@ def tg263_name(name: str) -> str | None:
     if name in STRUCTURES:
         return name
     return _NAMES.get(_SEPARATORS.sub("", name).casefold())
+
+
+def check_dicom_names(names: Iterable[str]) -> None:
+    """Raise InputError for a name that DICOM cannot hold as a label of a structure (LO)."""
+    for name in names:
+        is_text = name.isprintable() and name == name.strip() and "\\" not in name
+        if not is_text or not 1 <= len(name) <= 64:
+            raise InputError(
+                f"The structure name {name[:80]!r} cannot be written to DICOM (1 to 64 characters, "
+                "no backslash, no space at the ends); rename the structure."
+            )
 
 
 def _known() -> dict[str, str]:

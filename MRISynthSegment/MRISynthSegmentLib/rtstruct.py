@@ -24,12 +24,13 @@ from MRISynthLib.io.output import staged_file
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from .contours import contours_of
-from .io import UNKNOWN_COLOUR, check_not_empty, note_of
+from .io import check_not_empty, note_of
 from .origins import MANUAL, SEMIAUTOMATIC, UNKNOWN_MODEL, Origin, algorithm_items, origins_to_write
+from .roi_names import check_dicom_names
 from .rtstruct_read import read_rtstruct
 from .segmentation import Segmentation
 from .source_planes import slice_matrices
-from .structures import STRUCTURES, Code
+from .structures import STRUCTURES, UNKNOWN_COLOUR, Code
 
 __all__ = ["empty_structures", "read_rtstruct", "write_rtstruct"]
 
@@ -85,7 +86,8 @@ def write_rtstruct(
     """
     path = Path(path)
     check_not_empty(segmentation)
-    _check_names(segmentation.masks, label)
+    check_dicom_names(segmentation.masks)
+    _check_label(label)
     origins = origins_to_write(segmentation, algorithm_types)
     frame = source.frame_of_reference()
     check_referable(source)
@@ -121,13 +123,7 @@ def empty_structures(segmentation: Segmentation) -> tuple[str, ...]:
     return tuple(name for name, mask in segmentation.masks.items() if not mask.any())
 
 
-def _check_names(names: Iterable[str], label: str) -> None:
-    for name in names:
-        if not name.strip() or len(name) > 64 or "\\" in name or not name.isprintable():
-            raise InputError(
-                f"The structure name {name!r} does not fit into DICOM (1 to 64 characters, no "
-                "backslash); rename it."
-            )
+def _check_label(label: str) -> None:
     if not label.strip() or len(label) > 16 or "\\" in label or not label.isprintable():
         raise InputError(
             f"The label {label!r} does not fit a structure set (1 to 16 characters, no "

@@ -63,6 +63,9 @@ def _target(name, label, code, colour) -> Structure:
     return Structure(name, label, ABNORMAL, ("SCT", *code), colour, "Target")
 
 
+UNKNOWN_COLOUR = (0.6, 0.6, 0.6)
+"""Display colour of a structure that is none of :data:`STRUCTURES`."""
+
 STRUCTURES: dict[str, Structure] = {
     structure.name: structure
     for structure in (

@@ -14,6 +14,7 @@ from MRISynthLib.evaluation.cases import Aligned
 from MRISynthLib.evaluation.folders import FolderPatients
 from MRISynthLib.evaluation.models import Model, load_models
 from MRISynthLib.evaluation.patients import Patients
+from MRISynthLib.evaluation.results import TRUSTED
 from MRISynthLib.synthesis.synthesizer import Target
 from MRISynthLib.volume import Volume
 
@@ -147,7 +148,7 @@ class _Measurement:
         if self.left_out:
             about["left out"] = [f"{name}: {reason}" for name, reason in self.left_out.items()]
         registered = "images are registered to the first as in use"
-        about["registration"] = registered if self.options.register else "none: headers are trusted"
+        about["registration"] = registered if self.options.register else TRUSTED
         if self.options.clicks and not self.segmenter.takes_clicks:
             about["clicks"] = f"none: {self.segmenter.bundle.name} takes no clicks"
         elif self.options.clicks:

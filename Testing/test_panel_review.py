@@ -193,6 +193,39 @@ def test_the_line_profile_comes_and_goes(desk, panel):
     assert layout(desk) == 51302 and not line.GetDisplayNode().GetVisibility()
 
 
+def test_the_views_own_controls_stay_as_the_user_sets_them(desk, panel):
+    add_pair(desk)
+    ui = panel.review.ui
+    ui.blendButton.click()
+    desk.process()
+    crosshair = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    crosshair.SetCrosshairMode(crosshair.NoCrosshair)  # in Slicer's toolbar
+    composite(desk, 0).SetForegroundOpacity(0.2)  # in the view's own controls
+    add_volume(desk, "something else")
+    desk.process()
+    assert crosshair.GetCrosshairMode() == crosshair.NoCrosshair
+    assert composite(desk, 0).GetForegroundOpacity() == pytest.approx(0.2)
+
+
+def test_another_pair_is_shown_in_the_same_way_as_far_as_that_goes(desk, panel, jobs):
+    t1w, _real, synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.blendButton.click()
+    desk.process()
+    ui.realSelector.setCurrentNode(t1w)
+    desk.process()
+    assert composite(desk, 0).GetBackgroundVolumeID() == t1w.GetID()
+    ui.differenceButton.click()
+    desk.process()
+    jobs[0].finish(comparison_result(jobs[0]))
+    desk.process()
+    assert panel.review.mode == "difference"
+    ui.realSelector.setCurrentNode(add_volume(desk, "t2_again", shape=SHAPE))
+    desk.process()
+    assert panel.review.mode == "side by side" and not desk.said  # it has no map yet
+    assert composite(desk, 1).GetBackgroundVolumeID() == synthetic.GetID()
+
+
 def test_a_deleted_volume_ends_what_is_shown(desk, panel):
     _t1w, _real, synthetic = add_pair(desk)
     ui = panel.review.ui
@@ -369,6 +402,37 @@ def test_a_study_from_the_first_image_to_the_table(desk, study, tmp_path):
     ui.newStudyButton.click()
     desk.process()
     assert not ui.setupArea.isHidden() and not desk.said
+
+
+def test_without_a_file_the_study_lies_beside_the_scene_each_in_its_own(desk, study, tmp_path):
+    ui, parameters = study.ui, study.logic.getParameterNode()
+    desk.slicer.mrmlScene.SetURL(str(tmp_path / "case.mrb"))
+    for name in ("reader-study-1.json", "reader-study-1-2.json"):
+        parameters.studyFile = ""
+        ui.startButton.click()
+        desk.wait(lambda: study.session is not None)
+        desk.process()
+        assert parameters.studyFile == str(tmp_path / name) and (tmp_path / name).exists()
+        desk.questions.answer = True
+        ui.endButton.click()
+        desk.process()
+        ui.newStudyButton.click()
+        desk.process()
+
+
+def test_a_pair_of_another_program_is_chosen_in_the_review(desk, panel, tmp_path):
+    from MRISynthLib import mrml
+    from MRISynthLib.volume import Volume
+
+    parameters = panel.logic.getParameterNode()
+    grid = np.diag((2.0, 2.0, 4.0, 1.0))
+    for name, field in (("scan", "realVolume"), ("out_0001", "syntheticVolume")):
+        setattr(parameters, field, mrml.node_from_volume(Volume(head(), grid, name=name)))
+    parameters.studyFile, parameters.studyCount = str(tmp_path / "study.json"), 2
+    desk.process()
+    panel.study.ui.startButton.click()
+    desk.wait(lambda: panel.study.session is not None)
+    assert not desk.said
 
 
 def test_a_study_goes_on_after_a_pause_another_module_or_a_new_start(desk, study, tmp_path):

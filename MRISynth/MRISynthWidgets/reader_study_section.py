@@ -18,6 +18,9 @@ from .installer import SlicerInstaller
 from .section import Section
 
 FILE_NAME = "reader-study-{seed}.json"
+NUMBERS = tuple(f"-{number}" for number in range(2, 1000))
+"""What tells apart the files of several studies with one seed."""
+
 FILTER = _("Reader study (*.json)")
 TABLE_FILTER = _("Table (*.csv)")
 
@@ -181,7 +184,9 @@ class ReaderStudySection(Section):
     def _suggestedFile(parameters) -> Path:
         scene = slicer.mrmlScene.GetURL()
         folder = Path(scene).parent if scene else Path.home()
-        return folder / FILE_NAME.format(seed=parameters.studySeed)
+        name = FILE_NAME.format(seed=parameters.studySeed)
+        free = (folder / name.replace(".json", f"{again}.json") for again in ("", *NUMBERS))
+        return next((path for path in free if not path.exists()), folder / name)
 
     def onStartButton(self) -> None:
         """Read the images, then show the first that was not answered yet."""
@@ -211,10 +216,20 @@ class ReaderStudySection(Section):
             self._steps = [partial(self._readFolder, folder) for folder in folders]
         else:
             rows = [row for row in self.logic.inputs.rows() if row.sequence and not row.problem]
-            pairs = pairs_among(self.logic.inputs.volumes(rows))
+            pairs = pairs_among(self.logic.inputs.volumes(rows)) or self._reviewed(parameters)
             self._steps = [partial(self._prepare, pair) for pair in pairs]
         self._count = len(self._steps)
         self._loading.start()
+
+    def _reviewed(self, parameters) -> list:
+        """The pair of the review, where no other is known: images of other programs."""
+        from MRISynthLib import mrml
+        from MRISynthLib.reader_study.images import Pair
+
+        nodes = parameters.realVolume, parameters.syntheticVolume
+        if None in nodes or nodes[0] is nodes[1]:
+            return []
+        return [Pair(nodes[0].GetName(), *(mrml.volume_from_node(node) for node in nodes))]
 
     def _readFolder(self, folder: Path) -> None:
         from MRISynthLib.reader_study.images import patient_pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import qt
 import slicer
@@ -38,6 +39,7 @@ class ReviewSection(Section):
         self._profile = None
         self._shown = None
         self._figures = None
+        self._followed: dict = {}
         self._differenceWanted = False
         self._buttons = {
             modes.SIDE_BY_SIDE: (
@@ -116,7 +118,8 @@ class ReviewSection(Section):
         if problem and self.mode:
             self._letGo()
         elif self.mode and self._shown != self._asked(parameters):
-            self._show(self.mode, parameters)
+            possible = self._mapThere(self.mode, real, synthetic)
+            self._show(self.mode if possible else modes.SIDE_BY_SIDE, parameters)
         self._showButtons(synthetic, problem)
         self.ui.opacityRow.setVisible(self.mode in (modes.BLEND, modes.UNCERTAINTY))
         self.ui.flickerRow.setVisible(self.mode == modes.FLICKER)
@@ -143,25 +146,34 @@ class ReviewSection(Section):
             parameters.realVolume = slicer.mrmlScene.GetNodeByID(real.key)
 
     def _showButtons(self, synthetic, problem: str) -> None:
-        from MRISynthLib.review.mrml import uncertainty_of
-
         for mode, (button, tip) in self._buttons.items():
             missing = problem
-            if not missing and mode == modes.UNCERTAINTY and uncertainty_of(synthetic) is None:
+            if (
+                not missing
+                and mode == modes.UNCERTAINTY
+                and not self._mapThere(mode, None, synthetic)
+            ):
                 missing = _("No uncertainty was kept with this volume; see Options.")
             button.enabled = not missing
             button.toolTip = missing or tip
             button.checked = mode == self.mode
         self.ui.profileButton.enabled = not problem
 
+    @staticmethod
+    def _mapThere(mode: str, real, synthetic) -> bool:
+        """Whether the scene has the map that a way of looking needs, if it needs one."""
+        from MRISynthLib.review.mrml import derived_node, uncertainty_of
+
+        if mode == modes.DIFFERENCE:
+            return derived_node("difference", real, synthetic) is not None
+        return mode != modes.UNCERTAINTY or uncertainty_of(synthetic) is not None
+
     def onMode(self, mode: str) -> None:
         """The user chose how to look at the pair."""
-        from MRISynthLib.review.mrml import derived_node
-
         parameters = self.logic.getParameterNode()
         with self.panel.showingErrors():
             pair = parameters.realVolume, parameters.syntheticVolume
-            if mode == modes.DIFFERENCE and derived_node("difference", *pair) is None:
+            if mode == modes.DIFFERENCE and not self._mapThere(mode, *pair):
                 self._differenceWanted = True
                 if not self.comparing.running:
                     self.compare()
@@ -206,6 +218,7 @@ class ReviewSection(Section):
         )
         if parameters.reviewProfile:
             self._profile = ProfilePlot(real, synthetic, self.display.views[0])
+        self._followed = {}
         if mode == modes.FLICKER:
             self._flicker.start()
 
@@ -224,9 +237,15 @@ class ReviewSection(Section):
         self._flicker.setInterval(round(1000 / max(parameters.reviewFlickerRate, 0.1)))
         if not self.mode:
             return
+        # Only what was changed here: Slicer's own controls of the views are free.
         if self.mode in (modes.BLEND, modes.UNCERTAINTY):
-            self.display.set_opacity(parameters.reviewOpacity)
-        self.display.set_crosshair(parameters.reviewCrosshair)
+            self._apply(self.display.set_opacity, parameters.reviewOpacity)
+        self._apply(self.display.set_crosshair, parameters.reviewCrosshair)
+
+    def _apply(self, function: Callable, value) -> None:
+        if self._followed.get(function.__name__) != value:
+            self._followed[function.__name__] = value
+            function(value)
 
     def _turnOver(self) -> None:
         if self.mode == modes.FLICKER:

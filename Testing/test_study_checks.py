@@ -44,6 +44,9 @@ def test_a_good_image_has_no_remarks_and_a_bad_one_each_its_own():
     assert topics(image_remarks(levels)) == ["grey values"]
     (serious,) = image_remarks(good.with_voxels(np.zeros(good.shape)))
     assert serious.serious and "constant" in serious.text
+    knee = good.replace(acquisition={"BodyPartExamined": "KNEE"})
+    assert topics(image_remarks(knee)) == ["body part"]
+    assert image_remarks(good.replace(acquisition={"BodyPartExamined": "BRAIN"})) == []
     filled = good.replace(warnings=("Slice 4 is missing.",))
     assert image_remarks(filled)[0].text == "Slice 4 is missing."
 

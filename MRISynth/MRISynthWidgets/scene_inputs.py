@@ -27,6 +27,7 @@ DICOM_TAGS = {
     "Manufacturer": "0008,0070",
     "SeriesDescription": "0008,103E",
     "ContrastBolusAgent": "0018,0010",
+    "BodyPartExamined": "0018,0015",
     "ScanningSequence": "0018,0020",
     "SequenceVariant": "0018,0021",
     "ScanOptions": "0018,0022",

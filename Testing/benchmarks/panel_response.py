@@ -65,7 +65,7 @@ def load(desk) -> None:
     from MRISynthLib import mrml
     from MRISynthLib.simulation import demo_patient
 
-    images = demo_patient().images
+    images = demo_patient().volumes
     for name in ("T1w", "T2w"):
         mrml.node_from_volume(images[name].replace(sequence=None, name=f"{name} tse tra"))
 
@@ -76,9 +76,17 @@ def nodes_called(desk, text: str) -> bool:
     return any(text in node.GetName() for node in nodes)
 
 
+class Times(dict):
+    """What was measured, in seconds; said as soon as it is known, since it takes long."""
+
+    def __setitem__(self, what: str, seconds: float) -> None:
+        super().__setitem__(what, seconds)
+        print(f"{what:<45} {seconds:8.3f} s", file=sys.stderr, flush=True)
+
+
 def measure(desk) -> dict[str, float]:
     """All times in seconds."""
-    found: dict[str, float] = {}
+    found = Times()
     for name in ("MRISynth", "MRISynthSegment"):
         begun = time.perf_counter()
         importlib.import_module(name)
@@ -127,6 +135,7 @@ def measure(desk) -> dict[str, float]:
     (client,) = sys.modules["MRISynthWidgets.worker_run"]._clients.values()
     os.kill(client.pid, signal.SIGKILL)
     found["worker killed, until it is said"] = clock.until(lambda: not panel.run.running)
+    clock.until(lambda: apply.enabled)
     apply.click()
     found["Apply after that, to the first slice"] = clock.until(
         lambda: nodes_called(desk, "being computed")
@@ -156,9 +165,6 @@ def main() -> None:
             patch.undo()
     if options.json:
         print(json.dumps(found, indent=2))
-        return
-    for what, seconds in found.items():
-        print(f"{what:<45} {seconds:8.3f} s")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from ..errors import InputError
 
@@ -47,11 +48,12 @@ def to_save(history: Sequence[str]) -> str:
 def completions(history: Sequence[str], targets: Sequence[str] = ()) -> list[str]:
     """What is offered while the user types: earlier prompts, then the suggestions that fit the
     ticked targets (or that name one, where none is ticked)."""
-    fitting = (text for text in SUGGESTIONS if _fits(text, targets))
+    fitting = (text for text in SUGGESTIONS if _fits(text, tuple(targets)))
     return list(dict.fromkeys((*history, *fitting)))
 
 
-def _fits(text: str, targets: Sequence[str]) -> bool:
+@cache
+def _fits(text: str, targets: tuple[str, ...]) -> bool:
     from ..prompts import understand
 
     try:

@@ -20,6 +20,13 @@ from .checks import check_volume, geometry_warnings, value_warnings
 from .overlap import LEAST, label, overlap_fraction
 from .preparation import LITTLE_COVER
 
+ELSEWHERE = (
+    "ABDOMEN ANKLE AORTA ARM BLADDER BREAST CALF CHEST ELBOW ESOPHAGUS FEMUR FINGER FOOT FOREARM "
+    "HAND HEART HIP HUMERUS KIDNEY KNEE LEG LIVER LSPINE LUNG PANCREAS PELVIS PROSTATE RECTUM "
+    "SHOULDER SPLEEN SSPINE THIGH THORAX TIBIA TOE TSPINE UTERUS WRIST"
+)
+"""Values of DICOM's BodyPartExamined (0018,0015) that are neither head nor neck."""
+
 
 @dataclass(frozen=True)
 class Remark:
@@ -42,6 +49,10 @@ def image_remarks(volume: Volume, files: Sequence[str] = ()) -> list[Remark]:
     say whether a slice is missing.
     """
     remarks = [Remark("as loaded", text) for text in volume.warnings]
+    part = str(volume.acquisition.get("BodyPartExamined") or "").upper().strip()
+    if part in ELSEWHERE.split():
+        text = f"{label(volume)} shows the {part.lower()}, says its header; the models know heads."
+        remarks.append(Remark("body part", text))
     remarks += slice_remarks(files, label(volume))
     try:
         check_volume(volume)

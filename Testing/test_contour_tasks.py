@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from MRISynthLib.errors import Cancelled, InputError, OutputError
 from MRISynthLib.io import load_one
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.volume import Volume
-from MRISynthLib.worker import ModelCache
+from MRISynthLib.worker import DEFAULT_TASKS, ModelCache
 from MRISynthSegmentLib.contour_tasks import HANDLERS
 from MRISynthSegmentLib.io import save_segmentation
 from MRISynthSegmentLib.loading import load_any
@@ -38,6 +39,12 @@ def image(t1: Path) -> Volume:
 @pytest.fixture
 def drawn(image: Volume) -> Segmentation:
     return Segmentation(structures(image.shape), image, PROVENANCE, ("Look.",))
+
+
+def test_no_two_tasks_of_the_worker_have_one_name() -> None:
+    modules = [importlib.import_module(name) for name in DEFAULT_TASKS]
+    names = [name for module in modules for name in module.HANDLERS]
+    assert sorted(names) == sorted(set(names))
 
 
 def run(task: str, parameters: dict, volumes, callbacks: Callbacks | None = None):
@@ -67,7 +74,7 @@ def compared(drawn, **changes):
     moved = Segmentation(masks, drawn.reference)
     (first, some), (second, more) = packed(drawn), packed(moved)
     asked = {"first": first, "second": second, "names": ["real", "synthetic"]}
-    return run("comparison", asked, [*some, *more], **changes)
+    return run("contour_comparison", asked, [*some, *more], **changes)
 
 
 def test_two_are_compared_structure_by_structure(drawn) -> None:

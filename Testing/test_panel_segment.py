@@ -435,7 +435,7 @@ def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
     ui = section(two, "Comparison").ui
     ui.compareButton.click()
     job = jobs[-1]
-    assert job.task == "comparison" and not ui.comparisonCancelButton.isHidden()
+    assert job.task == "contour_comparison" and not ui.comparisonCancelButton.isHidden()
     job.finish(measured(job))
     desk.process()
     lines = cells(ui.comparisonTable)

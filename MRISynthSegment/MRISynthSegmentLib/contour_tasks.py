@@ -1,9 +1,9 @@
-"""What the worker runs for contours that are there: ``"comparison"``, ``"contours"``, ``"export"``.
+"""What the worker runs for contours that are there: to compare them, read them, write them.
 
 All of it needs packages that a window must not load (torch, SimpleITK, highdicom). Segmentations
 travel as :mod:`.packed` has them.
 
-``"comparison"``::
+``"contour_comparison"``::
 
     first, second    the plain part of each; their volumes follow one another
     names            what tables and messages call the two
@@ -188,4 +188,4 @@ def _study(stated: dict[str, str] | None, image: Volume) -> Study:
     return Study(**stated) if stated else Study.placeholder()
 
 
-HANDLERS = {"comparison": _comparison, "contours": _contours, "export": _export}
+HANDLERS = {"contour_comparison": _comparison, "contours": _contours, "export": _export}

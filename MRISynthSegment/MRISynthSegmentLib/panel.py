@@ -36,7 +36,7 @@ MUCH_DOUBT = 0.3
 REFINEMENT_TASK = "refinement"
 """The worker's name for what :func:`refinement_parameters` asks for."""
 
-COMPARISON_TASK, CONTOURS_TASK = "comparison", "contours"
+COMPARISON_TASK, CONTOURS_TASK = "contour_comparison", "contours"
 """The worker's names for measuring two segmentations, and for reading one from a file."""
 
 FIRST_COLOUR, SECOND_COLOUR = (0.90, 0.62, 0.0), (0.34, 0.71, 0.91)

@@ -41,8 +41,8 @@ class ClickPoints:
             display = node.GetDisplayNode()
             display.SetSelectedColor(*ADDS_COLOUR)
             display.SetColor(*REMOVES_COLOUR)
-            display.SetGlyphTypeFromString("CrossDot2D")
-            display.SetGlyphScale(2.0)
+            display.SetGlyphTypeFromString("ThickCross2D")
+            display.SetGlyphScale(3.0)  # per cent of the view: seen, and hides little
             display.SetPointLabelsVisibility(False)
             display.SetPropertiesLabelVisibility(False)
             self.segmentation.SetNodeReferenceID(ROLE, node.GetID())

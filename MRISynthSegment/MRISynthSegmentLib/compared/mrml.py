@@ -61,7 +61,7 @@ def names_in_common(
 def comparison_request(
     first: slicer.vtkMRMLSegmentationNode, second: slicer.vtkMRMLSegmentationNode
 ) -> tuple[dict[str, Any], list[Volume]]:
-    """Parameters and volumes of the worker's task "comparison", on the first one's image.
+    """Parameters and volumes of the worker's task "contour_comparison", on the first one's image.
 
     Raises
     ------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,8 +30,10 @@ def image(name: str, seed: int = 0, **attributes):
 
 @pytest.fixture
 def desk() -> Desk:
-    """T1w, T2w and the real CE-T1w, which is not an input."""
-    made = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
+    """T1w, T2w and the real CE-T1w, which is not an input; a model that takes clicks."""
+    model = panel.first_model("segmentation")
+    model = replace(model, metadata={**model.metadata, "clicks": True})
+    made = Desk(panel.first_model("synthesis"), model)
     made.add([image("T1w"), image("T2w", 1)])
     (key,) = made.add([image("CE-T1w", 2)], ticked=False)
     made.tick_target("CE-T1w", True)
@@ -111,6 +115,14 @@ def test_a_correction_changes_one_structure_and_can_be_taken_back(desk):
     assert desk.redo() == ("GTVp",)
     assert desk.undo() == ("GTVp",)
     assert desk.undo() == ()
+
+
+def test_a_model_without_clicks_says_so_and_is_not_asked(desk):
+    segmented(desk)
+    desk.segmenter = replace(desk.segmenter, metadata={**desk.segmenter.metadata, "clicks": False})
+    assert "takes no clicks" in desk.why_not_correct()
+    with pytest.raises(InputError, match="takes no clicks"):
+        desk.correction("GTVp", (0, 0, 0), True)
 
 
 def test_earlier_clicks_go_with_the_next_one(desk):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import shutil
 import tempfile
 import threading
@@ -53,6 +54,15 @@ def until(condition: Callable[[], Any], what: str = "", seconds: float = PATIENC
                 return value
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.05)
+
+
+def model_that_takes_clicks(folder: Path) -> Path:
+    """A folder with the shipped model of structures, which says that it takes clicks."""
+    shipped = Path(__file__).resolve().parents[1] / "Resources" / "Bundles" / "NPC-Structures"
+    metadata = shutil.copytree(shipped, folder / shipped.name) / "configs" / "metadata.json"
+    values = json.loads(metadata.read_text(encoding="utf-8"))
+    metadata.write_text(json.dumps({**values, "clicks": True}), encoding="utf-8")
+    return folder
 
 
 class House:

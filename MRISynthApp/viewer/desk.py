@@ -239,6 +239,13 @@ class Desk:
         self.segmentation = merged(old, new, edited=edited)
         self.history.forget(name for name in new.masks if name not in edited)
 
+    def why_not_correct(self) -> str:
+        """Why clicks cannot correct anything; empty if they can."""
+        if self.segmenter is None or not self.segmenter.metadata.get("clicks"):
+            name = self.segmenter.name if self.segmenter is not None else "installed"
+            return f"The model {name} takes no clicks; its contours can be edited in 3D Slicer."
+        return ""
+
     def correction(self, structure: str, point_lps: Sequence[float], adds: bool) -> Order:
         """The request for a click on a structure.
 
@@ -247,6 +254,8 @@ class Desk:
         InputError
             If there are no contours to correct, or their images are gone.
         """
+        if reason := self.why_not_correct():
+            raise InputError(reason)
         if self.segmentation is None or structure not in self.segmentation.masks:
             raise InputError("There is no such structure yet; find structures first.")
         inputs = tuple(self.volume_of(row) for row in self.used_to_segment())

@@ -243,9 +243,9 @@ class Display:
                 self.place(key, self.focus())
 
     def render(self) -> None:
-        """Ask all views to draw themselves anew."""
-        for view in self.manager.get_views():
-            view.schedule_render()
+        """Ask the slice views to draw themselves anew; the 3D view does so when it changes."""
+        for name in SLICES:
+            self.view(name).schedule_render()
 
     # ------------------------------------------------------------------------ structures
 

@@ -278,11 +278,13 @@ def _corrections() -> None:
     v3.VSwitch(
         v_model=("correcting",),
         label="Correct by clicks",
+        disabled=("!!correct_reason",),
         density="compact",
         hide_details=True,
         color="primary",
         id="correcting",
     )
+    html.Div("{{ correct_reason }}", v_if=("correct_reason",), classes="text-caption")
     with html.Div(v_if=("correcting",)):
         v3.VSelect(
             v_model=("correct_structure",),

@@ -66,6 +66,7 @@ class Visit:
                 "message": "",
                 "message_kind": "info",
                 "correcting": False,
+                "correct_reason": self.desk.why_not_correct(),
                 "correct_structure": None,
                 "correct_adds": True,
                 "figures": [],

@@ -90,6 +90,7 @@ def test_after_a_run_the_real_target_is_beside_the_synthetic_image(desk, jobs):
     assert panel.logic.getParameterNode().realVolume is target
     assert composite(desk, 0).GetBackgroundVolumeID() == target.GetID()
     assert panel.review.mode == "side by side" and not desk.said
+    assert not panel.review.widget.collapsed, "what can be done with the result is hidden"
 
 
 # ---------------------------------------------------------------- ways of looking

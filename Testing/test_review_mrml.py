@@ -207,6 +207,10 @@ def test_checkerboard_follows_its_fields(view, nodes, review):
     changes = [np.count_nonzero(np.diff((p[210, 30:270, 0] > 128).astype(int))) for p in
                (small, large)]  # fmt: skip
     assert changes[0] >= 5 > changes[1]
+    slicer.util.arrayFromVolume(nodes[0])[:] = 0
+    slicer.util.arrayFromVolumeModified(nodes[0])
+    review.show(modes.CHECKERBOARD, *nodes, tile_mm=40)
+    assert not np.array_equal(view(review.views[0]), large)  # what changed is seen
     scene = nodes[0].GetScene()
     boards = [
         node

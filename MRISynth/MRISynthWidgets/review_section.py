@@ -207,15 +207,16 @@ class ReviewSection(Section):
         if self.display is None:
             self.display = ReviewDisplay()
         self._dropProfile()
-        self.display.show(
-            mode,
-            real,
-            synthetic,
-            orientation=parameters.reviewOrientation,
-            plot=parameters.reviewProfile,
-            opacity=parameters.reviewOpacity,
-            tile_mm=parameters.reviewTileMm,
-        )
+        with slicer.util.WaitCursor():
+            self.display.show(
+                mode,
+                real,
+                synthetic,
+                orientation=parameters.reviewOrientation,
+                plot=parameters.reviewProfile,
+                opacity=parameters.reviewOpacity,
+                tile_mm=parameters.reviewTileMm,
+            )
         if parameters.reviewProfile:
             self._profile = ProfilePlot(real, synthetic, self.display.views[0])
         self._followed = {}
@@ -229,6 +230,7 @@ class ReviewSection(Section):
         if real is not None:
             parameters.realVolume = real
         self._choosePair(parameters)
+        self.widget.collapsed = False
         if parameters.realVolume is not None:
             self.onMode(modes.SIDE_BY_SIDE)
 

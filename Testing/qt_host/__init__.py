@@ -25,6 +25,7 @@ import sys
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 if sys.version_info < (3, 12):
-    # PySide6 6.12 gives None back once too often in each call that returns nothing. Python 3.11
-    # counts, and ends the process when nobody is left to hold it; later ones never let it go.
-    ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+    # PySide6 6.12 gives None and the truth values back once too often in many calls. Python 3.11
+    # counts, and ends the process when nobody is left to hold them; later ones keep them for ever.
+    for kept in (None, True, False):
+        ctypes.c_ssize_t.from_address(id(kept)).value += 1 << 40

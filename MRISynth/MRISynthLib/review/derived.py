@@ -45,43 +45,50 @@ def relative_brightness(volume: Volume) -> np.ndarray:
     return ((volume.voxels.astype(np.float32) - low) / (high - low)).astype(np.float32)
 
 
-def checkerboard(real: Volume, synthetic: Volume, tile_mm: float = TILE_MM) -> Volume:
-    """Fields of both images in turn, on the grid of the synthetic one.
+class Checkerboard:
+    """Fields of a real and a synthetic image in turn, on the grid of the synthetic one.
 
     The field at the first voxel is real. The fields are cubes, so that planes of every orientation
-    show them; where the real image has no voxels its fields are black.
-
-    Parameters
-    ----------
-    tile_mm:
-        Side of a field in millimetres.
-
-    Returns
-    -------
-    Voxels are relative brightness (black 0, white 1), float32; provenance of kind "checkerboard".
-
-    Raises
-    ------
-    ValueError
-        If the fields are smaller than :data:`LEAST_TILE_MM`.
+    show them; where the real image has no voxels its fields are black. What takes time is done
+    once; :meth:`volume` is quick.
     """
-    if not tile_mm >= LEAST_TILE_MM:
-        raise ValueError(f"fields of {tile_mm} mm are too small; give {LEAST_TILE_MM} mm or more")
-    moved = resample_to(real.with_voxels(relative_brightness(real)), synthetic)
-    seen = covered(
-        index_map(synthetic.index_to_world, real.index_to_world), synthetic.shape, real.shape
-    )
-    shown = np.asarray(moved.voxels)
-    if seen is not None:
-        shown = np.where(seen, shown, np.float32(0))
-    voxels = np.where(_fields(synthetic, tile_mm), relative_brightness(synthetic), shown)
-    return Volume(
-        voxels,
-        synthetic.index_to_world,
-        sequence=synthetic.sequence,
-        name=f"{synthetic.sequence or synthetic.name} checkerboard",
-        provenance=derived_provenance("checkerboard", synthetic, real),
-    )
+
+    def __init__(self, real: Volume, synthetic: Volume) -> None:
+        moved = resample_to(real.with_voxels(relative_brightness(real)), synthetic)
+        grid = index_map(synthetic.index_to_world, real.index_to_world)
+        seen = covered(grid, synthetic.shape, real.shape)
+        self._real = moved.voxels if seen is None else np.where(seen, moved.voxels, np.float32(0))
+        self._synthetic = relative_brightness(synthetic)
+        self._empty = Volume(
+            np.broadcast_to(np.float32(0), synthetic.shape),
+            synthetic.index_to_world,
+            sequence=synthetic.sequence,
+            name=f"{synthetic.sequence or synthetic.name} checkerboard",
+            provenance=derived_provenance("checkerboard", synthetic, real),
+        )
+
+    def volume(self, tile_mm: float = TILE_MM) -> Volume:
+        """The image with fields whose sides measure ``tile_mm`` millimetres.
+
+        Voxels are relative brightness (black 0, white 1), float32; provenance of kind
+        "checkerboard".
+
+        Raises
+        ------
+        ValueError
+            If the fields are smaller than :data:`LEAST_TILE_MM`.
+        """
+        if not tile_mm >= LEAST_TILE_MM:
+            raise ValueError(
+                f"fields of {tile_mm} mm are too small; give {LEAST_TILE_MM} mm or more"
+            )
+        fields = _fields(self._empty, tile_mm)
+        return self._empty.with_voxels(np.where(fields, self._synthetic, self._real))
+
+
+def checkerboard(real: Volume, synthetic: Volume, tile_mm: float = TILE_MM) -> Volume:
+    """See :class:`Checkerboard`."""
+    return Checkerboard(real, synthetic).volume(tile_mm)
 
 
 def _fields(volume: Volume, tile_mm: float) -> np.ndarray:

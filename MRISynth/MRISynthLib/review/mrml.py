@@ -19,7 +19,7 @@ from ..node_attributes import provenance_of, sequence_of
 from ..views import ONE_VIEW, SIDE_BY_SIDE, WITH_PLOT, display_window
 from ..volume import Volume
 from . import modes
-from .derived import TILE_MM, checkerboard
+from .derived import TILE_MM, Checkerboard
 
 REAL_ROLE, SYNTHETIC_ROLE = "MRISynth.real", "MRISynth.synthetic"
 """Node references of a derived volume to those that it was made of."""
@@ -46,6 +46,7 @@ class ReviewDisplay:
         self._application = application_logic or slicer.app.applicationLogic()
         self._windows: LinkedWindows | None = None
         self._orientation = ""
+        self._board: tuple | None = None  # state of the volumes, Checkerboard
         self.mode: str | None = None
         self.views: tuple[str, ...] = ()
 
@@ -128,8 +129,13 @@ class ReviewDisplay:
         return [real, synthetic], _clear_where_low(found)
 
     def _checkerboard(self, real, synthetic, tile_mm: float):
-        board = checkerboard(mrml.volume_from_node(real), mrml.volume_from_node(synthetic), tile_mm)
-        return add_derived(board, real, synthetic)
+        pair = [mrml.volume_from_node(node) for node in (real, synthetic)]
+        changed = [node.GetImageData().GetMTime() for node in (real, synthetic)]
+        state = (real.GetID(), synthetic.GetID(), *changed)
+        state += tuple(volume.index_to_world.tobytes() for volume in pair)
+        if self._board is None or self._board[0] != state:
+            self._board = (state, Checkerboard(*pair))
+        return add_derived(self._board[1].volume(tile_mm), real, synthetic)
 
     # ------------------------------------------------------------------ what changes in view
 
@@ -194,7 +200,7 @@ class ReviewDisplay:
         """Stop following the volumes; what is shown stays."""
         if self._windows is not None:
             self._windows.release()
-        self._windows, self.mode, self.views = None, None, ()
+        self._windows, self._board, self.mode, self.views = None, None, None, ()
 
 
 class LinkedWindows:

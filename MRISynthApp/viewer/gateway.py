@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """The address to open, with the token."""
-        host = "127.0.0.1" if self._host in ("0.0.0.0", "localhost") else self._host
+        host = socket.gethostname() if self._host in ("0.0.0.0", "::") else self._host
         host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self._port}/?{TOKEN}={self.access.token}"
 

@@ -36,4 +36,4 @@ class Limits:
     idle_seconds: float = 30 * 60
     leave_seconds: float = 10
     start_seconds: float = 120
-    memory_bytes: int = 16 * 1024 * MIB
+    memory_bytes: int = 32 * 1024 * MIB

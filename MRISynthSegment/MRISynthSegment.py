@@ -4,7 +4,6 @@ What is computed lies in MRISynthSegmentLib and runs in the worker of MRISynthLi
 panel decides lies in MRISynthSegmentLib.panel. Here is what only Slicer can say.
 """
 
-import os
 from typing import Annotated
 
 import slicer
@@ -18,8 +17,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
-from MRISynthLib.errors import OutputError
-from MRISynthLib.panel import chosen_model, result_sentences, selected
+from MRISynthLib.panel import chosen_model, input_problem, result_sentences, selected
 from MRISynthSegmentLib import panel
 from MRISynthWidgets.panel_widget import PanelWidget
 from MRISynthWidgets.scene_inputs import SceneInputs
@@ -148,11 +146,16 @@ class MRISynthSegmentWidget(PanelWidget):
         self.rows = self.logic.inputs.rows()
         self.used = selected(self.rows, model, synthetic_too=True)
         self.inputTable.show(self.rows, self.used)
+        problem = input_problem(self.rows, self.used, model)
+        self.ui.inputHintLabel.text = problem
+        self.ui.inputHintLabel.setVisible(bool(problem))
         self.setApplyState(
             panel.why_disabled(
                 self.rows, self.used, self._ticked(model), model, running=self.run.running
             )
         )
+        if problem and not self.run.running:
+            self.sayProgress("")  # it is said where it is to be mended
 
     def _ticked(self, model) -> tuple[str, ...]:
         parameters = self._parameterNode or self.logic.getParameterNode()
@@ -273,32 +276,6 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         reference = self.referenceOf(node)
         if reference is not None:
             editor.setSourceVolumeNode(reference)
-
-    def save(self, node, path: str) -> str:
-        """Save as ``.seg.nrrd``; the path with its suffix.
-
-        Raises
-        ------
-        OutputError
-            If Slicer could not write there.
-        """
-        if not path.endswith(".seg.nrrd"):
-            path = f"{path.removesuffix('.nrrd')}.seg.nrrd"
-        # Slicer writes in place; a failure must not leave half a file under the wanted name.
-        beside = os.path.join(os.path.dirname(path), f".saving-{os.path.basename(path)}")
-        try:
-            # exportNode keeps its default properties from call to call, so it gets its own.
-            if not slicer.util.exportNode(node, beside, properties={}):
-                raise OutputError(f"{path} could not be written; choose another folder.")
-            os.replace(beside, path)
-        except OSError as error:
-            raise OutputError(
-                f"{path} could not be written ({error.strerror}); choose another folder."
-            ) from error
-        finally:
-            if os.path.exists(beside):
-                os.remove(beside)
-        return path
 
 
 class MRISynthSegmentTest(ScriptedLoadableModuleTest):

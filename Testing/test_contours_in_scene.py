@@ -304,3 +304,11 @@ def test_who_drew_each_structure_is_known_for_export(headless, node, drawn):
     loaded = segment_mrml.segmentation_node_from(theirs, scene=headless.scene)
     types = segment_mrml.algorithm_types_of(loaded)
     assert types == {"Brain": SEMIAUTOMATIC, "GTVp": MANUAL, "Eye_L": MANUAL}
+
+
+def test_points_that_were_set_by_other_means_are_no_clicks(headless, node, drawn):
+    points = clicked.ClickPoints(node)
+    clicked_at(points, drawn.reference, 3, 9, 12)  # in the Markups module, before "Add"
+    points.pass_over()
+    clicked_at(points, drawn.reference, 3, 9, 9)
+    assert len(points.take_new("GTVp", True)) == 1 == len(points.clicks("GTVp"))

@@ -147,6 +147,7 @@ class CorrectionSection(Section):
         self._observe(markups, markups.PointPositionDefinedEvent, self._onPoint)
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         self._observe(interaction, interaction.InteractionModeChangedEvent, self._onMode)
+        points.pass_over()
         points.show_only(self.structure)
         start_placing(points)
 

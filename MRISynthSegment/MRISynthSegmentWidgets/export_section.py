@@ -72,7 +72,8 @@ class ExportSection(Section):
         ui = self.ui
         for visible, widgets in (
             (plan.format.is_image, (ui.imageTextLabel, ui.imageSelector, ui.burnInCheckBox)),
-            (plan.format.is_dicom, (ui.seriesTextLabel, ui.seriesLabel, ui.databaseCheckBox)),
+            (plan.format.is_dicom, (ui.databaseCheckBox,)),
+            (plan.format.is_dicom and bool(plan.series), (ui.seriesTextLabel, ui.seriesLabel)),
             (
                 plan.format.is_dicom and not plan.found,
                 (ui.referenceTextLabel, ui.referencePathLineEdit),
@@ -148,8 +149,11 @@ class ExportSection(Section):
             self.database.forget()
             parameters = self.logic.getParameterNode()
             plan = self._plan(parameters)
-            if plan.format.name == "seg.nrrd":  # Slicer's own writer, quick and complete
-                path = self.logic.save(parameters.segmentation, str(plan.target(plan.folder)))
+            if plan.format.name == "seg.nrrd":
+                from MRISynthSegmentLib.exported.mrml import save_node
+
+                path = plan.target(plan.folder)
+                save_node(parameters.segmentation, path)
                 self.work.say(_("Written: {path}").format(path=path))
                 return
             folder = plan.folder

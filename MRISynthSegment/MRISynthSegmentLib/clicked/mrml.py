@@ -61,10 +61,19 @@ class ClickPoints:
         node, found = self.node, []
         for index in range(node.GetNumberOfControlPoints() if node is not None else 0):
             defined = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
-            if defined and _read(node.GetNthControlPointDescription(index)) is None:
+            if defined and not node.GetNthControlPointDescription(index):
                 self._label(node, index, structure, adds)
                 found.append(Click(self._place(index), adds))
         return tuple(found)
+
+    def pass_over(self) -> None:
+        """Points that were set by other means are no clicks, now or later."""
+        node = self.made()
+        for index in range(node.GetNumberOfControlPoints()):
+            # the point under the mouse is there, too, and may become one
+            defined = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
+            if defined and not node.GetNthControlPointDescription(index):
+                node.SetNthControlPointDescription(index, "no click")
 
     def add(self, structure: str, click: Click) -> None:
         """Set a point, as after taking back that it was taken back."""

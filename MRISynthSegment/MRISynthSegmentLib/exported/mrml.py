@@ -8,6 +8,8 @@ from typing import Any
 
 import slicer
 
+from MRISynthLib.errors import OutputError
+from MRISynthLib.io.output import staged_file
 from MRISynthLib.mrml import volume_from_node
 from MRISynthLib.node_attributes import provenance_of
 from MRISynthLib.volume import Volume
@@ -66,6 +68,21 @@ def image_request(
         "burn_in": burn_in,
     }
     return request, volumes
+
+
+def save_node(node: slicer.vtkMRMLSegmentationNode, path: Path) -> None:
+    """Save as ``.seg.nrrd``, with Slicer's own writer: quick, and complete.
+
+    Raises
+    ------
+    OutputError
+        If Slicer could not write there.
+    """
+    # Slicer writes in place; a failure must not leave half a file under the wanted name.
+    with staged_file(path) as beside:
+        # exportNode keeps its default properties from call to call, so it gets its own.
+        if not slicer.util.exportNode(node, str(beside), properties={}):
+            raise OutputError(f"{path} could not be written; choose another folder.")
 
 
 def inputs_of(

@@ -89,8 +89,8 @@ class StructureSection(Section):
         """The user ticked or unticked a structure, or a whole group."""
         tree, state = self.ui.structureTree, changed.checkState(0)
         blocked = tree.blockSignals(True)
-        for name in next((names for group, names in self._groups if group == changed), ()):
-            self._items[name].setCheckState(0, state)
+        for index in range(changed.childCount()):
+            changed.child(index).setCheckState(0, state)
         tree.blockSignals(blocked)
         checked = qt.Qt.Checked
         self._set(name for name, item in self._items.items() if item.checkState(0) == checked)

@@ -5,7 +5,6 @@ lies in MRISynthLib.panel. Here is what only Slicer can say.
 """
 
 import os
-import uuid
 from typing import Annotated
 
 import slicer
@@ -22,16 +21,8 @@ from slicer.ScriptedLoadableModule import (
 
 from MRISynthLib import panel
 from MRISynthLib.review import modes
-from MRISynthWidgets.background import Background
-from MRISynthWidgets.live_preview import LivePreview
-from MRISynthWidgets.options_section import OptionsSection
 from MRISynthWidgets.panel_widget import ERROR_STYLE, WARNING_STYLE, PanelWidget
-from MRISynthWidgets.reader_study_section import ReaderStudySection
-from MRISynthWidgets.review_section import ReviewSection
 from MRISynthWidgets.scene_inputs import SceneInputs
-from MRISynthWidgets.study_checks import StudyChecks
-from MRISynthWidgets.targets_section import TargetsSection
-from MRISynthWidgets.unfinished import GrowingImages, OneSlice, view_along
 
 RUN_ATTRIBUTE = "MRISynth.Run"
 """Attribute of a synthetic volume's node: the run that made it."""
@@ -125,13 +116,23 @@ class MRISynthWidget(PanelWidget):
         return MRISynthLogic()
 
     def makeSections(self):
-        """See :class:`PanelWidget`."""
+        """See :class:`PanelWidget`; imported here, so that Slicer starts faster."""
+        from MRISynthWidgets.options_section import OptionsSection
+        from MRISynthWidgets.reader_study_section import ReaderStudySection
+        from MRISynthWidgets.review_section import ReviewSection
+        from MRISynthWidgets.targets_section import TargetsSection
+
         self.targets, self.options = TargetsSection(self), OptionsSection(self)
         self.review, self.study = ReviewSection(self), ReaderStudySection(self)
         return (self.targets, self.options, self.review, self.study)
 
     def connectWidgets(self) -> None:
         """See :class:`PanelWidget`."""
+        from MRISynthWidgets.background import Background
+        from MRISynthWidgets.live_preview import LivePreview
+        from MRISynthWidgets.study_checks import StudyChecks
+        from MRISynthWidgets.unfinished import GrowingImages, OneSlice
+
         self.used, self.targetRows = (), ()
         self.background = Background()
         self.checks = StudyChecks(self.logic.inputs, self.background, self.scheduleRefresh)
@@ -297,6 +298,8 @@ class MRISynthWidget(PanelWidget):
 
     def showResult(self, result) -> None:
         """Add the synthetic volumes and show the first beside the real one, or the reference."""
+        import uuid
+
         parameters = self._parameterNode or self.logic.getParameterNode()
         run = uuid.uuid4().hex
         nodes = self.logic.addResult(result, uncertainty=self._addUncertainty, run=run)
@@ -347,6 +350,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
     def visibleSlice(self, node) -> int:
         """Index of the volume's slice in the middle of the view that looks along its slices."""
         from MRISynthLib import mrml
+        from MRISynthWidgets.unfinished import view_along
 
         view = view_along(mrml.volume_from_node(node))
         sliceToRAS = mrml.slice_logic(view).GetSliceNode().GetSliceToRAS()

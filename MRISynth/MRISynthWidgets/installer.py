@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 
 import qt
@@ -35,6 +34,8 @@ class SlicerInstaller:
 
     def installed_version(self, name: str) -> str:
         """Ask the package's metadata."""
+        from importlib import metadata
+
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:

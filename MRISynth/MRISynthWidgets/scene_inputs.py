@@ -14,7 +14,7 @@ import vtk
 
 from MRISynthLib.errors import InputError
 from MRISynthLib.panel import InputRow, row_of
-from MRISynthLib.sequences import SEQUENCE_NAMES
+from MRISynthLib.sequence_table import SEQUENCE_NAMES
 
 if TYPE_CHECKING:
     from MRISynthLib.volume import Volume

@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MRISynthLib import panel
-from MRISynthLib.sequences import SEQUENCE_NAMES, SEQUENCES
+from MRISynthLib.sequence_table import SEQUENCE_NAMES, SEQUENCES
 
 from .panel_widget import ERROR_STYLE
 from .section import Section

@@ -9,6 +9,7 @@ import time
 import types
 from pathlib import Path
 
+import shiboken6
 import slicer
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -23,6 +24,9 @@ from .ui_loader import STAND_INS
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("MRISynth", "MRISynthSegment")
 PANEL_WIDTH = 420
+_kept: list[QWidget] = []
+"""Windows of earlier tests. PySide6 does not notice when Qt deletes what Qt made, as the widgets of
+.ui files are, and takes a new object at the same place in memory for the old one."""
 
 
 class Desk:
@@ -157,27 +161,32 @@ class Desk:
 
     def close(self) -> None:
         """Clean up as Slicer does when it ends; nothing may go on or be left connected."""
-        for panel in self.panels:
-            if getattr(slicer.modules, f"{panel.moduleName}Widget", None) is panel:
-                panel.cleanup()
-            assert not panel.Observations, f"{panel.moduleName} still observes something"
-        self.raise_errors()
-        going = [timer for timer in HostTimer.active() if timer.parent() is None]
-        assert not going, "a timer goes on after the panel has gone"
-        for native in self._natives():
-            native.setMRMLScene(None)
+        try:
+            for panel in self.panels:
+                if getattr(slicer.modules, f"{panel.moduleName}Widget", None) is panel:
+                    panel.cleanup()
+                assert not panel.Observations, f"{panel.moduleName} still observes something"
+            self.raise_errors()
+            going = [timer for timer in HostTimer.active() if timer.parent() is None]
+            assert not going, "a timer goes on after the panel has gone"
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        for native in list(mrml_widgets.qMRMLWidget.living):
+            if shiboken6.isValid(native):
+                native.setMRMLScene(None)
+        for timer in HostTimer.active():
+            timer.stop()
         self.panels.clear()
         self._parents.clear()
         connections.forget()
         for widget in QApplication.topLevelWidgets():
-            widget.deleteLater()
+            widget.hide()
+            if widget not in _kept:
+                _kept.append(widget)
         gc.collect()
         self.app.processEvents()
-
-    @staticmethod
-    def _natives() -> list[QWidget]:
-        widgets = QApplication.allWidgets()
-        return [widget for widget in widgets if isinstance(widget, mrml_widgets.qMRMLWidget)]
 
 
 def forget_modules(before: set[str]) -> None:

@@ -6,6 +6,7 @@ Widgets, Modules/Loadable/*/Widgets, Base/QTGUI).
 
 from __future__ import annotations
 
+import weakref
 from typing import ClassVar
 
 from PySide6.QtCore import Property, QTimer, Signal, Slot
@@ -32,10 +33,13 @@ class qMRMLWidget(QWidget):
         "mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"
     }
 
+    living: ClassVar[weakref.WeakSet] = weakref.WeakSet()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._scene = None
         self._tags: list[int] = []
+        self.living.add(self)
 
     def mrmlScene(self):
         return self._scene

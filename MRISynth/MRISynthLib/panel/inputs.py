@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..sequences import SEQUENCES
+from ..sequence_table import SEQUENCES
 
 
 class Model(Protocol):

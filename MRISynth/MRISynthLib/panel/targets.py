@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..sequences import SEQUENCE_NAMES, SEQUENCES
+from ..sequence_table import SEQUENCE_NAMES, SEQUENCES
 from .inputs import InputRow, Model, input_problem
 
 PREFERRED_TARGET = "CE-T1w"

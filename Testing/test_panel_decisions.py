@@ -105,6 +105,7 @@ def test_every_choice_that_is_offered_is_understood():
         ([], "stirr please", {}),
         (["CE-T1w"], "blue elephants", {}),
         (["CE-T1w"], "STIR at 3T", {}),
+        (["CE-T1w", "STIR"], "T2 please", {"STIR": "TI 160 ms"}),
         (["CE-T1w", "STIR"], "3T", {"STIR": "with gadolinium"}),
         (["CE-T1w", "STIR"], "TR 500", {"STIR": "TR 4000"}),
         ([], "T1", {}),
@@ -116,6 +117,9 @@ def test_every_choice_that_is_offered_is_understood():
         for choice in choices(wish):
             then = panel.understand_targets(choice.ticked, choice.prompt, [T1W], MODEL, choice.own)
             assert then.targets and not then.problem, (prompt, choice)
+        for meaning in wish.meanings:
+            labels = [choice.label for choice in meaning.alternatives]
+            assert len(set(labels)) == len(labels) <= 3, "each is offered once"
 
 
 def test_a_prompt_for_another_sequence_can_become_the_target_with_its_words():

@@ -140,7 +140,7 @@ class _Wish:
         from ..prompts import understand
         from ..synthesis.conditioning import understood_as
 
-        words = ", ".join(filter(None, (self.prompt, self.own.get(target or "", ""))))
+        words = joined(self.prompt, self.own.get(target or "", ""))
         try:
             contrast = understand(words or str(target), target)
         except InputError as error:
@@ -169,12 +169,14 @@ class _Wish:
         from ..prompts import understand
         from ..sequences import nearest_names
 
-        found: dict[tuple, Alternative] = {}
+        found: dict[str, Alternative] = {}
 
         def offer(sequence: str, label: str, keep: bool) -> None:
-            if not self.obstacle(sequence) and (sequence == target or sequence not in self.ticked):
-                alternative = self._state_with(target, sequence, label, keep)
-                found.setdefault((alternative.ticked, alternative.prompt), alternative)
+            if sequence in found or (sequence in self.ticked and sequence != target):
+                return
+            alternative = self._state_with(target, sequence, label, keep)
+            if self._understood(alternative):
+                found[sequence] = alternative
 
         try:
             asked = understand(words).sequence
@@ -185,8 +187,22 @@ class _Wish:
         if target is not None:
             offer(target, f"{target} without these words", keep=False)
         for name in nearest_names(words, len(SEQUENCE_NAMES)):
-            offer(name, name, keep=False)
-        return list(found.values())[:ALTERNATIVES]
+            if len(found) < ALTERNATIVES:
+                offer(name, name, keep=False)
+        return list(found.values())
+
+    def _understood(self, choice: Alternative) -> bool:
+        """Whether nothing is in the way after this choice, for any target."""
+        from ..prompts import understand
+
+        try:
+            for target in choice.ticked:
+                words = joined(choice.prompt, choice.own.get(target, ""))
+                if self.obstacle(understand(words or target, target).sequence):
+                    return False
+        except InputError:
+            return False
+        return True
 
     def _state_with(self, target: str | None, sequence: str, label: str, keep: bool) -> Alternative:
         """``sequence`` in place of ``target``, with or without the words at fault."""
@@ -211,6 +227,11 @@ class _Wish:
         except InputError:
             return False
         return True
+
+
+def joined(prompt: str, own: str) -> str:
+    """The words for one target: those for all, then its own."""
+    return ", ".join(filter(None, (prompt, own)))
 
 
 def own_lines(ticked: Sequence[str], own: Mapping[str, str]) -> tuple[str, ...]:

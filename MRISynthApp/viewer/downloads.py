@@ -20,7 +20,7 @@ from ..scene.demo_scene import DemoScene, build_scene
 from ..scene.headless import HeadlessScene
 from ..scene.render import render_3d, render_slice, render_view
 from .archives import safe_name
-from .desk import Desk
+from .desk import Desk, Image
 
 FILES = {
     "scene": ("scene.mrb", "Scene for 3D Slicer (.mrb)"),
@@ -56,7 +56,7 @@ class Downloads:
             return "No synthetic image was made yet."
         if kind in ("contours", "rtstruct") and desk.segmentation is None:
             return "No structures were found yet."
-        if kind == "rtstruct" and not _dicom_files(desk):
+        if kind == "rtstruct" and not _came_as_dicom(_image_behind(desk)):
             return (
                 "RTSTRUCT refers to DICOM slices, and the image with the structures did not come "
                 "as DICOM."
@@ -136,15 +136,13 @@ def _write_contours(desk: Desk, path: Path) -> None:
     save_segmentation(desk.segmentation, path)
 
 
-def _dicom_files(desk: Desk) -> list[Path]:
-    """Files that came with the image on which the structures lie, if they are DICOM."""
-    from MRISynthLib.io.dicom_source import dicom_files
-
-    image = _image_behind(desk)
-    return dicom_files(image.files) if image is not None else []
+def _came_as_dicom(image: Image | None) -> bool:
+    return (
+        image is not None and bool(image.files) and "SeriesInstanceUID" in image.volume.acquisition
+    )
 
 
-def _image_behind(desk: Desk) -> Any:
+def _image_behind(desk: Desk) -> Image | None:
     """The image on whose grid the structures lie; real ones first."""
     if desk.segmentation is None:
         return None
@@ -157,10 +155,11 @@ def _image_behind(desk: Desk) -> Any:
 
 
 def _write_rtstruct(desk: Desk, path: Path) -> None:
-    from MRISynthLib.io.dicom_source import find_source
+    from MRISynthLib.io.dicom_source import dicom_files, find_source
     from MRISynthSegmentLib.rtstruct import write_rtstruct
 
-    source = find_source(_dicom_files(desk), _image_behind(desk).volume)
+    image = _image_behind(desk)
+    source = find_source(dicom_files(image.files), image.volume)
     source.frame_of_reference()
     write_rtstruct(desk.segmentation, path, source)
 

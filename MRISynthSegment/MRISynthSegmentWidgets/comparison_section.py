@@ -18,6 +18,7 @@ class ComparisonSection(Section):
     """Section "Compare"; the figures are a table node, kept with the scene."""
 
     uiName = "MRISynthSegmentComparison"
+    placeName = "sectionsPlace"
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""

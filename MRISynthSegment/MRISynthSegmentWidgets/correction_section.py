@@ -27,6 +27,7 @@ class CorrectionSection(Section):
     """Section "Click to correct"."""
 
     uiName = "MRISynthSegmentCorrection"
+    placeName = "sectionsPlace"
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""

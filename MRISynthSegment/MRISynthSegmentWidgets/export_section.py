@@ -20,6 +20,7 @@ class ExportSection(Section):
     """Section "Export"."""
 
     uiName = "MRISynthSegmentExport"
+    placeName = "sectionsPlace"
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""

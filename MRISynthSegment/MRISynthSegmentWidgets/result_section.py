@@ -25,6 +25,7 @@ class ResultSection(Section):
     """
 
     uiName = "MRISynthSegmentResult"
+    placeName = "sectionsPlace"
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""

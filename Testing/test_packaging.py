@@ -150,7 +150,11 @@ def test_mrisynth_commands_of_the_readme_exist_with_their_options():
         while hasattr(command, "commands"):
             assert rest[0] in command.commands, " ".join(words)
             command = command.commands[rest.pop(0)]
-        options = {option for parameter in command.params for option in parameter.opts}
+        options = {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         used = {word.split("=")[0] for word in rest if word.startswith("--")}
         assert used <= options, " ".join(words)
 

@@ -44,6 +44,7 @@ class SectionWork:
         )
         button.connect("clicked(bool)", self.cancel)
         self._show(busy=False)
+        self.say("")
 
     @property
     def running(self) -> bool:

@@ -140,6 +140,31 @@ def test_runs_become_sound_bundles_with_their_figures_in_the_card(tmp_path, anat
     assert json.loads((tmp_path / "b" / "config.json").read_text())["steps"] == 1
 
 
+def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path, anatomies, quick):
+    small = f"{SMALL}network: tissue-maps\n"
+    first = _config(tmp_path / "first.yaml", anatomies, 2, small)
+    train_synthesis(first, tmp_path / "first", report=lambda text: None)
+    model = export_synthesis(tmp_path / "first", tmp_path / "model", "First", {})
+    more = f"{small}start: {model.folder}\nlearning_rate: 1.0e-12\nseed: 9\n"
+    said: list[str] = []
+    second = _config(tmp_path / "second.yaml", anatomies, 1, more)
+    train_synthesis(second, tmp_path / "second", report=said.append)
+    assert "the run begins with the weights of First 0.2.0" in said
+    begun, before = _weights(tmp_path / "second"), model.weights()
+    for name, value in before.items():
+        torch.testing.assert_close(begun[name], value.float(), atol=1e-5, rtol=1e-4)
+    card = export_synthesis(tmp_path / "second", tmp_path / "other", "Second", {})
+    assert "weights of First 0.2.0, which learned from: Virtual" in card.metadata["training_data"]
+    assert card.metadata["training"]["before"]["hash"] == model.hash
+
+    wider = more.replace("[16, 16, 16]", "[16, 16, 32]")
+    with pytest.raises(InputError, match="another network than the settings describe"):
+        train_synthesis(_config(tmp_path / "c.yaml", anatomies, 1, wider), tmp_path / "third")
+    other = f"features: [8, 8, 8, 8, 8, 8]\nstart: {model.folder}\n"
+    with pytest.raises(InputError, match="First"):
+        train_segmentation(_config(tmp_path / "d.yaml", anatomies, 1, other), tmp_path / "fourth")
+
+
 def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypatch):
     for module in ("MRISynthLib.training.synthesis", "MRISynthLib.training.text"):
         monkeypatch.setattr(f"{module}.validate", lambda *a: {})

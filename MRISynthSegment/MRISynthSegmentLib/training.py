@@ -21,6 +21,7 @@ from MRISynthLib.training.runs import (
     run,
 )
 from MRISynthLib.training.sources import Purpose, Source, open_sources
+from MRISynthLib.training.start import begin_with
 
 from .lessons import LEARNED, MIRROR, draw_lesson
 from .objective import correction_loss, structure_loss
@@ -34,6 +35,7 @@ __all__ = ["DEFAULTS", "LEARNED", "MIRROR", "make_network", "train_segmentation"
 DEFAULTS: dict[str, Any] = {
     **COMMON_DEFAULTS,
     **DATA_DEFAULTS,
+    "start": None,
     "features": list(FEATURES),
     "steps": 4000,
     "learning_rate": 2e-3,
@@ -54,7 +56,8 @@ DEFAULTS: dict[str, Any] = {
         "T2w-FS": 0.1, "FLAIR": 0.15, "PDw": 0.05, "DWI": 0.05, "ADC": 0.05, "CT": 0.08,
     },
 }  # fmt: skip
-"""Beside the common fields: ``by_structure`` and ``focus``, shares of slices through a structure
+"""Beside the common fields: ``start``, name or folder of a model whose weights the run begins
+with; ``by_structure`` and ``focus``, shares of slices through a structure
 drawn at random, however small, and through the tumour or its place; ``neighbours``, share of
 batches with the slices next to them; ``synthesis``, the bundle of a model that makes synthetic
 inputs (without one, blurred images stand in), and ``synthetic_share`` of batches that have one;
@@ -111,6 +114,7 @@ def train_segmentation(
             stand_in = open_stand_in(config["synthesis"], device)
             if group.is_first:
                 enter_folder(output, config, resume, report)
+            begin_with(network, config, "segmentation", output, report, first=group.is_first)
             learned = {"by_structure": float(config["by_structure"]), "flip": False}
             sources = open_sources(config, output, device, report, PURPOSE, learned, VALIDATION)
         state = RunState.new(network, config, device, group)

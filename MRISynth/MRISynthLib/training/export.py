@@ -18,6 +18,7 @@ from ..provenance import DISCLAIMER
 from ..sequences import SEQUENCE_NAMES
 from .checkpoint import best_weights
 from .sources import trained_on
+from .start import began_with
 from .synthesis import SCREEN, SURVEY, make_network
 from .text import files_of_towers
 
@@ -88,6 +89,10 @@ def export_run(
         training_data = f"{virtual} No patient data."
     else:
         training_data = f"{real}. {virtual}" if float(config["data_share"]) < 1 else f"{real}."
+    before = began_with(run)
+    if before:
+        training_data += f" It began with the weights of {before['model']}, which learned from: "
+        training_data += before["training_data"]
     full = {
         "version": "0.2.0",
         **metadata,
@@ -97,6 +102,7 @@ def export_run(
             "hours": round(_seconds(Path(run), step) / 3600, 2),
             "parameters": sum(v.numel() for v in weights.values()),
             "held_out_maps": list(config["held_out_maps"]) if labelled else [],
+            **({"before": before} if before else {}),
         },
         "quality": _without_patients(figures) or "not evaluated",
         "licence": "Apache-2.0",

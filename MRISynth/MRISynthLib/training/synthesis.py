@@ -39,6 +39,7 @@ from .runs import (
     run,
 )
 from .sources import Source, open_sources, within
+from .start import begin_with
 from .survey import brightness_and_doubt, unfitted_screen
 from .text import load_towers
 
@@ -48,6 +49,7 @@ SURVEY, SCREEN = "survey.json", "screen.safetensors"
 DEFAULTS: dict[str, Any] = {
     **COMMON_DEFAULTS,
     **DATA_DEFAULTS,
+    "start": None,
     "network": "tissue-maps",
     "network_options": {},
     "towers": None,
@@ -271,7 +273,8 @@ def train_synthesis(
     Raises
     ------
     InputError
-        If the configuration, the folder, or a source of patients cannot be used.
+        If the configuration, the folder, a source of patients or the model to start from cannot
+        be used.
     EndedElsewhere
         If another process of the run has ended.
     """
@@ -285,6 +288,7 @@ def train_synthesis(
             towers = _frozen_towers(config, network, device)
             if group.is_first:
                 enter_folder(output, config, resume, report)
+            begin_with(network, config, "synthesis", output, report, first=group.is_first)
             sources = open_sources(config, output, device, report)
         learned = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
         report(f"the network {config['network']} has {learned / 1e6:.2f} million weights to learn")

@@ -22,9 +22,10 @@ import psutil
 from fakes import head
 from MRISynthApp.viewer.server import TASKS
 from MRISynthLib import io
+from MRISynthLib.volume import matrix_from_parts
 from viewer_host import House, browser, until
 
-SHAPE = (40, 256, 224)
+SHAPE, SPACING = (40, 256, 224), (0.9, 0.9, 4.0)
 
 COUNT = """
 window.framesSeen = 0;
@@ -74,7 +75,9 @@ def measure(seconds: float) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         for seed, name in enumerate(("T1w", "T2w")):
-            io.save(head(seed, SHAPE, name=name, sequence=name), Path(folder) / f"{name}.nii.gz")
+            image = head(seed, SHAPE, name=name, sequence=name)
+            image = image.replace(index_to_world=matrix_from_parts(SPACING))
+            io.save(image, Path(folder) / f"{name}.nii.gz")
         with House(TASKS, files=(Path(folder),)) as house, browser() as page:
             started = time.perf_counter()
             page.open(house.gateway.url)
@@ -86,12 +89,13 @@ def measure(seconds: float) -> None:
             busy = {}
             for views in rest:
                 page.trigger("apply")
-                until(lambda: page.state("progress") > 0, "the work")
+                until(lambda: page.state("running"), "the work")
+                until(lambda: "slices" in page.state("progress_text") or not page.state("running"))
                 busy[views] = frames(page, views, seconds)
                 still = page.state("running")
                 page.trigger("cancel")
                 page.idle()
-                mark = "" if still else "   (the work ended before)"
+                mark = "" if still else f"   (the work had ended: {page.state('message')})"
                 print(f"{views:<8}{rest[views]:>12.1f}{busy[views]:>12.1f}{mark}")
             memory = psutil.Process(house.visitors[0].pid).memory_info().rss / 2**20
             print(f"Memory of the scene's process: {memory:.0f} MB")

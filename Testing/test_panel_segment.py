@@ -119,7 +119,8 @@ def test_structures_are_ticked_singly_by_group_by_preset_and_found_by_name(desk,
 
 def test_options_reach_the_worker_and_come_back_with_the_scene(desk, jobs, panel):
     options = section(panel, "Option").ui
-    assert options.modelComboBox.currentText == "G 1" and "CC-BY-4.0" in options.cardBrowser.plainText
+    assert options.modelComboBox.currentText == "G 1"
+    assert "CC-BY-4.0" in options.cardBrowser.plainText
     options.cleanCheckBox.checked = False
     options.flipsCheckBox.checked = False
     options.registerCheckBox.checked = False

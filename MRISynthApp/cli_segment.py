@@ -29,7 +29,7 @@ def segment(
         typer.Option(
             metavar="NAMES",
             help="TG-263 names with commas between them (GTVp,Brainstem,Parotid_L); without "
-            "it, all that the model knows.",
+            "it, all that the model finds well.",
             show_default=False,
         ),
     ] = "",
@@ -162,7 +162,7 @@ def _write_images(
 
 
 def wanted_structures(text: str, bundle: Bundle) -> list[str]:
-    """TG-263 names from a list with commas; all of the model's if it is empty.
+    """TG-263 names from a list with commas; all that the model finds well if it is empty.
 
     Raises
     ------
@@ -183,7 +183,8 @@ def wanted_structures(text: str, bundle: Bundle) -> list[str]:
                 f"The model {bundle.name} has no structure '{word}'; the nearest: {nearest}."
             )
         names.append(known[word.casefold()])
-    return list(dict.fromkeys(names)) or list(bundle.structures)
+    everything = [name for name in bundle.structures if name not in bundle.weak]
+    return list(dict.fromkeys(names)) or everything
 
 
 def check_inputs_known(given: list[str], bundle: Bundle) -> None:

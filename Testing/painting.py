@@ -81,6 +81,7 @@ def bundle(network: nn.Module | None = None) -> SimpleNamespace:
         version="1",
         hash="0" * 64,
         structures=tuple(GREYS),
+        weak={},
         sequences_in=SEQUENCES,
         inference={"pixel_mm": 1.0},
         network=lambda: network,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from MRISynthLib.panel import InputRow, ProgressText, Understanding
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib import panel as segment_panel
+from MRISynthSegmentLib.export_model import weak_structures
 from MRISynthSegmentLib.segmentation import Segmentation
 from MRISynthSegmentLib.structures import STRUCTURES
 
@@ -236,6 +238,23 @@ def test_presets():
 def test_all_structures_until_the_user_chooses():
     assert set(segment_panel.ticked_structures(None, Model())) == set(Model().structures)
     assert segment_panel.ticked_structures(["Eye_R", "gone", "GTVp"], Model()) == ("GTVp", "Eye_R")
+
+
+def test_what_is_found_poorly_is_read_from_all_that_was_measured():
+    real = {"T1w": {"GTVp": 0.4, "Brain": 0.9}, "T1w + T2w": {"GTVp": 0.7, "Lens_L": 0.2}}
+    figures = {"one": {"figures": real}, "two": {"figures": {"T1w": {"Lens_L": 0.5, "Brain": 0.1}}}}
+    assert weak_structures(figures) == {"Lens_L": 0.35}
+    assert weak_structures({}) == {}
+
+
+def test_structures_that_a_model_finds_poorly_are_marked_and_not_ticked_unasked():
+    model = SimpleNamespace(**asdict(Model()), weak={"Eye_L": 0.213})
+    assert "Eye_L" not in segment_panel.ticked_structures(None, model)
+    assert "Eye_L" in segment_panel.ticked_structures(["Eye_L"], model)
+    left, right = STRUCTURES["Eye_L"], STRUCTURES["Eye_R"]
+    assert segment_panel.structure_text(left, model) == f"{left.label} (weak)"
+    assert "finds it poorly (Dice 0.21)" in segment_panel.structure_tip(left, model)
+    assert segment_panel.structure_text(right, model) == right.label
     assert segment_panel.ticked_structures([], Model()) == ()
 
 

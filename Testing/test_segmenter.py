@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +38,18 @@ def segment(network=None, inputs=None, **asked):
     """Result of the painting network; its ``calls`` are on ``network``."""
     inputs = [painting.head()] if inputs is None else inputs
     return painting.segmenter(network).segment(inputs, register=False, **asked)
+
+
+def test_what_a_model_finds_poorly_is_looked_for_only_if_asked_and_said(untrained, head):
+    bundle = replace(
+        untrained.bundle, metadata={**untrained.bundle.metadata, "weak_structures": {"Brain": 0.2}}
+    )
+    cautious = copy.copy(untrained)
+    cautious.bundle = bundle
+    names = cautious.check_structures(None)
+    assert "Brain" not in names and set(names) < set(untrained.check_structures(None))
+    asked = cautious.segment([head], ["Brain", "Brainstem"], register=False)
+    assert "This model finds Brain poorly" in " ".join(asked.warnings)
 
 
 def test_masks_lie_on_the_reference_and_only_those_asked_for(untrained, head):

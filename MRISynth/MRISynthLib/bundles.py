@@ -86,6 +86,12 @@ class Bundle:
         """Structures that a segmentation model can delineate; empty for other tasks."""
         return tuple(self.metadata.get("structures", ()))
 
+    @property
+    def weak(self) -> dict[str, float]:
+        """Structures that a segmentation model finds poorly -> the Dice that was measured. They
+        are looked for only if asked."""
+        return dict(self.metadata.get("weak_structures", {}))
+
     def weights(self) -> dict[str, torch.Tensor]:
         """All tensors of the safetensors files, by name.
 

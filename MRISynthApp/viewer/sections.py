@@ -196,7 +196,7 @@ def structures() -> None:
                     update_modelValue="trigger('tick_structure', [each.name, $event])",
                     density="compact",
                     label=("each.label",),
-                    title=("each.name",),
+                    title=("each.tip",),
                 )
                 html.Span(classes="mrs-swatch", style=("{ background: each.colour }",))
         _apply("segment", "Find {{ ticked_count }} structures", "segment_reason")

@@ -70,7 +70,8 @@ def structure_groups(desk: Desk) -> Rows:
             "members": [
                 {
                     "name": each.name,
-                    "label": each.label,
+                    "label": segment_panel.structure_text(each, desk.segmenter),
+                    "tip": segment_panel.structure_tip(each, desk.segmenter),
                     "ticked": each.name in ticked,
                     "colour": _hex(each.colour),
                 }

@@ -13,10 +13,32 @@ from MRISynthLib.training.export import export_run, read_run
 from .structure_net import StructureNet
 from .structures import STRUCTURES
 
+WEAK = 0.5
+"""With a lower mean Dice a structure is looked for only if asked."""
+
+
+def weak_structures(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Structures that were found poorly -> their mean Dice over all patients that were measured,
+    from the set of images with which each was found best.
+
+    Parameters
+    ----------
+    figures:
+        Title -> what ``mrisynth evaluate segmentation`` wrote.
+    """
+    found: dict[str, list[float]] = {}
+    for record in figures.values():
+        sets = record["figures"].values()
+        for name in STRUCTURES:
+            best = [float(each[name]) for each in sets if name in each]
+            found.setdefault(name, []).extend([max(best)] if best else [])
+    means = {name: sum(dice) / len(dice) for name, dice in found.items() if dice}
+    return {name: round(dice, 3) for name, dice in means.items() if dice < WEAK}
+
 
 def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
     """A run of ``train segmentation`` as a bundle, which says that it takes clicks and how many
-    neighbouring slices it looks at."""
+    neighbouring slices it looks at, and which structures it finds poorly."""
     config = read_run(run)
     metadata = {
         "name": name,
@@ -25,6 +47,7 @@ def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str
         "structures": list(STRUCTURES),
         "clicks": StructureNet.takes_clicks,
         "context": StructureNet.context,
+        "weak_structures": weak_structures(figures),
     }
     network_def = {
         "_target_": f"{StructureNet.__module__}.{StructureNet.__qualname__}",

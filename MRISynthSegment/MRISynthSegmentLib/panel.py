@@ -85,12 +85,32 @@ def preset(name: str, model: Model | None) -> tuple[str, ...]:
 
 
 def ticked_structures(ticked: Iterable[str] | None, model: Model | None) -> tuple[str, ...]:
-    """The structures to look for, in display order; all until the user has touched the list."""
+    """The structures to look for, in display order; until the user has touched the list, all that
+    the model finds well."""
     everything = preset("All", model)
     if ticked is None:
-        return everything
+        weak = weak_in(model)
+        return tuple(name for name in everything if name not in weak)
     wanted = set(ticked)
     return tuple(name for name in everything if name in wanted)
+
+
+def weak_in(model: Model | None) -> dict[str, float]:
+    """Structures that the model finds poorly -> Dice."""
+    return {} if model is None else dict(getattr(model, "weak", {}))
+
+
+def structure_tip(structure: Structure, model: Model | None) -> str:
+    """What is said of a structure in a list: its TG-263 name, and whether it is found poorly."""
+    weak = weak_in(model)
+    if structure.name not in weak:
+        return structure.name
+    return f"{structure.name}: this model finds it poorly (Dice {weak[structure.name]:.2f})"
+
+
+def structure_text(structure: Structure, model: Model | None) -> str:
+    """A structure's line in a list."""
+    return f"{structure.label} (weak)" if structure.name in weak_in(model) else structure.label
 
 
 def card_html(model: Model) -> str:

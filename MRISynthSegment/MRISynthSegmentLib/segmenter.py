@@ -79,7 +79,7 @@ class Segmenter(LoadedModel):
         prepared: Prepared | None = None,
         callbacks: Callbacks = SILENT,
     ) -> SegmentationResult:
-        """Delineate ``structures`` (None: all that the model knows).
+        """Delineate ``structures`` (None: all that the model finds well).
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Segmenter(LoadedModel):
         for name in names:
             callbacks.check()
             masks[name] = mask_on_reference(masks[name], probability[name], prepared.grid)
-        warnings += _advice({name: masks[name] for name in names})
+        warnings += _advice({name: masks[name] for name in names}, self.bundle.weak)
         provenance = Provenance(
             synthetic=any(v.is_synthetic for v in inputs),
             kind="segmentation",
@@ -155,7 +155,7 @@ class Segmenter(LoadedModel):
         return prepare(inputs, register=register, pixel_mm=self.pixel_mm, callbacks=callbacks)
 
     def check_structures(self, structures: list[str] | None) -> list[str]:
-        """Names of ``structures``, or all (None), in the model's order.
+        """Names of ``structures``, or (None) those that the model finds well, in its order.
 
         Raises
         ------
@@ -169,7 +169,9 @@ class Segmenter(LoadedModel):
                     f"The model {self.bundle.name} does not know the structure {name}; it knows "
                     f"{', '.join(known)}."
                 )
-        return [name for name in known if structures is None or name in structures]
+        if structures is None:
+            return [name for name in known if name not in self.bundle.weak]
+        return [name for name in known if name in structures]
 
     def _looked_for(self, names: list[str], clean: bool) -> list[str]:
         """With them the other side of each pair, and what the clean-up looks at."""
@@ -218,9 +220,15 @@ def _images(
     }
 
 
-def _advice(masks: Mapping[str, np.ndarray]) -> list[str]:
+def _advice(masks: Mapping[str, np.ndarray], weak: Mapping[str, float]) -> list[str]:
     """What the user must look at."""
     said = []
+    poor = [name for name in masks if name in weak]
+    if poor:
+        said.append(
+            f"This model finds {', '.join(poor)} poorly (Dice below one half where it was "
+            "measured); check every slice or draw by hand."
+        )
     missing = [name for name, mask in masks.items() if not mask.any()]
     if missing:
         said.append(

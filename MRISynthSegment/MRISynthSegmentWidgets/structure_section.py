@@ -25,7 +25,7 @@ class StructureSection(Section):
         self.ticked: tuple[str, ...] = ()
         self._items: dict[str, qt.QTreeWidgetItem] = {}
         self._groups: list[tuple[qt.QTreeWidgetItem, tuple[str, ...]]] = []
-        self._model = None
+        self._model, self._weak = None, {}
         buttons = (
             self.ui.allButton,
             self.ui.targetsButton,
@@ -60,19 +60,20 @@ class StructureSection(Section):
 
     def _build(self, model) -> None:
         names = decisions.preset("All", model)
-        if tuple(self._items) == names:
+        weak = decisions.weak_in(model)
+        if tuple(self._items) == names and weak == self._weak:
             return
         tree = self.ui.structureTree
         tree.clear()
-        self._items, self._groups, self._model = {}, [], model
+        self._items, self._groups, self._model, self._weak = {}, [], model, weak
         for heading, structures in decisions.groups(model):
             group = qt.QTreeWidgetItem()
             group.setText(0, heading)
             tree.addTopLevelItem(group)
             for structure in structures:
                 item = qt.QTreeWidgetItem()
-                item.setText(0, structure.label)
-                item.setToolTip(0, structure.name)
+                item.setText(0, decisions.structure_text(structure, model))
+                item.setToolTip(0, decisions.structure_tip(structure, model))
                 item.setIcon(0, swatch(structure.colour))
                 group.addChild(item)
                 self._items[structure.name] = item

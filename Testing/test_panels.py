@@ -242,9 +242,10 @@ def test_all_structures_until_the_user_chooses():
 
 def test_what_is_found_poorly_is_read_from_all_that_was_measured():
     real = {"T1w": {"GTVp": 0.4, "Brain": 0.9}, "T1w + T2w": {"GTVp": 0.7, "Lens_L": 0.2}}
-    figures = {"one": {"figures": real}, "two": {"figures": {"T1w": {"Lens_L": 0.5, "Brain": 0.1}}}}
-    assert weak_structures(figures) == {"Lens_L": 0.35}
-    assert weak_structures({}) == {}
+    figures = {"one": {"figures": real}, "two": {"figures": {"T1w": {"Lens_L": 0.5, "Brain": 0.3}}}}
+    weak = weak_structures(figures)
+    assert weak["Lens_L"] == 0.35 and weak["GTVn"] is None
+    assert not {"GTVp", "Brain"} & weak.keys()
 
 
 def test_structures_that_a_model_finds_poorly_are_marked_and_not_ticked_unasked():

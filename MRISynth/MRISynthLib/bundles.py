@@ -87,9 +87,9 @@ class Bundle:
         return tuple(self.metadata.get("structures", ()))
 
     @property
-    def weak(self) -> dict[str, float]:
-        """Structures that a segmentation model finds poorly -> the Dice that was measured. They
-        are looked for only if asked."""
+    def weak(self) -> dict[str, float | None]:
+        """Structures that a segmentation model finds poorly -> the Dice that was measured, None
+        where none was. They are looked for only if asked."""
         return dict(self.metadata.get("weak_structures", {}))
 
     def weights(self) -> dict[str, torch.Tensor]:

@@ -14,12 +14,12 @@ from .structure_net import StructureNet
 from .structures import STRUCTURES
 
 WEAK = 0.5
-"""With a lower mean Dice a structure is looked for only if asked."""
+"""With a lower mean Dice, or none measured, a structure is looked for only if asked."""
 
 
-def weak_structures(figures: Mapping[str, Any]) -> dict[str, float]:
+def weak_structures(figures: Mapping[str, Any]) -> dict[str, float | None]:
     """Structures that were found poorly -> their mean Dice over all patients that were measured,
-    from the set of images with which each was found best.
+    from the set of images with which each was found best; None for those that nobody measured.
 
     Parameters
     ----------
@@ -32,8 +32,10 @@ def weak_structures(figures: Mapping[str, Any]) -> dict[str, float]:
         for name in STRUCTURES:
             best = [float(each[name]) for each in sets if name in each]
             found.setdefault(name, []).extend([max(best)] if best else [])
-    means = {name: sum(dice) / len(dice) for name, dice in found.items() if dice}
-    return {name: round(dice, 3) for name, dice in means.items() if dice < WEAK}
+    means = {
+        name: round(sum(dice) / len(dice), 3) if dice else None for name, dice in found.items()
+    }
+    return {name: dice for name, dice in means.items() if dice is None or dice < WEAK}
 
 
 def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:

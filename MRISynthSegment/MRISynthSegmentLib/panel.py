@@ -95,8 +95,8 @@ def ticked_structures(ticked: Iterable[str] | None, model: Model | None) -> tupl
     return tuple(name for name in everything if name in wanted)
 
 
-def weak_in(model: Model | None) -> dict[str, float]:
-    """Structures that the model finds poorly -> Dice."""
+def weak_in(model: Model | None) -> dict[str, float | None]:
+    """Structures that the model finds poorly -> Dice, None where none was measured."""
     return {} if model is None else dict(getattr(model, "weak", {}))
 
 
@@ -105,7 +105,10 @@ def structure_tip(structure: Structure, model: Model | None) -> str:
     weak = weak_in(model)
     if structure.name not in weak:
         return structure.name
-    return f"{structure.name}: this model finds it poorly (Dice {weak[structure.name]:.2f})"
+    dice = weak[structure.name]
+    if dice is None:
+        return f"{structure.name}: how well this model finds it was not measured"
+    return f"{structure.name}: this model finds it poorly (Dice {dice:.2f})"
 
 
 def structure_text(structure: Structure, model: Model | None) -> str:

@@ -220,14 +220,14 @@ def _images(
     }
 
 
-def _advice(masks: Mapping[str, np.ndarray], weak: Mapping[str, float]) -> list[str]:
+def _advice(masks: Mapping[str, np.ndarray], weak: Mapping[str, float | None]) -> list[str]:
     """What the user must look at."""
     said = []
     poor = [name for name in masks if name in weak]
     if poor:
         said.append(
-            f"This model finds {', '.join(poor)} poorly (Dice below one half where it was "
-            "measured); check every slice or draw by hand."
+            f"This model finds {', '.join(poor)} poorly (Dice below one half, or not measured); "
+            "check every slice or draw by hand."
         )
     missing = [name for name, mask in masks.items() if not mask.any()]
     if missing:

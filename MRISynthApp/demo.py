@@ -186,8 +186,8 @@ def _segment(run: Session, client: WorkerClient, case: DemoCase, bundle: Any) ->
     """Delineate on real and synthetic images together; they share the reference's grid."""
     images = [*case.given, *case.synthetic.values()]
     images = [image for image in images if image.sequence in bundle.sequences_in]
-    parameters = {"bundle": str(bundle.folder), "structures": list(bundle.structures)}
-    job = client.submit("segmentation", {**parameters, "register": False}, images, slices=False)
+    parameters = {"bundle": str(bundle.folder), "register": False}
+    job = client.submit("segmentation", parameters, images, slices=False)
     case.segmentation = segmentation_from(run.follow(client, job), images[0])
 
 

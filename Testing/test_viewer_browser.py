@@ -14,8 +14,7 @@ pytest.importorskip("selenium", reason="needs selenium (pip install mrisynth[tes
 
 from fakes import head
 from MRISynthLib import io
-from MRISynthLib.bundles import FOLDERS_VARIABLE
-from viewer_host import Browser, House, available, browser, model_that_takes_clicks, until
+from viewer_host import Browser, House, available, browser, until
 from viewer_tasks import SLOW
 
 pytestmark = pytest.mark.skipif(
@@ -39,12 +38,9 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def house(study, tmp_path_factory):
-    models = model_that_takes_clicks(tmp_path_factory.mktemp("models"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FOLDERS_VARIABLE, str(models))
-        with House(visitors=3, files=(study,), leave_seconds=8) as opened:
-            yield opened
+def house(study):
+    with House(visitors=3, files=(study,), leave_seconds=8) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import shutil
 import tempfile
 import threading
@@ -54,15 +53,6 @@ def until(condition: Callable[[], Any], what: str = "", seconds: float = PATIENC
                 return value
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.05)
-
-
-def model_that_takes_clicks(folder: Path) -> Path:
-    """A folder with the shipped model of structures, which says that it takes clicks."""
-    shipped = Path(__file__).resolve().parents[1] / "Resources" / "Bundles" / "NPC-Structures"
-    metadata = shutil.copytree(shipped, folder / shipped.name) / "configs" / "metadata.json"
-    values = json.loads(metadata.read_text(encoding="utf-8"))
-    metadata.write_text(json.dumps({**values, "clicks": True}), encoding="utf-8")
-    return folder
 
 
 class House:
@@ -155,10 +145,16 @@ class Browser:
 
     def click(self, identity: str) -> None:
         """Click a button once it can be clicked."""
-        element = until(
-            lambda: next(iter(self.driver.find_elements("id", identity)), None), identity
-        )
-        until(lambda: element.is_enabled(), f"{identity} enabled")
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        def ready() -> Any:
+            # the page may draw a button anew between the two questions
+            with contextlib.suppress(StaleElementReferenceException):
+                found = next(iter(self.driver.find_elements("id", identity)), None)
+                return found if found is not None and found.is_enabled() else None
+            return None
+
+        element = until(ready, f"{identity} enabled")
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)
         self.run("arguments[0].click()", element)
 

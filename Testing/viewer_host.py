@@ -23,7 +23,7 @@ from MRISynthApp.viewer.visitors import Visitor
 from MRISynthLib.worker import WorkerClient
 
 CHROMIUM, DRIVER = "chromium", "chromedriver"
-PATIENCE = 90
+PATIENCE = 180
 """Seconds; the machine may be busy with other things."""
 
 ARGUMENTS = (

@@ -161,6 +161,16 @@ def test_a_scene_that_dies_takes_nobody_along_and_its_place_is_free(house, guest
     assert Guest(house).path not in (path, other_path)
 
 
+def test_when_the_only_visitor_has_left_the_next_one_can_come():
+    with House(visitors=1, leave_seconds=600) as house:
+        Guest(house)
+        (first,) = house.visitors
+        first._outgoing.put(None)  # as when the gateway has gone: the process leaves by itself
+        until(lambda: not first.folder.exists() and not house.visitors, "the first one's end")
+        next_one = Guest(house)
+        assert next_one.ask(next_one.path)[0] == 200
+
+
 def test_who_leaves_or_idles_is_ended_with_folder_and_process():
     with House(visitors=2, leave_seconds=0.4, idle_seconds=600, start_seconds=60) as house:
         assert Guest(house).status == 200
@@ -173,5 +183,6 @@ def test_who_leaves_or_idles_is_ended_with_folder_and_process():
         (visitor,) = house.visitors
         visitor.left_at, visitor.active_at = None, -1e9
         until(lambda: not house.visitors, "the idle one is ended")
-        root = visitor.folder.parent
-    assert not root.exists()
+        assert Guest(house).status == 200
+        (visitor,) = house.visitors
+    assert not visitor.folder.exists(), "the last one's goes with the house"

@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -81,8 +81,6 @@ def main() -> None:
 def _leave(folder: Path) -> NoReturn:
     """End at once; if the gateway was killed, nobody else takes the visitor's files away."""
     shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        folder.parent.rmdir()  # the last one
     os._exit(0)
 
 

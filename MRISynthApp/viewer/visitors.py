@@ -47,7 +47,7 @@ class Visitor:
     process, which answers nobody else. ``owner`` is who opened it.
     """
 
-    def __init__(self, root: Path, limits: Limits, files: list[Path]) -> None:
+    def __init__(self, limits: Limits, files: list[Path]) -> None:
         self.id = secrets.token_urlsafe(18)
         self.secret = secrets.token_urlsafe(24)
         self.owner = ""
@@ -57,7 +57,7 @@ class Visitor:
         self.socket: web.WebSocketResponse | None = None
         self.active_at = time.monotonic()
         self.left_at: float | None = None
-        self.folder = Path(tempfile.mkdtemp(prefix="visitor-", dir=root))
+        self.folder = Path(tempfile.mkdtemp(prefix="mrisynth-view-"))
         for name in ("uploads", "downloads"):
             (self.folder / name).mkdir(mode=0o700)
         self.uploads = Uploads(self.folder / "uploads", limits)
@@ -114,9 +114,10 @@ class Visitor:
                     child.kill()
         with contextlib.suppress(OSError):
             self._process.kill()
-        threading.Thread(target=self._clean_up, name="visitor clean-up").start()
+        threading.Thread(target=self.clean_up, name="visitor clean-up").start()
 
-    def _clean_up(self) -> None:
+    def clean_up(self) -> None:
+        """Wait for the end of the process and remove its folder."""
         self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -164,7 +165,6 @@ class Visitors:
         self.limits = limits
         self._broker = broker
         self._files = files
-        self._root = Path(tempfile.mkdtemp(prefix="mrisynth-view-"))
         self._present: dict[str, Visitor] = {}
         self._spare: Visitor | None = None
         self._watch: asyncio.Task | None = None
@@ -187,7 +187,7 @@ class Visitors:
         for visitor in everybody:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(visitor.gone.wait(), 5)
-        await asyncio.to_thread(shutil.rmtree, self._root, True)
+            await asyncio.to_thread(visitor.clean_up)
 
     def get(self, identity: str, owner: str) -> Visitor | None:
         """The visitor of this address, for its owner only."""
@@ -215,7 +215,7 @@ class Visitors:
         return visitor
 
     def _make(self) -> Visitor:
-        visitor = Visitor(self._root, self.limits, self._files)
+        visitor = Visitor(self.limits, self._files)
         visitor.listen(
             lambda who, number, message: self._broker.hear(who.id, number, message, who.tell)
         )

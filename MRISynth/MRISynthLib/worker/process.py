@@ -21,6 +21,7 @@ PYTHON_VARIABLE = "MRISYNTH_PYTHON"
 """Environment variable with the Python executable that runs the models."""
 
 _SHUTDOWN_SECONDS = 1.0
+_LOG_SECONDS = 2.0  # a child of the worker may hold its log open for longer
 
 
 def find_python() -> str:
@@ -118,8 +119,9 @@ class WorkerProcess:
                 f"The Python program {python} could not be started ({error.strerror}); "
                 f"set {PYTHON_VARIABLE} to the one in which MRISynth's packages are installed."
             ) from error
-        for target in (self._read_messages, self._read_log):
-            threading.Thread(target=target, name=f"worker {target.__name__}", daemon=True).start()
+        self._log_reader = threading.Thread(target=self._read_log, name="worker log", daemon=True)
+        self._log_reader.start()
+        threading.Thread(target=self._read_messages, name="worker answers", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -171,6 +173,7 @@ class WorkerProcess:
     def last_words(self) -> str:
         """How the process ended, in words, for a sentence to the user."""
         self._end_if_silent()
+        self._log_reader.join(_LOG_SECONDS)  # what it said last is the reason
         code = self._popen.returncode
         if code is not None and code < 0:
             try:

@@ -155,11 +155,12 @@ def _segmentation(
     """In the place of the real task: a box a structure, the last of them empty."""
     reference = volumes[0]
     masks = []
-    for number, name in enumerate(parameters["structures"]):
+    wanted = parameters.get("structures") or METADATA["segmentation"]["structures"]
+    for number, name in enumerate(wanted):
         mask = np.zeros(reference.shape, bool)
-        mask[1:4, 2 + number : 8, 3:9] = name != parameters["structures"][-1]
+        mask[1:4, 2 + number : 8, 3:9] = name != wanted[-1]
         masks.append((name, reference.replace(voxels=mask, name=name)))
-    return TaskResult(masks, _info(structures=parameters["structures"], timings={"segment": 0.4}))
+    return TaskResult(masks, _info(structures=wanted, timings={"segment": 0.4}))
 
 
 HANDLERS = {

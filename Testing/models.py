@@ -9,7 +9,7 @@ import torch
 from MRISynthLib.bundles import Bundle, write_bundle
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.synthesis.direct_net import DirectNet
-from MRISynthSegmentLib.network import AnySequenceUNet
+from MRISynthSegmentLib.structure_net import StructureNet
 from MRISynthSegmentLib.structures import STRUCTURES
 
 ABOUT = {
@@ -45,14 +45,14 @@ def segmentation_bundle(folder: Path) -> Bundle:
     features = (8, 8, 8, 8, 8, 8)
     count = len(STRUCTURES)
     definition = {
-        "_target_": "MRISynthSegmentLib.network.AnySequenceUNet",
+        "_target_": "MRISynthSegmentLib.structure_net.StructureNet",
         "structures": count,
         "features": list(features),
     }
     metadata = {
         **ABOUT, "name": "TinySegment", "task": "segmentation",
-        "structures": list(STRUCTURES),
+        "structures": list(STRUCTURES), "clicks": True, "context": StructureNet.context,
     }  # fmt: skip
-    network = AnySequenceUNet(count, features)
+    network = StructureNet(count, features)
     inference = {"network_def": definition, "pixel_mm": 1.0}
     return write_bundle(folder, metadata, inference, network.state_dict())

@@ -11,7 +11,6 @@ import torch
 from MRISynthLib.loaded_model import convert_weights
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthSegmentLib.click_maps import CLICK_MM, click_map
-from MRISynthSegmentLib.network import AnySequenceUNet
 from MRISynthSegmentLib.structure_net import StructureNet
 from MRISynthSegmentLib.structures import STRUCTURES
 
@@ -102,17 +101,6 @@ def test_adding_and_removing_are_different_things(network, given):
     assert not torch.allclose(adds, none, atol=1e-3)
     elsewhere = network(*given, None, edits([(10, 20)]))
     assert not torch.allclose(adds, elsewhere, atol=1e-3)
-
-
-def test_networks_of_older_models_are_called_alike(given):
-    torch.manual_seed(0)
-    older = AnySequenceUNet(5, SMALL).eval()
-    images, around = given
-    assert (older.context, older.takes_clicks) == (0, False)
-    assert (StructureNet.context, StructureNet.takes_clicks) == (1, True)
-    logits = older(images, around, flags("T1w"), edits([(5, 5)]))
-    assert logits.shape == (2, 5, 64, 96)
-    torch.testing.assert_close(logits, older(images))
 
 
 def test_a_click_is_a_spot_in_millimetres():

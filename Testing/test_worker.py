@@ -339,9 +339,9 @@ NETWORKS = {
         "condition": 16,
     },
     "segmentation": {
-        "_target_": "MRISynthSegmentLib.network.AnySequenceUNet",
+        "_target_": "MRISynthSegmentLib.structure_net.StructureNet",
         "structures": 2,
-        "features": [4, 8, 8, 8, 8, 4],
+        "features": [8, 8, 8, 8, 8, 8],
     },
 }
 

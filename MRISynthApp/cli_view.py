@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from pathlib import Path
 from typing import Annotated
@@ -77,7 +78,7 @@ def view(
             run.say("Ctrl-C ends it; everything that visitors brought is deleted then.")
 
         places = tuple(file.resolve() for file in files or ())
-        serve(host, port, limits, places, device, ready, open_browser=open_browser)
+        asyncio.run(serve(host, port, limits, places, device, ready, open_browser=open_browser))
         run.say("Ended; nothing of the visitors was kept.")
 
 

@@ -79,7 +79,7 @@ def unpack(
                     raise InputError(
                         f"{archive.name} holds another archive; unpack it and send its files."
                     )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
         _remove(written)
         raise InputError(
             f"{archive.name} is damaged, encrypted or of an unknown kind; make it again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ TASKS = (
 """What the worker can do for visitors."""
 
 
-def serve(
+async def serve(
     host: str,
     port: int,
     limits: Limits,
@@ -38,26 +39,11 @@ def serve(
     OutputError
         If the address cannot be listened on.
     """
-    asyncio.run(_serve(host, port, limits, files, device, on_ready, open_browser))
-
-
-async def _serve(
-    host: str,
-    port: int,
-    limits: Limits,
-    files: tuple[Path, ...],
-    device: str,
-    on_ready: Callable[[str], None],
-    open_browser: bool,
-) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            try:
-                loop.add_signal_handler(getattr(signal, name), stop.set)
-            except NotImplementedError:  # Windows: Ctrl-C comes as KeyboardInterrupt
-                break
+    if sys.platform != "win32":  # there Ctrl-C comes as KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop.set)
     client = WorkerClient(device, tasks=TASKS)
     gateway = Gateway(client, host, port, limits, files)
     try:

@@ -28,9 +28,6 @@ from .sights import Sights
 from .uploads import BATCH
 
 POLL_SECONDS = 0.04
-CHECKERBOARD, DIFFERENCE = "checkerboard", "difference"
-PREVIEW = "preview-"
-UNCERTAINTY = "uncertainty-"
 UNEXPECTED = "Something failed unexpectedly; nothing was lost. The terminal says more."
 
 

@@ -1,0 +1,90 @@
+"""What the sections "Options" of both modules have in common: model, card and device."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+from slicer.i18n import tr as _
+
+from MRISynthLib import panel
+from MRISynthLib.errors import MRISynthError
+
+from .background import Background, Question
+from .section import Section
+
+
+class ComputingSection(Section):
+    """Collapsed, since the defaults do.
+
+    ``CHOICES`` maps the name of each combo box to the parameter that it sets; ``modelComboBox``,
+    ``deviceComboBox`` and ``cardBrowser`` are in the .ui file of every such section.
+    """
+
+    placeName = "optionsPlace"
+    CHOICES: ClassVar[Mapping[str, str]] = {"modelComboBox": "model", "deviceComboBox": "device"}
+
+    @abstractmethod
+    def askInBackground(self) -> Background | None:
+        """Who asks the worker; None while it must not be asked."""
+
+    def connectWidgets(self) -> None:
+        """See :class:`Section`."""
+        self._devices = None
+        self._card = None
+        self._shown: dict[str, tuple] = {}
+        for name, parameter in self.CHOICES.items():
+            combo = getattr(self.ui, name)
+            combo.connect("activated(int)", self._setter(combo, parameter))
+        self.widget.connect("contentsCollapsed(bool)", self.onCollapsed)
+
+    def _setter(self, combo, parameter: str) -> Callable[[int], None]:
+        def choose(index: int) -> None:
+            setattr(self.logic.getParameterNode(), parameter, combo.itemData(index))
+            self.panel.scheduleRefresh()
+
+        return choose
+
+    def fill(self, combo, choices: Iterable[tuple[str, str]], current: str) -> None:
+        """Offer (value, words) and choose a value; nothing is built anew for the same choices."""
+        choices = tuple(choices)
+        if self._shown.get(combo.name) != choices:
+            self._shown[combo.name] = choices
+            combo.clear()
+            for value, words in choices:
+                combo.addItem(words, value)
+        combo.setCurrentIndex(combo.findData(current))
+
+    def showModelAndDevice(self, parameters, model, card: Callable[[object], str]) -> None:
+        """Offer models and devices; show the ``card`` of the model that is chosen."""
+        names = [(each.name, f"{each.name} {each.version}") for each in self.logic.models()]
+        self.fill(self.ui.modelComboBox, names, model.name if model is not None else "")
+        devices = panel.device_choices(self._devices, parameters.device)
+        self.fill(self.ui.deviceComboBox, devices, parameters.device)
+        text = card(model) if model is not None else _("No model is installed.")
+        if text != self._card:
+            self._card = text
+            self.ui.cardBrowser.setHtml(text)
+
+    def onCollapsed(self, collapsed: bool) -> None:
+        """The user opened the section: now it matters which devices there are."""
+        if not collapsed:
+            self.askDevices()
+
+    def askDevices(self) -> None:
+        """Ask the worker that is there anyway, since this process never loads torch."""
+        background = self.askInBackground()
+        if background is None or self.panel.run.running:
+            return
+
+        def done(info) -> None:
+            self._devices = info["devices"]
+            self.panel.scheduleRefresh()
+
+        def failed(error: MRISynthError) -> None:
+            self._devices = None
+
+        device = self.logic.getParameterNode().device
+        question = Question(device, panel.DEVICES_TASK, {}, [], done, failed)
+        background.ask(panel.DEVICES_TASK, question)

@@ -89,6 +89,14 @@ def add_volume(desk, name, seed=0, shape=(5, 12, 10)):
     )
 
 
+def cells(table):
+    """What a table of a panel says, line by line."""
+    return [
+        [table.item(row, column).text() for column in range(table.columnCount)]
+        for row in range(table.rowCount)
+    ]
+
+
 def synthetic(volume, sequence, kind="image"):
     """The volume as if it were made by the model."""
     from MRISynthLib.provenance import Provenance

@@ -9,15 +9,10 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
 
-from MRISynthApp.scene import render
 from MRISynthApp.scene.headless import HeadlessScene
-from MRISynthApp.scene.render import RenderingUnavailable, SliceView
 from MRISynthLib import mrml
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
-from MRISynthLib.reader_study.images import NAME, StudyCase
-from MRISynthLib.reader_study.mrml import StudyView
-from MRISynthLib.reader_study.plan import REAL, SYNTHETIC
 from MRISynthLib.review import modes
 from MRISynthLib.review.derived import derived_provenance
 from MRISynthLib.review.mrml import (
@@ -28,20 +23,10 @@ from MRISynthLib.review.mrml import (
     uncertainty_of,
 )
 from MRISynthLib.review.plot.mrml import POSITION, ProfilePlot
-from MRISynthLib.views import ONE_VIEW, OWN_LAYOUTS, SIDE_BY_SIDE, STUDY_LAYOUT, WITH_PLOT
-from MRISynthLib.volume import Volume, matrix_from_parts
+from MRISynthLib.views import ONE_VIEW, OWN_LAYOUTS, SIDE_BY_SIDE, WITH_PLOT
 from MRISynthSegmentLib.mrml import segmentation_node_from
 from MRISynthSegmentLib.segmentation import Segmentation
-
-SIZE = (300, 300)
-PROVENANCE = Provenance(
-    synthetic=True,
-    sequence="T2w",
-    inputs=({"sequence": "T1w"},),
-    bundle="a-model",
-    bundle_version="1.0",
-    bundle_hash="0123456789abcdef",
-)
+from review_scenes import PROVENANCE, amber, halves, layout_of, pictures_of, two_discs
 
 
 @pytest.fixture
@@ -52,33 +37,12 @@ def headless():
 
 @pytest.fixture
 def view(headless):
-    """Name -> its picture as it is now; the views exist from the start, as in a window."""
-    try:
-        render._off_screen_window()
-    except RenderingUnavailable as error:
-        pytest.skip(str(error))
-    mrml.register_layouts(headless.scene)
-    views = {}
-    for layout in (SIDE_BY_SIDE[3], STUDY_LAYOUT):
-        for name in layout.views:
-            views[name] = SliceView(headless, name, SIZE)
-            headless.on_close(views[name].close)
-    return lambda name: views[name].picture()
+    return pictures_of(headless)
 
 
 @pytest.fixture
 def volumes():
-    """Two discs of 80 mm around the middle: left half bright in the real, right in the other."""
-    rows, columns = np.mgrid[:80, :80] - 39.5
-    disc = (rows**2 + columns**2 < 38**2)[None].repeat(8, axis=0)
-    left = columns < 0
-    grid = matrix_from_parts((1, 1, 4), None, (-39.5, -39.5, -14))
-    real = np.where(disc, np.where(left, 900, 300), 0).astype(np.int16)
-    other = np.where(disc, np.where(left, 30, 90), 0).astype(np.float32)
-    return (
-        Volume(real, grid, sequence="T2w", name="T2w"),
-        Volume(other, grid, sequence="T2w", name="T2w", provenance=PROVENANCE),
-    )
+    return two_discs()
 
 
 @pytest.fixture
@@ -100,22 +64,6 @@ def of_kind(volume, kind, voxels):
 
 def composite(headless, name):
     return headless.slice_logic(name).GetSliceCompositeNode()
-
-
-def amber(picture):
-    """Whether the mark of synthetic images is in a picture's upper left."""
-    part = picture[: SIZE[1] // 2, : SIZE[0] // 2].astype(int)
-    red, green, blue = (part[..., i] for i in range(3))
-    return ((red > 150) & (green > 100) & (red - blue > 90) & (red - green < 110)).sum() > 200
-
-
-def halves(picture):
-    """Grey levels left and right of the middle, below the text (the patient's right is left)."""
-    return tuple(float(picture[210, x].mean()) for x in (110, 190))
-
-
-def layout_of(headless):
-    return headless.scene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
 
 
 # ---------------------------------------------------------------- modes
@@ -370,113 +318,13 @@ def test_a_second_plot_uses_the_line_and_the_chart_that_are_there(headless, node
     assert headless.scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 2
 
 
-# ---------------------------------------------------------------- reader study
-
-
-@pytest.fixture
-def study(headless):
-    shown = StudyView(headless.application_logic)
-    yield shown
-    shown.release()
-
-
-def study_nodes(headless):
-    return [
-        node
-        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", headless.scene)
-        if node.GetName() == NAME
-    ]
-
-
-def test_the_study_shows_both_kinds_alike(headless, view, study, volumes):
-    """Real and synthetic images that are the same picture give the same picture and node."""
-    ramp = np.linspace(900, 300, 80).astype(np.int16)  # bright on the left
-    real = volumes[0].with_voxels(np.where(volumes[0].voxels > 0, ramp, 0))
-    same = real.with_voxels(
-        (real.voxels * 0.1).astype(np.float32), provenance=PROVENANCE, name="SYNTHETIC"
-    )
-    case = StudyCase("p", real, same)
-    pictures, said = [], []
-    for truth in (REAL, SYNTHETIC):
-        study.show(case.image(truth, 4))
-        pictures.append(view(STUDY_LAYOUT.views[0]))
-        (node,) = study_nodes(headless)
-        said.append([(key, node.GetAttribute(key)) for key in node.GetAttributeNames()])
-        assert node.GetHideFromEditors() and not node.GetSaveWithScene()
-    assert np.array_equal(*pictures)
-    left, right = halves(pictures[0])
-    assert left > right + 30 > 60
-    assert said[0] == said[1]
-    assert "T2w" not in str(said) and "a-model" not in str(said)
-    assert layout_of(headless) == STUDY_LAYOUT.id
-
-
-def test_no_other_view_loses_its_mark_during_a_study_or_after(
-    headless, view, nodes, review, study, volumes
-):
-    review.show(modes.SIDE_BY_SIDE, *nodes)
-    case = StudyCase("p", *volumes)
-    study.show(case.image(SYNTHETIC, 4))
-    assert amber(view(review.views[1]))
-    # the study's own view says of every image that it may be synthetic
-    for truth in (REAL, SYNTHETIC):
-        study.show(case.image(truth, 4))
-        assert amber(view(STUDY_LAYOUT.views[0]))
-    study.release()
-    assert not study_nodes(headless)
-    assert layout_of(headless) == SIDE_BY_SIDE[2].id
-    assert amber(view(review.views[1])) and not amber(view(review.views[0]))
-    # and a synthetic volume that is put into the study's view afterwards is marked there as well
-    logic = headless.slice_logic(STUDY_LAYOUT.views[0])
-    logic.GetSliceCompositeNode().SetBackgroundVolumeID(nodes[1].GetID())
-    assert amber(view(STUDY_LAYOUT.views[0]))
-
-
-def test_black_and_white_start_anew_with_each_image_and_contours_are_hidden(
-    headless, view, nodes, study, volumes
-):
-    masks = {"GTVp": np.zeros(volumes[0].shape, bool)}
-    masks["GTVp"][2:7, 20:60, 20:60] = True
-    contours = segmentation_node_from(Segmentation(masks, volumes[0]), nodes[0], surfaces=False)
-    case = StudyCase("p", *volumes)
-    study.show(case.image(REAL, 4))
-    first = view(STUDY_LAYOUT.views[0])
-    assert np.ptp(first[150:].astype(int), axis=-1).max() < 12  # no colours: no contours
-    study_nodes(headless)[0].GetDisplayNode().SetWindowLevelMinMax(0, 100)
-    study.show(case.image(REAL, 4))
-    assert np.array_equal(view(STUDY_LAYOUT.views[0]), first)
-    study.release()
-    assert contours.GetDisplayNode().GetVisibility2D()
-
-
-def test_a_scene_that_is_saved_in_the_middle_holds_no_image_of_the_study(
-    headless, study, volumes, tmp_path
-):
-    study.show(StudyCase("p", *volumes).image(SYNTHETIC, 4))
-    path = tmp_path / "scene.mrml"
-    headless.scene.SetURL(str(path))
-    headless.scene.Commit(str(path))
-    assert NAME not in path.read_text(encoding="utf-8")
+# ---------------------------------------------------------------- what is kept
 
 
 def test_derived_provenance_is_synthetic_if_any_source_is(volumes):
     real, synthetic = volumes
     assert derived_provenance("difference", real, synthetic).synthetic
     assert not derived_provenance("difference", real, real).synthetic
-
-
-def test_slices_are_upright_whichever_way_they_were_taken(headless, view, study, volumes):
-    """Of a sagittal scan the slices are shown with the front on the left and the head up."""
-    real, synthetic = volumes
-    axes = np.array([[0, 0, 1.0], [1, 0, 0], [0, -1, 0]])  # columns to the back, rows down
-    grid = matrix_from_parts((1, 1, 4), axes, (-14, -39.5, 39.5))
-    pair = [volume.replace(index_to_world=grid) for volume in (real, synthetic)]
-    study.show(StudyCase("p", *pair).image(REAL, 4))
-    node = headless.slice_logic(STUDY_LAYOUT.views[0]).GetSliceNode().GetSliceToRAS()
-    assert [round(node.GetElement(axis, 0)) for axis in range(3)] == [0, -1, 0]
-    assert [round(node.GetElement(axis, 1)) for axis in range(3)] == [0, 0, 1]
-    left, right = halves(view(STUDY_LAYOUT.views[0]))
-    assert left > 240 > right + 100  # the bright half is the front
 
 
 def test_a_saved_scene_comes_back_with_maps_line_and_plot(

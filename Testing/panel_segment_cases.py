@@ -1,0 +1,75 @@
+"""The panel of module MRISynthSegment in tests: opened, and with structures drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panel_cases import add_volume
+
+SHAPE = (5, 12, 10)
+
+
+def mask_of(*sides, shape=SHAPE):
+    mask = np.zeros(shape, bool)
+    mask[tuple(slice(*side) for side in sides)] = True
+    return mask
+
+
+TUMOUR = mask_of((1, 4), (3, 8), (2, 7))
+STEM = mask_of((1, 4), (9, 11), (2, 7))
+
+
+def finished(job, doubt=None, **masks):
+    """The worker's answer to a request for structures."""
+    from MRISynthLib.worker import TaskResult
+
+    reference = job.volumes[0]
+    made = [(name, reference.with_voxels(mask, name=name)) for name, mask in masks.items()]
+    inputs = [{"sequence": v.sequence, "synthetic": v.is_synthetic} for v in job.volumes]
+    provenance = {
+        "synthetic": any(each["synthetic"] for each in inputs),
+        "kind": "segmentation",
+        "inputs": inputs,
+        "bundle": "G",
+        "bundle_version": "1",
+    }
+    info = {"doubt": doubt or {}, "provenance": provenance, "device": "cpu"}
+    job.finish(TaskResult(made, info))
+
+
+def apply(desk, panel, jobs, doubt=None, **masks):
+    """Press Apply, and let the worker find these."""
+    panel.ui.applyButton.click()
+    desk.process()
+    finished(jobs[-1], doubt, **masks)
+    desk.process()
+    return jobs[-1]
+
+
+def section(panel, name):
+    return next(each for each in panel.sections if type(each).__name__ == f"{name}Section")
+
+
+def open_panel(desk):
+    """The panel with one image in the scene."""
+    add_volume(desk, "t1_tse_tra")
+    return desk.open("MRISynthSegment")
+
+
+def open_drawn(desk, jobs):
+    """The panel with a segmentation of two structures, the tumour in doubt."""
+    panel = open_panel(desk)
+    apply(desk, panel, jobs, {"GTVp": 0.4, "Brainstem": 0.05}, GTVp=TUMOUR, Brainstem=STEM)
+    return panel
+
+
+def shown_node(panel):
+    return panel.logic.getParameterNode().segmentation
+
+
+def masks_in(panel):
+    from MRISynthSegmentLib.mrml import segmentation_from_node
+    from MRISynthSegmentLib.shown.mrml import grid_of
+
+    node = shown_node(panel)
+    return segmentation_from_node(node, grid_of(node)).masks

@@ -1,0 +1,171 @@
+"""The panel of module MRISynthSegment: a structure is corrected by clicks in a view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from panel_cases import add_volume
+from panel_segment_cases import (
+    STEM,
+    TUMOUR,
+    apply,
+    mask_of,
+    masks_in,
+    open_drawn,
+    section,
+    shown_node,
+)
+
+
+@pytest.fixture
+def drawn(desk, jobs):
+    return open_drawn(desk, jobs)
+
+
+def click(desk, panel, k, j, i):
+    """In a slice view, with the mouse in place mode."""
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints, is_placing
+    from MRISynthSegmentLib.shown.mrml import grid_of
+
+    points = ClickPoints(shown_node(panel))
+    assert is_placing(points), "a click would turn the view"
+    x, y, z, _ = grid_of(shown_node(panel)).index_to_world @ (i, j, k, 1)
+    points.node.AddControlPointWorld(-x, -y, z)
+    desk.process()
+
+
+def answer(desk, job, mask):
+    from MRISynthLib.worker import TaskResult
+
+    name = job.parameters["structure"]
+    job.finish(TaskResult([(name, job.volumes[0].with_voxels(mask, name=name))]))
+    desk.process()
+
+
+def test_a_click_corrects_the_chosen_structure_and_is_undone(desk, jobs, drawn):
+    correction = section(drawn, "Correction")
+    ui = correction.ui
+    assert not ui.undoButton.enabled
+    ui.addButton.click()
+    desk.process()
+    assert ui.addButton.checked and not ui.removeButton.checked
+    click(desk, drawn, 2, 5, 8)
+    job = jobs[-1]
+    assert job.task == "refinement" and job.parameters["structure"] == "GTVp"
+    assert len(job.volumes) == 2 and np.array_equal(job.volumes[1].voxels, TUMOUR)
+    ((x, y, z, adds),) = job.parameters["clicks"]
+    index = np.linalg.solve(job.volumes[0].index_to_world, (x, y, z, 1))
+    assert adds and index[:3] == pytest.approx((8, 5, 2))
+    assert not ui.correctionCancelButton.isHidden()
+    larger = TUMOUR | mask_of((2, 3), (5, 6), (7, 9))
+    answer(desk, job, larger)
+    found = masks_in(drawn)
+    assert np.array_equal(found["GTVp"], larger) and np.array_equal(found["Brainstem"], STEM)
+    assert ui.correctionLabel.text == "Primary gross tumour volume: +0.03 ml."
+    assert section(drawn, "Result").ui.resultTable.item(0, 3).text() == "edited by hand"
+    assert ui.addButton.checked, "the next click corrects too"
+
+    ui.removeButton.click()
+    desk.process()
+    assert ui.removeButton.checked and not ui.addButton.checked
+    click(desk, drawn, 2, 4, 4)
+    assert [entry[3] for entry in jobs[-1].parameters["clicks"]] == [True, False]
+    answer(desk, jobs[-1], larger & ~mask_of((2, 3), (4, 5), (4, 5)))
+    for expected in (larger, TUMOUR):
+        ui.undoButton.click()
+        desk.process()
+        assert np.array_equal(masks_in(drawn)["GTVp"], expected)
+    assert not ui.undoButton.enabled and ui.redoButton.enabled
+    assert section(drawn, "Result").ui.resultTable.item(0, 3).text() == "check, 40 %"
+    ui.redoButton.click()
+    desk.process()
+    assert np.array_equal(masks_in(drawn)["GTVp"], larger)
+    ui.removeButton.click()
+    desk.process()
+    assert not ui.removeButton.checked and not desk.said
+
+
+def test_clicks_wait_for_one_another(desk, jobs, drawn):
+    section(drawn, "Correction").ui.addButton.click()
+    desk.process()
+    click(desk, drawn, 2, 5, 8)
+    click(desk, drawn, 2, 6, 8)
+    assert len(jobs) == 2, "the second waits"
+    first = TUMOUR | mask_of((2, 3), (5, 6), (7, 9))
+    answer(desk, jobs[-1], first)
+    assert len(jobs) == 3 and len(jobs[-1].parameters["clicks"]) == 2
+    assert np.array_equal(jobs[-1].volumes[1].voxels, first)
+    second = first | mask_of((2, 3), (6, 7), (7, 9))
+    answer(desk, jobs[-1], second)
+    assert np.array_equal(masks_in(drawn)["GTVp"], second)
+
+
+@pytest.mark.parametrize("way", ["cancelled", "failed"])
+def test_a_click_that_came_to_nothing_leaves_no_point(desk, jobs, drawn, way):
+    from MRISynthLib.errors import Cancelled, WorkerError
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints
+
+    ui = section(drawn, "Correction").ui
+    ui.addButton.click()
+    desk.process()
+    click(desk, drawn, 2, 5, 8)
+    click(desk, drawn, 2, 6, 8)
+    ui.correctionCancelButton.click()
+    assert jobs[-1].cancelled
+    jobs[-1].finish(Cancelled() if way == "cancelled" else WorkerError("The worker died."))
+    desk.process()
+    assert np.array_equal(masks_in(drawn)["GTVp"], TUMOUR)
+    assert ClickPoints(shown_node(drawn)).clicks("GTVp") == ()
+    assert ("died" in ui.correctionLabel.text) == (way == "failed")
+    assert not ui.undoButton.enabled and ui.correctionCancelButton.isHidden()
+
+
+def test_clicks_end_with_the_module_the_tool_or_the_scene(desk, jobs, drawn):
+    ui = section(drawn, "Correction").ui
+    interaction = desk.app.applicationLogic().GetInteractionNode()
+
+    def begin():
+        ui.addButton.click()
+        desk.process()
+        assert ui.addButton.checked
+
+    begin()
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # a right click
+    desk.process()
+    assert not ui.addButton.checked
+    begin()
+    desk.open("MRISynth")
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    desk.open("MRISynthSegment")
+    begin()
+    click(desk, drawn, 2, 5, 8)
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process()
+    assert jobs[-1].cancelled
+    answer(desk, jobs[-1], STEM)
+    assert not desk.said and not ui.addButton.enabled
+
+
+def test_only_contours_on_a_ticked_image_are_corrected(desk, jobs, drawn):
+    add_volume(desk, "t2_tse_tra", 1, shape=(4, 9, 9))
+    desk.process()
+    drawn.ui.inputTable.item(0, 0).setCheckState(desk.qt.Qt.Unchecked)
+    desk.process()
+    ui = section(drawn, "Correction").ui
+    ui.addButton.click()
+    desk.process()
+    assert "tick that volume" in desk.said[0] and not ui.addButton.checked
+
+
+def test_a_new_run_forgets_the_clicks_on_what_it_drew(desk, jobs, drawn):
+    ui = section(drawn, "Correction").ui
+    ui.addButton.click()
+    desk.process()
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    section(drawn, "Structure").ui.replaceEditedCheckBox.checked = True
+    desk.process()
+    apply(desk, drawn, jobs, GTVp=TUMOUR)
+    desk.process()
+    assert not ui.undoButton.enabled and not ui.addButton.checked

@@ -1,0 +1,277 @@
+"""The panel of module MRISynthSegment: contours are compared with others, and exported."""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+import pytest
+
+from panel_cases import cells
+from panel_segment_cases import STEM, TUMOUR, apply, open_drawn, section, shown_node
+
+
+@pytest.fixture
+def drawn(desk, jobs):
+    return open_drawn(desk, jobs)
+
+
+# -------------------------------------------------------------------------------------- comparing
+
+
+@pytest.fixture
+def two(desk, jobs, drawn):
+    """A second segmentation beside the first, and that one chosen to compare with."""
+    first = shown_node(drawn)
+    section(drawn, "Structure").ui.newSegmentationCheckBox.checked = True
+    desk.process()
+    apply(desk, drawn, jobs, GTVp=np.roll(TUMOUR, 1, axis=2), Brainstem=STEM)
+    parameters = drawn.logic.getParameterNode()
+    parameters.compareWith, parameters.segmentation = shown_node(drawn), first
+    desk.process()
+    return drawn
+
+
+def measured(job):
+    """What the worker finds, computed here."""
+    from MRISynthLib.progress import Callbacks
+    from MRISynthSegmentLib.contour_tasks import HANDLERS
+
+    return HANDLERS[job.task](job.parameters, job.volumes, Callbacks(), None)
+
+
+def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
+    ui = section(two, "Comparison").ui
+    ui.compareButton.click()
+    job = jobs[-1]
+    assert job.task == "contour_comparison" and not ui.comparisonCancelButton.isHidden()
+    job.finish(measured(job))
+    desk.process()
+    lines = cells(ui.comparisonTable)
+    assert [line[0] for line in lines] == ["GTVp", "Brainstem"]
+    assert float(lines[0][1]) == pytest.approx(0.8) and float(lines[1][1]) == 1
+    desk.qt.QFileDialog.answer = str(tmp_path / "figures")
+    ui.saveTableButton.click()
+    text = (tmp_path / "figures.csv").read_text(encoding="utf-8")
+    assert text.startswith("structure,Dice") and "GTVp,0.800" in text
+    path = str(tmp_path / "case.mrb")
+    assert desk.slicer.mrmlScene.WriteToMRB(path)
+    desk.slicer.mrmlScene.Clear(0)
+    assert desk.slicer.mrmlScene.ReadFromMRB(path)
+    desk.process()
+    again = section(desk.open("MRISynthSegment"), "Comparison").ui.comparisonTable
+    assert cells(again) == lines and not desk.said
+
+
+def test_both_outlines_and_the_structure_that_is_looked_at(desk, jobs, two):
+    from MRISynthSegmentLib.shown.mrml import outlined
+
+    ui, parameters = section(two, "Comparison").ui, two.logic.getParameterNode()
+    first, second = parameters.segmentation, parameters.compareWith
+    ui.compareButton.click()
+    jobs[-1].finish(measured(jobs[-1]))
+    ui.outlinesCheckBox.checked = True
+    desk.process()
+    assert outlined(first) and outlined(second)
+    assert first.GetName() in ui.legendLabel.text and not ui.legendLabel.isHidden()
+    ui.comparisonTable.cellClicked(1, 0)
+    desk.process()
+    assert first.GetDisplayNode().GetVisibleSegmentIDs() == ("Brainstem",)
+    third = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "third")
+    parameters.compareWith = third
+    desk.process()
+    assert not outlined(second), "it is not compared any more"
+    ui.outlinesCheckBox.checked = False
+    desk.process()
+    assert not outlined(first)
+    assert set(first.GetDisplayNode().GetVisibleSegmentIDs()) == {"GTVp", "Brainstem"}
+
+
+def test_contours_of_others_are_loaded_from_a_file(desk, jobs, drawn, tmp_path):
+    from MRISynthLib.errors import InputError
+    from MRISynthSegmentLib.io import save_segmentation
+    from MRISynthSegmentLib.segmentation import Segmentation
+    from MRISynthSegmentLib.shown.mrml import grid_of
+
+    ui = section(drawn, "Comparison").ui
+    path = tmp_path / "theirs.seg.nrrd"
+    save_segmentation(Segmentation({"GTVp": STEM}, grid_of(shown_node(drawn))), path)
+    desk.qt.QFileDialog.answer = ""
+    ui.loadButton.click()
+    assert len(jobs) == 1, "nothing was chosen"
+    desk.qt.QFileDialog.answer = str(path)
+    ui.loadButton.click()
+    job = jobs[-1]
+    assert job.task == "contours"
+    job.finish(measured(job))
+    desk.process()
+    other = drawn.logic.getParameterNode().compareWith
+    assert other.GetName() == "theirs.seg.nrrd" and ui.compareButton.enabled
+    ui.loadButton.click()
+    jobs[-1].finish(InputError("theirs.seg.nrrd is damaged; export it again."))
+    desk.process()
+    assert ui.comparisonLabel.text == "theirs.seg.nrrd is damaged; export it again."
+
+
+def test_contours_are_seen_on_the_real_and_the_synthetic_image(desk, jobs, drawn):
+    from MRISynthLib.mrml import node_from_volume
+    from MRISynthSegmentLib.shown.mrml import grid_of
+    from panel_cases import synthetic
+
+    real = grid_of(shown_node(drawn))
+    made = node_from_volume(synthetic(real, "T1w"))
+    desk.process()
+    ui, parameters = section(drawn, "Comparison").ui, drawn.logic.getParameterNode()
+    assert parameters.compareLeft.GetName() == "t1_tse_tra" and parameters.compareRight is made
+    ui.sideBySideButton.click()
+    desk.process()
+    shown = [
+        desk.headless.slice_logic(f"MRISynth{n}").GetSliceCompositeNode().GetBackgroundVolumeID()
+        for n in (1, 2)
+    ]
+    assert shown == [parameters.compareLeft.GetID(), made.GetID()]
+    links = desk.headless.slice_logic("MRISynth1").GetSliceCompositeNode().GetLinkedControl()
+    assert links and not desk.said
+
+
+# -------------------------------------------------------------------------------------- exporting
+
+
+def choose(desk, panel, name):
+    from MRISynthSegmentLib import exports
+
+    ui = section(panel, "Export").ui
+    ui.formatComboBox.setCurrentIndex([each.name for each in exports.FORMATS].index(name))
+    desk.process()
+    return ui
+
+
+def test_contours_are_exported_on_the_series_in_the_database(
+    desk, jobs, drawn, tmp_path, monkeypatch
+):
+    import sys
+
+    files = {"1.2.3": "/db/a.dcm", "1.2.4": "/db/b.dcm"}
+    database = types.SimpleNamespace(
+        isOpen=True, fileForInstance=files.get, instanceValue=lambda *_: ""
+    )
+    monkeypatch.setattr(desk.slicer, "dicomDatabase", database, raising=False)
+    added = []
+
+    def take(folder, copyFiles):  # noqa: N803
+        import os
+
+        added.append(sorted(os.listdir(folder)))
+        return True
+
+    library = types.ModuleType("DICOMLib")
+    library.DICOMUtils = types.SimpleNamespace(importDicom=take)
+    monkeypatch.setitem(sys.modules, "DICOMLib", library)
+    ui = section(drawn, "Export").ui
+    desk.process()
+    assert not ui.exportButton.enabled and "folder of the series" in ui.exportButton.toolTip
+    image = desk.slicer.util.getNode("t1_tse_tra")
+    image.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    drawn.scheduleRefresh()
+    desk.process()
+    assert "2 files in Slicer's DICOM database" in ui.seriesLabel.text
+    assert ui.exportButton.enabled, ui.exportButton.toolTip
+    ui.exportButton.click()
+    job = jobs[-1]
+    assert job.task == "export" and job.parameters["references"] == list(files.values())
+    assert job.parameters["types"] == {"GTVp": "AUTOMATIC", "Brainstem": "AUTOMATIC"}
+    from pathlib import Path
+
+    from MRISynthLib.worker import TaskResult
+
+    target = Path(job.parameters["path"])
+    assert target.name == "Contours_on_T1w.rtstruct.dcm"
+    target.write_bytes(b"DICM")
+    job.finish(TaskResult([], {"files": [str(target)], "warnings": ["Look at it."]}))
+    desk.process()
+    assert added == [["Contours_on_T1w.rtstruct.dcm"]] and not target.parent.exists()
+    assert ui.exportLabel.text == "Written: Slicer's DICOM database\nLook at it."
+
+
+def test_what_a_format_needs_is_asked_for_and_refusals_are_said(desk, jobs, drawn, tmp_path):
+    from MRISynthLib.errors import InputError
+
+    ui = choose(desk, drawn, "rtstruct")
+    assert not ui.referencePathLineEdit.isHidden() and ui.imageSelector.isHidden()
+    assert not ui.databaseCheckBox.enabled, "there is no database here"
+    ui.referencePathLineEdit.currentPath = str(tmp_path)
+    desk.process()
+    assert ui.exportButton.toolTip == "Choose a folder to write into."
+    ui.folderPathLineEdit.currentPath = str(tmp_path)
+    desk.process()
+    ui.exportButton.click()
+    jobs[-1].finish(InputError("The series 't1' lacks 1 of 5 slices; get it complete."))
+    desk.process()
+    assert ui.exportLabel.text == "The series 't1' lacks 1 of 5 slices; get it complete."
+    assert ui.exportButton.enabled and not desk.said
+    ui.exportButton.click()
+    ui.exportCancelButton.click()
+    assert jobs[-1].cancelled
+
+
+def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
+    from MRISynthLib.mrml import node_from_volume
+    from MRISynthSegmentLib.shown.mrml import grid_of
+    from panel_cases import synthetic
+
+    ui, parameters = choose(desk, drawn, "dicom-mr"), drawn.logic.getParameterNode()
+    assert ui.exportButton.toolTip == "Choose the synthetic image to write."
+    parameters.exportImage = desk.slicer.util.getNode("t1_tse_tra")
+    parameters.exportFolder = str(tmp_path)
+    desk.process()
+    assert "is a real image" in ui.exportButton.toolTip
+    parameters.exportImage = node_from_volume(synthetic(grid_of(shown_node(drawn)), "CE-T1w"))
+    desk.process()
+    assert "does not say whose it is" in ui.exportLabel.text
+    ui.patientIDLineEdit.text, ui.patientNameLineEdit.text = "P7", "Doe^John"
+    ui.burnInCheckBox.checked = True
+    desk.process()
+    ui.exportButton.click()
+    asked = jobs[-1].parameters
+    assert asked["study"] == {"patient_id": "P7", "patient_name": "Doe^John"} and asked["burn_in"]
+    from MRISynthLib.errors import Cancelled
+
+    jobs[-1].finish(Cancelled())
+    desk.process()
+    ui.nobodyCheckBox.checked = True
+    desk.process()
+    ui.exportButton.click()
+    assert jobs[-1].parameters["study"] == {}
+    assert "P7" not in str(desk.slicer.mrmlScene.GetSceneXMLString() or ""), "kept nowhere"
+
+
+def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(
+    desk, jobs, drawn, tmp_path, monkeypatch
+):
+    from pathlib import Path
+
+    def export(node, path, properties):
+        Path(path).write_text("half", encoding="utf-8")
+        return export.works
+
+    monkeypatch.setattr(desk.slicer.util, "exportNode", export)
+    drawn.logic.getParameterNode().exportFolder = str(tmp_path)
+    ui = choose(desk, drawn, "seg.nrrd")
+    export.works = False
+    ui.exportButton.click()
+    assert not list(tmp_path.iterdir()) and "could not be written" in desk.said[0]
+    export.works = True
+    for name in ("Contours_on_T1w.seg.nrrd", "Contours_on_T1w_2.seg.nrrd"):
+        ui.exportButton.click()
+        assert (tmp_path / name).is_file() and name in ui.exportLabel.text
+
+
+# -------------------------------------------------------------------------------------- its looks
+
+
+def test_the_panel_is_looked_at(desk, jobs, two, tmp_path):
+    """No text is cut off at the width that Slicer gives a panel."""
+    for each in two.sections:
+        each.widget.collapsed = False
+    desk.process()
+    assert desk.screenshot(two, tmp_path / "panel.png").stat().st_size > 10_000

@@ -17,6 +17,7 @@ from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib.io import (
     load_segmentation,
     note_of,
+    read_segmentation,
     save_segmentation,
     save_segmentation_nifti,
 )
@@ -367,6 +368,16 @@ def test_the_suffix_decides_on_the_format(segmentation, reference, tmp_path):
     np.testing.assert_array_equal(plain.masks["Segment_1"], segmentation.masks["GTVp"])
     with pytest.raises(InputError, match=r"\.seg\.nrrd or \.nii\.gz"):
         save_segmentation(segmentation, tmp_path / "organs.mha")
+
+
+def test_an_image_is_not_taken_for_a_label_map(tmp_path):
+    """It would be a structure for each grey value, and take all memory."""
+    values = np.arange(12 * 40 * 36).reshape(12, 40, 36).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "t1.nii.gz")
+    with pytest.raises(
+        InputError, match=r"t1\.nii\.gz holds .* different values, as an image does"
+    ):
+        read_segmentation(tmp_path / "t1.nii.gz")
 
 
 def test_names_that_no_file_may_have_are_kept_in_the_json(reference, tmp_path):

@@ -44,6 +44,9 @@ PRIORITY = (
 )
 """What the NIfTI label map shows where structures overlap."""
 
+MOST_LABELS = 512
+"""Of a label map that no file describes; the finest parcellations in use have some 200."""
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNREADABLE = (
     AttributeError,
@@ -372,6 +375,11 @@ def _read_nifti(path: Path) -> Segmentation:
         entries, records, loaded, warnings = _named_labels(sidecar)
     else:
         values = np.unique(labels[labels != 0])
+        if len(values) > MOST_LABELS:
+            raise InputError(
+                f"{path.name} holds {len(values)} different values, as an image does; give a "
+                f"label map, where each value is a structure (at most {MOST_LABELS})."
+            )
         entries, loaded, warnings = [(f"Segment_{v}", v, None) for v in values], None, ()
     if not entries:
         raise InputError(f"{path.name} holds no labels; give a label map with structures.")

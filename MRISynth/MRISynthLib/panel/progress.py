@@ -15,6 +15,7 @@ STAGE_WORDS = {
     "compare": "Comparing the images",
     "measure": "Measuring structures",
     "read": "Reading contours",
+    "look": "Looking at the patients",
     "write": "Storing the result",
 }
 """Stage of :class:`MRISynthLib.progress.Progress` -> words for the progress bar."""

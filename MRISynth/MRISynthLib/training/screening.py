@@ -68,7 +68,7 @@ def fit_screen(
     fitting = set(patients[::2])
     looks: dict[bool, list[Look]] = {True: [], False: []}
     for done, case in enumerate(cases):
-        callbacks.progress("load", done, len(cases))
+        callbacks.progress("look", done, len(cases))
         looks[case.patient in fitting] += _looks(synthesizer, case)
     set_limits(screen, looks[True], looks[False], synthesizer.pixel_mm)
     weights = bundle.weights()

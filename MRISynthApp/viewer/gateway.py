@@ -178,7 +178,8 @@ class Gateway:
         visitor = self._visitor(request)
         if visitor is None or visitor.port is None:
             return pages.ended()
-        page = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, heartbeat=20)
+        # pictures are compressed already
+        page = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, heartbeat=20, compress=False)
         await page.prepare(request)
         if visitor.socket is not None:  # the tab was copied, or its end was not noticed yet
             await visitor.socket.close(code=CLOSED, message=b"opened elsewhere")

@@ -3,12 +3,15 @@
 - The slice's image lies under everything that Slicer's displayable managers draw, whenever the
   view is made: stock views add it last, over the fills of segments that are there already.
 - No multisampling: with it translucent surfaces vanish in 3D.
+- While a slice view changes again and again it is drawn coarsely, and sharp when it rests.
 - Clicks can be taken before Slicer's own mouse handling sees them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from collections.abc import Callable
 
 import slicer
@@ -18,11 +21,19 @@ from trame_slicer.core import ViewManager
 from trame_slicer.rca_view.rca_view_factory import RemoteViewFactory
 from trame_slicer.views import SliceView, ThreeDView, ViewType
 
+from .quick_image import QuickImage
+
 FRAMES_PER_SECOND = 30.0
 """At most, of the view under the mouse and, as the views are linked, of the others too."""
 
 MOVING_QUALITY = 60
 """JPEG quality while a view changes; at rest it is sent again at 90."""
+
+REST_SECONDS = 0.12
+"""A view that did not change for so long rests; shorter than it takes to be sent again at 90."""
+
+ONE_CHANGE_SECONDS = 0.01
+"""What is asked for within so short a time is one change, however many nodes take part in it."""
 
 FIRST = 100.0
 """Priority of our observers: before Slicer's."""
@@ -35,13 +46,52 @@ class LayeredSliceView(SliceView):
     """A slice view whose image is always the lowest thing in it."""
 
     def __init__(self, *args, **kwargs) -> None:
+        self._quick: QuickImage | None = None
+        self._changed_at = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         super().__init__(*args, **kwargs)
         self.render_window().SetMultiSamples(0)
+        self.render_window().AddObserver(vtk.vtkCommand.StartEvent, self._prepare)
 
     def set_scene(self, scene: slicer.vtkMRMLScene) -> None:
         """As the base class; the managers begin to draw here."""
-        self.first_renderer().AddViewProp(self._render_manager.image_actor)
+        sharp = self._render_manager.image_actor
+        self._quick = QuickImage(self.logic, sharp)
+        for actor in (sharp, self._quick.actor):
+            self.first_renderer().AddViewProp(actor)
         super().set_scene(scene)
+
+    # ------------------------------------------------------------------ coarse or sharp
+
+    @property
+    def moving(self) -> bool:
+        """Whether the view changes again and again, and is drawn coarsely."""
+        return self._resting is not None
+
+    def schedule_render(self, *arguments) -> None:
+        """As the base class; notes whether one change follows upon another."""
+        now = time.monotonic()
+        since = now - self._changed_at
+        if since > ONE_CHANGE_SECONDS:
+            self._changed_at = now
+        if self._resting is not None or ONE_CHANGE_SECONDS < since < REST_SECONDS:
+            self._rest_later()
+        super().schedule_render(*arguments)
+
+    def _rest_later(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = asyncio.get_event_loop().call_later(REST_SECONDS, self._rest)
+
+    def _rest(self) -> None:
+        self._resting = None
+        super().schedule_render()
+
+    def _prepare(self, _window, _event) -> None:
+        if self._quick is not None:
+            self._quick.choose(self.moving)
+
+    # ------------------------------------------------------------------------- clicks
 
     @property
     def logic(self) -> slicer.vtkMRMLSliceLogic:

@@ -1,10 +1,12 @@
 """Frames a second in the browser while slices are scrolled, at rest and while a worker computes.
 
 Opens ``mrisynth view`` on an examination of 256 x 224 x 40 in headless chromium, turns the mouse
-wheel 60 times a second, and counts the pictures that reach the page for each view. Says as well
-how long a new scene takes to open and how much memory it has.
+wheel 60 times a second, and counts the pictures that reach the page for each view; and how much
+processor time the scene's process, the gateway's and the browser's took for each picture, which
+says the same on a machine that is busy with other things. Says as well how long a new scene takes
+to open and how much memory it has.
 
-    python Testing/benchmarks/viewer.py [--seconds 4]
+    python Testing/benchmarks/viewer.py [--seconds 4] [--at-rest]
 """
 
 from __future__ import annotations
@@ -59,8 +61,13 @@ const timer = setInterval(() => {
 """
 
 
-def frames(page, views: int, seconds: float) -> float:
-    """Frames a second and view while slices are scrolled."""
+def work(process: psutil.Process) -> float:
+    """Seconds of processor time of a process and of all that it started."""
+    return sum(sum(each.cpu_times()[:2]) for each in (process, *process.children(recursive=True)))
+
+
+def frames(page, views: int, seconds: float) -> tuple[float, float]:
+    """Frames a second and view while slices are scrolled, and milliseconds of work for each."""
     page.set("layout", str(views))
     until(lambda: len(page.driver.find_elements("class name", "layout-grid-item")) == views)
     page.settled(0, lambda seen: seen.max() > 150, "an image")
@@ -68,11 +75,14 @@ def frames(page, views: int, seconds: float) -> float:
     page.run(COUNT)
     page.driver.set_script_timeout(seconds + 60)
     shown = min(views, 3)  # the 3D view does not change
-    return page.driver.execute_async_script(SCROLL, int(1000 * seconds)) / shown
+    before = work(psutil.Process())
+    rate = page.driver.execute_async_script(SCROLL, int(1000 * seconds))
+    pictures = page.run("return window.framesSeen")
+    return rate / shown, 1000 * (work(psutil.Process()) - before) / max(1, pictures)
 
 
-def measure(seconds: float) -> None:
-    """Print the table."""
+def measure(seconds: float, at_rest: bool) -> None:
+    """Print the table; ``at_rest``: without what needs the models."""
     with tempfile.TemporaryDirectory() as folder:
         for seed, name in enumerate(("T1w", "T2w")):
             image = head(seed, SHAPE, name=name, sequence=name)
@@ -84,19 +94,22 @@ def measure(seconds: float) -> None:
             print(f"First page after the start: {time.perf_counter() - started:.1f} s")
             until(lambda: page.state("images"), "the images")
             page.idle()
-            print(f"{'views':<8}{'at rest':>12}{'computing':>12}   frames a second, each view")
-            rest = {views: frames(page, views, seconds) for views in (1, 2, 3, 4)}
-            busy = {}
-            for views in rest:
+            print(f"{'views':<8}{'at rest':>12}{'work for each':>18}{'computing':>14}")
+            for views in (1, 2, 3, 4):
+                rate, each = frames(page, views, seconds)
+                print(f"{views:<8}{rate:>10.1f}/s{each:>15.0f} ms", end="", flush=True)
+                if at_rest:
+                    print()
+                    continue
                 page.trigger("apply")
                 until(lambda: page.state("running"), "the work")
                 until(lambda: "slices" in page.state("progress_text") or not page.state("running"))
-                busy[views] = frames(page, views, seconds)
+                busy, _ = frames(page, views, seconds)
                 still = page.state("running")
                 page.trigger("cancel")
                 page.idle()
                 mark = "" if still else f"   (the work had ended: {page.state('message')})"
-                print(f"{views:<8}{rest[views]:>12.1f}{busy[views]:>12.1f}{mark}")
+                print(f"{busy:>12.1f}/s{mark}")
             memory = psutil.Process(house.visitors[0].pid).memory_info().rss / 2**20
             print(f"Memory of the scene's process: {memory:.0f} MB")
 
@@ -105,13 +118,14 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each measurement")
+    parser.add_argument("--at-rest", action="store_true", help="not while a worker computes")
     options = parser.parse_args()
     from viewer_host import available
 
     if not available():
         print("Not measured: needs chromium with its driver, and the extras view and test.")
         return
-    measure(options.seconds)
+    measure(options.seconds, options.at_rest)
 
 
 if __name__ == "__main__":

@@ -103,34 +103,62 @@
     return upload(files);
   }
 
-  let depth = 0;
   function mark(on) {
     document.getElementById("mrs-drop")?.classList.toggle("mrs-drop-on", on);
   }
   const carriesFiles = (event) => Array.from(event.dataTransfer?.types || []).includes("Files");
-  window.addEventListener("dragenter", (event) => {
-    if (carriesFiles(event)) mark(++depth > 0);
+  window.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    mark(carriesFiles(event)); // again and again: the page may be drawn anew meanwhile
   });
   window.addEventListener("dragleave", (event) => {
-    if (carriesFiles(event)) mark(--depth > 0);
+    if (!event.relatedTarget) mark(false); // out of the window
   });
-  window.addEventListener("dragover", (event) => event.preventDefault());
   window.addEventListener("drop", (event) => {
     event.preventDefault();
-    depth = 0;
     mark(false);
     if (carriesFiles(event)) dropped(event.dataTransfer).catch(() => say("That could not be read."));
   });
 
+  // --------------------------------------------------------------------------- slices
+
+  // What was turned while a step is under way goes with the next one: the newest slice is drawn,
+  // and nothing is left to do when the hand rests.
+  const BETWEEN_STEPS = 1000 / 30;
+  let turned = 0;
+  let stepping = false;
+  async function step(slices) {
+    turned += slices;
+    if (stepping) return;
+    stepping = true;
+    try {
+      while (turned) {
+        const now = turned;
+        turned = 0;
+        const pause = new Promise((resolve) => setTimeout(resolve, BETWEEN_STEPS));
+        await Promise.all([window.trame.trigger("step", [now]), pause]);
+      }
+    } finally {
+      stepping = false;
+    }
+  }
+
+  window.addEventListener(
+    "wheel",
+    (event) => {
+      const view = event.target.closest?.(".layout-grid-item");
+      if (!view?.querySelector(".mrs-slider") || event.ctrlKey || !event.deltaY) return;
+      step(event.deltaY < 0 ? 1 : -1);
+      event.preventDefault();
+      event.stopPropagation(); // or the view would send each turn by itself
+    },
+    { capture: true, passive: false }
+  );
+
   // ---------------------------------------------------------------------------- keys
 
+  const STEPS = { f: 1, b: -1, ArrowUp: 1, ArrowDown: -1, ArrowRight: 1, ArrowLeft: -1 };
   const KEYS = {
-    f: ["step", [1]],
-    b: ["step", [-1]],
-    ArrowUp: ["step", [1]],
-    ArrowDown: ["step", [-1]],
-    ArrowRight: ["step", [1]],
-    ArrowLeft: ["step", [-1]],
     g: ["toggle_contours", []],
     r: ["reset_view", []],
     z: ["undo", []],
@@ -144,6 +172,8 @@
       if (event.key === "t") {
         const state = window.trame.state;
         state.set("opacity", state.get("opacity") < 0.5 ? 1 : 0);
+      } else if (STEPS[event.key]) {
+        step(STEPS[event.key]);
       } else if (KEYS[event.key]) {
         window.trame.trigger(...KEYS[event.key]);
       } else {

@@ -117,6 +117,29 @@ def test_a_correction_changes_one_structure_and_can_be_taken_back(desk):
     assert desk.undo() == ()
 
 
+def test_a_click_takes_from_the_neighbours_only_if_that_is_wished(desk):
+    segmented(desk)
+    neighbour = desk.segmentation.masks["Brainstem"]
+    nothing = np.zeros_like(neighbour)  # what the click adds lies inside the neighbour
+    masks = {**desk.segmentation.masks, "GTVp": nothing}
+    desk.segmentation = replace(desk.segmentation, masks=masks)
+    middle = desk.segmentation.reference.corners().mean(axis=0)
+    for exclusive in (False, True):
+        order = desk.correction("GTVp", middle, True)
+        grown = desk.take_correction(run(order), order, exclusive)
+        tumour, brainstem = (desk.segmentation.masks[name] for name in ("GTVp", "Brainstem"))
+        assert grown["GTVp"] > 0
+        if exclusive:
+            assert grown["Brainstem"] < 0
+            assert not (tumour & brainstem).any()
+            assert (brainstem == neighbour & ~tumour).all()
+        else:
+            assert list(grown) == ["GTVp"]
+            assert (brainstem == neighbour).all()
+        assert "GTVp" in desk.undo()
+        assert (desk.segmentation.masks["Brainstem"] == neighbour).all()
+
+
 def test_a_model_without_clicks_says_so_and_is_not_asked(desk):
     segmented(desk)
     desk.segmenter = replace(desk.segmenter, metadata={**desk.segmenter.metadata, "clicks": False})

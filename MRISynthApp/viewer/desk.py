@@ -22,7 +22,13 @@ from MRISynthLib.sequences import SEQUENCES
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib import panel as segment_panel
 from MRISynthSegmentLib.click_maps import Click
-from MRISynthSegmentLib.corrections import CorrectionHistory, clicks_from_plain, corrected, merged
+from MRISynthSegmentLib.corrections import (
+    CorrectionHistory,
+    clicks_from_plain,
+    corrected,
+    merged,
+    taken_from,
+)
 from MRISynthSegmentLib.segmentation import Segmentation
 
 TRUTH_NOTE = " as it should be (simulated)"
@@ -271,15 +277,28 @@ class Desk:
         request = segment_panel.refinement_parameters(structure, clicks)
         return Order(segment_panel.REFINEMENT_TASK, request, (*inputs, mask))
 
-    def take_correction(self, result: Any, order: Order) -> str:
-        """Keep the corrected structure; its name."""
+    def take_correction(
+        self, result: Any, order: Order, exclusive: bool = False
+    ) -> dict[str, float]:
+        """Keep the corrected structure; each that changed -> millilitres by which it grew.
+
+        ``exclusive``: what is added is taken away from all other structures.
+        """
         name = str(order.parameters["structure"])
         click = clicks_from_plain(order.parameters["clicks"])[-1]
-        before = self.segmentation.masks[name]
-        after = np.asarray(result[name].voxels, bool)
-        self.history.record(name, click, {name: before}, {name: after})
-        self.segmentation = corrected(self.segmentation, {name: after}, self._said())
-        return name
+        present = self.segmentation.masks
+        masks = {name: np.asarray(result[name].voxels, bool)}
+        if exclusive:
+            others = {other: mask for other, mask in present.items() if other != name}
+            masks |= taken_from(others, present[name], masks[name])
+        before = {each: present[each] for each in masks}
+        self.history.record(name, click, before, masks)
+        self.segmentation = corrected(self.segmentation, masks, self._said())
+        millilitres = np.prod(self.segmentation.reference.spacing) / 1000
+        return {
+            each: float(millilitres * (int(mask.sum()) - int(before[each].sum())))
+            for each, mask in masks.items()
+        }
 
     def undo(self) -> tuple[str, ...]:
         """Take the last correction back; the structures that changed."""

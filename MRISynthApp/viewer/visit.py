@@ -15,7 +15,6 @@ from MRISynthLib.errors import Cancelled, InputError, MRISynthError
 from MRISynthLib.progress import Callbacks, Progress, SliceReady
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthSegmentLib import panel as segment_panel
-from MRISynthSegmentLib.structures import STRUCTURES
 
 from . import tables
 from .broker import WAITING
@@ -66,6 +65,7 @@ class Visit:
                 "correct_reason": self.desk.why_not_correct(),
                 "correct_structure": None,
                 "correct_adds": True,
+                "correct_exclusive": False,
                 "figures": [],
                 "uploading": "",
                 "loading": False,
@@ -352,15 +352,18 @@ class Visit:
             return False
         if self._job is None:
             adds = bool(self.state.correct_adds) != shift
-            self.spawn(self._correct(str(self.state.correct_structure), point, adds))
+            exclusive = bool(self.state.correct_exclusive)
+            self.spawn(self._correct(str(self.state.correct_structure), point, adds, exclusive))
         return True
 
-    async def _correct(self, structure: str, point: tuple[float, ...], adds: bool) -> None:
+    async def _correct(
+        self, structure: str, point: tuple[float, ...], adds: bool, exclusive: bool
+    ) -> None:
         order = self.desk.correction(structure, point, adds)
         result = await self._follow(order)
-        name = self.desk.take_correction(result, order)
-        self.sights.redraw_contours([name])
-        self.say(f"{STRUCTURES[name].label if name in STRUCTURES else name} corrected.")
+        grown = self.desk.take_correction(result, order, exclusive)
+        self.sights.redraw_contours(tuple(grown))
+        self.say(segment_panel.correction_sentence(structure, grown))
         self._refresh()
 
     def on_undo(self) -> None:

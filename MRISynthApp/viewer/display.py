@@ -13,7 +13,10 @@ from trame_slicer.views import Layout, LayoutDirection, SliceView, ViewLayoutDef
 
 from MRISynthLib import mrml
 from MRISynthLib.mrml import ViewAnnotation, node_from_volume, place_view
+from MRISynthLib.review import modes
 from MRISynthLib.review.mrml import LinkedWindows, show_legend
+from MRISynthLib.review.plot.mrml import ProfilePlot
+from MRISynthLib.review.profile import Profile
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import segmentation_node_from, update_segmentation_node
 from MRISynthSegmentLib.segmentation import Segmentation
@@ -32,7 +35,7 @@ LAYOUTS = {
 }
 """Number of views -> which."""
 
-MODES = ("blend", "checkerboard", "difference", "uncertainty")
+MODES = tuple(mode for mode in modes.MODES if mode != modes.SIDE_BY_SIDE)
 """What the combined view can show."""
 
 DARK_BEHIND_3D = "#101418"
@@ -62,6 +65,7 @@ class Display:
         self._segmentation: slicer.vtkMRMLSegmentationNode | None = None
         self._legends: dict[str, slicer.vtkMRMLScalarVolumeNode] = {}
         self._surfaces_wanted = False
+        self._plot: ProfilePlot | None = None
         self.manager = ViewManager(self.scene, logic)
         register_views(self.manager, server, decorate)
         self.layouts = LayoutManager(self.scene, self.manager, server)
@@ -122,6 +126,8 @@ class Display:
         """Take a volume out of the scene."""
         node = self._nodes.pop(key, None)
         if node is not None:
+            if self._plot is not None and node in self._plot.nodes:
+                self.drop_profile()
             self._legends = {view: each for view, each in self._legends.items() if each is not node}
             if self._windows is not None and node in self._windows.nodes:
                 self._windows.release()
@@ -208,8 +214,10 @@ class Display:
     def step(self, slices: int) -> None:
         """Go so many slices towards the head, all views together."""
         view = self.view(self._leading())
+        first, last = view.get_slice_range()
+        place = view.get_slice_value() + slices * view.get_slice_step()
         view.logic.StartSliceOffsetInteraction()
-        view.logic.SetSliceOffset(view.get_slice_value() + slices * view.get_slice_step())
+        view.logic.SetSliceOffset(min(max(place, first), last))
         view.logic.EndSliceOffsetInteraction()
         self.render()
 
@@ -246,6 +254,27 @@ class Display:
         """Ask the slice views to draw themselves anew; the 3D view does so when it changes."""
         for name in SLICES:
             self.view(name).schedule_render()
+
+    # --------------------------------------------------------------------------- a line
+
+    def show_profile(self, left: str, right: str, on_profile: Callable[[Profile], None]) -> None:
+        """A line that can be dragged in the views; ``on_profile`` gets what lies along it."""
+        nodes = (self._nodes[left], self._nodes[right])
+        if self._plot is None or self._plot.nodes != nodes:
+            self.drop_profile()
+            logic = self.headless.application_logic
+            self._plot = ProfilePlot(*nodes, self._leading(), logic, on_profile)
+
+    def draw_line(self) -> None:
+        """Have the line go through the middle of the leading view."""
+        if self._plot is not None:
+            self._plot.draw(self._leading())
+
+    def drop_profile(self) -> None:
+        """Hide the line, and follow it no more."""
+        if self._plot is not None:
+            self._plot.release()
+            self._plot = None
 
     # ------------------------------------------------------------------------ structures
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from MRISynthLib.review import modes
 from MRISynthSegmentLib.panel import PRESETS
 
 MODE_WORDS = {
     "blend": ("Blend", "Fades from the left image to the right one"),
+    "flicker": ("Flicker", "Left and right image in turn"),
     "checkerboard": ("Checkerboard", "Fields of both images in turn"),
     "difference": ("Difference", "Where a synthetic image differs from the real one"),
     "uncertainty": ("Uncertainty", "Where the network doubts itself, over the right image"),
@@ -227,7 +229,24 @@ def results() -> None:
             v_if=("layout === '2'",),
             classes="text-caption",
         )
-        _slider("opacity", "Left to right image, or opacity of the map", 0.01)
+        with html.Div(v_if=("mode === 'flicker'",), id="flicker"):
+            _slider(
+                "flicker_rate",
+                "Changes a second; faster flashes could cause seizures",
+                0.5,
+                modes.FLICKER_RATES,
+            )
+            v3.VBtn(
+                "{{ flickering ? 'Stop' : 'Go on' }}",
+                click="flickering = !flickering",
+                prepend_icon=("flickering ? 'mdi-pause' : 'mdi-play'",),
+                size="small",
+                variant="tonal",
+                id="flickering",
+            )
+        with html.Div(v_if=("mode !== 'flicker'",)):
+            _slider("opacity", "Left to right image, or opacity of the map", 0.01)
+        _profile()
         with html.Div(v_if=("figures.length",), id="figures"):
             with v3.VTable(density="compact"):
                 with html.Thead(), html.Tr():
@@ -304,6 +323,14 @@ def _corrections() -> None:
         ):
             v3.VBtn("Belongs to it", value=(True,), size="small", prepend_icon="mdi-plus")
             v3.VBtn("Does not", value=(False,), size="small", prepend_icon="mdi-minus")
+        v3.VCheckbox(
+            v_model=("correct_exclusive",),
+            label="Take what is added away from other structures",
+            title="Otherwise no other structure changes.",
+            density="compact",
+            hide_details=True,
+            id="correct-exclusive",
+        )
         html.Div(
             "Click into a view where the contour is wrong; with Shift the other way round.",
             classes="text-caption",
@@ -321,12 +348,40 @@ def _corrections() -> None:
             )
 
 
-def _slider(name: str, label: str, step: float) -> None:
+def _profile() -> None:
+    """A line across both images, and their brightness along it."""
+    with html.Div(classes="d-flex align-center"):
+        v3.VSwitch(
+            v_model=("profile",),
+            label="Line profile",
+            disabled=("!!mode_reasons.blend",),
+            title=("mode_reasons.blend || 'Brightness of both images along a line'",),
+            density="compact",
+            hide_details=True,
+            color="primary",
+            id="profile",
+        )
+        v3.VSpacer()
+        v3.VBtn(
+            "Draw it here",
+            v_if=("profile",),
+            click="trigger('draw_line')",
+            size="small",
+            variant="tonal",
+            title="Across the middle of the left view's slice",
+            id="draw-line",
+        )
+    with html.Div(v_if=("profile",)):
+        html.Div(v_html=("profile_plot",), id="profile-plot")
+        html.Div("Drag the ends of the line in a view.", classes="text-caption")
+
+
+def _slider(name: str, label: str, step: float, ends: tuple[float, float] = (0, 1)) -> None:
     html.Div(label, classes="text-caption mt-1")
     v3.VSlider(
         v_model=(name,),
-        min=0,
-        max=1,
+        min=ends[0],
+        max=ends[1],
         step=step,
         density="compact",
         hide_details=True,

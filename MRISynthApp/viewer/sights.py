@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,19 +10,27 @@ from trame_server import Server
 
 from MRISynthLib.progress import SliceReady
 from MRISynthLib.provenance import Provenance
+from MRISynthLib.review import modes
 from MRISynthLib.review.derived import checkerboard
+from MRISynthLib.review.profile import Profile
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import FILL_OPACITY
 
 from . import tables
 from .desk import Desk
-from .display import COMBINED, MODES, REAL, SYNTHETIC, Display
+from .display import COMBINED, LAYOUTS, MODES, REAL, SYNTHETIC, Display
+from .flicker import Flicker
+from .profile_plot import profile_svg
 
-CHECKERBOARD, DIFFERENCE = "checkerboard", "difference"
+CHECKERBOARD, DIFFERENCE = modes.CHECKERBOARD, modes.DIFFERENCE
 PREVIEW = "preview-"
 UNCERTAINTY = "uncertainty-"
 """Keys of the scene's volumes that are no images of the desk, or the beginnings of them."""
+
+
+PROFILE_SECONDS = 0.1
+"""Between two plots while a line is dragged."""
 
 
 class Sights:
@@ -38,6 +47,10 @@ class Sights:
         self._made_of: dict[str, tuple[str, str]] = {}
         self.hidden: set[str] = set()
         self.display: Display | None = None
+        self._flicker = Flicker(self._turn_over)
+        self._turned = False  # in a flicker: the right image is seen
+        self._profile: Profile | None = None
+        self._plotting: asyncio.TimerHandle | None = None
         self.state.update(
             {
                 "left": None,
@@ -48,6 +61,10 @@ class Sights:
                 "mode": "blend",
                 "mode_reasons": tables.mode_reasons(desk, None, None),
                 "opacity": 0.5,
+                "flicker_rate": 1.0,
+                "flickering": True,
+                "profile": False,
+                "profile_plot": "",
                 "fill": FILL_OPACITY,
                 "outline": True,
                 "contours_shown": True,
@@ -58,6 +75,8 @@ class Sights:
             (("layout",), self._layout_chosen),
             (("orientation",), self._orientation_chosen),
             (("mode", "opacity"), self._combination_chosen),
+            (("flickering", "flicker_rate"), self._set_flicker),
+            (("profile",), self._profile_chosen),
             (("fill", "outline", "contours_shown"), self._look_chosen),
         ):
             self.state.change(*names)(function)
@@ -110,6 +129,7 @@ class Sights:
         self.display.show(SYNTHETIC, self.state.right)
         self.display.link_windows(self.state.left, self.state.right)
         self._combine()
+        self._profile_chosen()
         self.display.render()
 
     def take_difference(self, left: str, right: str, difference: Volume) -> None:
@@ -157,16 +177,19 @@ class Sights:
         left, right, mode = self.state.left, self.state.right, self.state.mode
         opacity = float(self.state.opacity)
         possible = bool(left and right) and not self.state.mode_reasons.get(mode)
-        if possible and mode == "uncertainty":
+        self._set_flicker()
+        if possible and mode == modes.FLICKER:
+            self.display.show(COMBINED, left, right, float(self._turned))
+        elif possible and mode == modes.UNCERTAINTY:
             self.display.show(COMBINED, right, UNCERTAINTY + right, opacity, legend=True)
-        elif possible and mode == "checkerboard":
+        elif possible and mode == modes.CHECKERBOARD:
             self._make_checkerboard(left, right)
             self.display.show(COMBINED, CHECKERBOARD)
-        elif possible and mode == "difference" and self._made_of.get(mode) == (left, right):
+        elif possible and mode == modes.DIFFERENCE and self._made_of.get(mode) == (left, right):
             self.display.show(COMBINED, DIFFERENCE, legend=True)
         else:
             self.display.show(COMBINED, left, right, opacity)
-            if possible and mode == "difference":
+            if possible and mode == modes.DIFFERENCE:
                 self._compare(left, right)
 
     def _make_checkerboard(self, left: str, right: str) -> None:
@@ -176,11 +199,57 @@ class Sights:
             self.display.put(CHECKERBOARD, checkerboard(images[left].volume, images[right].volume))
             self._made_of[CHECKERBOARD] = (left, right)
 
+    def _set_flicker(self, **_) -> None:
+        """Let both images take turns where that is chosen and seen."""
+        state = self.state
+        seen = COMBINED in LAYOUTS.get(str(state.layout), ())
+        possible = state.mode == modes.FLICKER and not state.mode_reasons.get(modes.FLICKER)
+        if self.display is not None:
+            self._flicker.set(possible and seen and bool(state.flickering), state.flicker_rate)
+
+    def _turn_over(self) -> None:
+        self._turned = not self._turned
+        self.display.show(COMBINED, self.state.left, self.state.right, float(self._turned))
+        self.display.view(COMBINED).schedule_render()
+
+    # ------------------------------------------------------------------------- line profile
+
+    def _profile_chosen(self, **_) -> None:
+        """Show the line and its plot, or do not."""
+        if self.display is None:
+            return
+        left, right = self.state.left, self.state.right
+        if not (self.state.profile and left and right) or left == right:
+            self.display.drop_profile()
+            self.state.profile_plot = ""
+        else:
+            self.display.show_profile(left, right, self._profile_changed)
+
+    def _profile_changed(self, profile: Profile) -> None:
+        """Plot it soon, with what is dragged until then."""
+        self._profile = profile
+        if self._plotting is None:
+            loop = asyncio.get_running_loop()
+            self._plotting = loop.call_later(PROFILE_SECONDS, self._plot_profile)
+
+    def _plot_profile(self) -> None:
+        self._plotting = None
+        titles = {each["value"]: each["title"] for each in tables.choices(self.desk)}
+        names = [titles.get(self.state[side]) for side in ("left", "right")]
+        if self.state.profile and None not in names:
+            with self.state:
+                self.state.profile_plot = profile_svg(self._profile, names)
+
+    def on_draw_line(self) -> None:
+        """The line through the middle of what is seen now."""
+        self.display.draw_line()
+
     # ------------------------------------------------------------------------------- views
 
     def _layout_chosen(self, layout: str = "2", **_) -> None:
         if self.display is not None:
             self.display.set_layout(str(layout))
+            self._set_flicker()
             self.display.render()
 
     def _orientation_chosen(self, orientation: str = "Axial", **_) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from MRISynthLib.errors import InputError
 from MRISynthLib.panel import InputRow
 from MRISynthLib.provenance import SYNTHETIC_MARK
+from MRISynthLib.review import modes
 from MRISynthSegmentLib import panel as segment_panel
 from MRISynthSegmentLib.structures import STRUCTURES
 
@@ -122,7 +123,13 @@ def mode_reasons(desk: Desk, left: str | None, right: str | None) -> dict[str, s
             desk.comparison(left, right)
         except InputError as error:
             apart = str(error)
-    return {"blend": both, "checkerboard": both, "difference": apart, "uncertainty": doubt}
+    return {
+        modes.BLEND: both,
+        modes.FLICKER: both,
+        modes.CHECKERBOARD: both,
+        modes.DIFFERENCE: apart,
+        modes.UNCERTAINTY: doubt,
+    }
 
 
 def _colour(name: str) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ again goes on with those that it has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import slicer
@@ -18,7 +18,7 @@ from ...node_attributes import provenance_of
 from ...provenance import SYNTHETIC_MARK
 from ...views import PLOT_VIEW, provenance_lines
 from ..derived import brightness_range
-from ..profile import line_profile
+from ..profile import Profile, line_profile
 
 ATTRIBUTE = "MRISynth.Profile"
 """Attribute of the nodes here, with their part in the plot."""
@@ -39,6 +39,8 @@ class ProfilePlot:
     ----------
     view:
         Name of the slice view across whose middle a new line is drawn.
+    on_profile:
+        Called with what the plot shows, at first and after each change.
     """
 
     def __init__(
@@ -47,13 +49,15 @@ class ProfilePlot:
         synthetic: slicer.vtkMRMLScalarVolumeNode,
         view: str,
         application_logic: slicer.vtkMRMLApplicationLogic | None = None,
+        on_profile: Callable[[Profile], None] | None = None,
     ) -> None:
+        self._application, self._on_profile = application_logic, on_profile
         self._scene = real.GetScene()
         self.nodes = (real, synthetic)
         self._volumes: list = []
         self.line = self._node("line", "vtkMRMLMarkupsLineNode", "Line profile")
         if self.line.GetNumberOfDefinedControlPoints() < 2:
-            self._draw(mrml.slice_logic(view, application_logic).GetSliceNode())
+            self.draw(view)
         self.line.CreateDefaultDisplayNodes()
         display = self.line.GetDisplayNode()
         display.SetVisibility(True)
@@ -87,10 +91,11 @@ class ProfilePlot:
         node.SetAttribute(ATTRIBUTE, part)
         return node
 
-    def _draw(self, view: slicer.vtkMRMLSliceNode) -> None:
-        """A line from left to right through the middle of a view."""
-        matrix = view.GetSliceToRAS()
-        half = SHARE_OF_VIEW * view.GetFieldOfView()[0] / 2
+    def draw(self, view: str) -> None:
+        """A line from left to right through the middle of a view, in place of the one before."""
+        node = mrml.slice_logic(view, self._application).GetSliceNode()
+        matrix = node.GetSliceToRAS()
+        half = SHARE_OF_VIEW * node.GetFieldOfView()[0] / 2
         self.line.RemoveAllControlPoints()
         for sign in (-1, 1):
             self.line.AddControlPointWorld(
@@ -167,6 +172,8 @@ class ProfilePlot:
             table.AddColumn(column)
         self.chart.SetYAxisTitle(profile.unit)
         self.table.SetAndObserveTable(table)
+        if self._on_profile is not None:
+            self._on_profile(profile)
 
     def release(self) -> None:
         """Stop following the line, and hide it; the plot stays as it is."""

@@ -244,6 +244,7 @@ def results() -> None:
                 variant="tonal",
                 id="flickering",
             )
+            html.Span("{{ flicker_rate }} a second", classes="text-caption ml-2")
         with html.Div(v_if=("mode !== 'flicker'",)):
             _slider("opacity", "Left to right image, or opacity of the map", 0.01)
         _profile()

@@ -108,6 +108,8 @@ class Sources:
             stem = Path(header).stem
             base = re.search(rf"class [\w ]*\b{stem}\s*:\s*public (\w+)", self.headers[header])
             header = self.header_of(base[1]) if base else ""
+            if base and not header and qt_class(base[1]):
+                return self.in_qt(name, base[1])
             if base and not header and hasattr(vtk, base[1]):
                 return f"VTK: {base[1]}" if hasattr(getattr(vtk, base[1]), name) else ""
         return ""

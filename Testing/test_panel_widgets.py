@@ -13,6 +13,7 @@ from panel_cases import add_volume, comparison_result, synthesis_result
 
 MODULES = ("MRISynth", "MRISynthSegment")
 PARAMETER = "SlicerParameterName"
+COMBO_BOXES = ("QComboBox", "ctkComboBox")
 
 
 def uis_of(panel):
@@ -34,7 +35,7 @@ def other_values(desk, widget):
     kind = widget.className()
     if kind in ("QCheckBox", "QPushButton"):
         return "checked", [not widget.checked, widget.checked]
-    if kind in ("QComboBox", "ctkComboBox"):
+    if kind in COMBO_BOXES:
         assert widget.count > 1, f"{widget.name} has nothing to choose from"
         return "currentIndex", [(widget.currentIndex + 1) % widget.count, widget.currentIndex]
     if kind in ("QLineEdit", "QLabel"):
@@ -100,6 +101,40 @@ def test_every_widget_says_what_it_is_for(desk, name):
         and widget.name != "applyButton"
     ]
     assert not silent, f"no tooltip: {silent}"
+
+
+def takes_wheel(desk, widget):
+    """Turn the mouse's wheel over a widget: whether that keeps it from what it lies in."""
+    from PySide6.QtCore import QPoint, QPointF, Qt
+    from PySide6.QtGui import QWheelEvent
+
+    from qt_host.pythonqt import unwrap
+
+    place, none, notch = QPointF(5, 5), QPoint(0, 0), QPoint(0, -120)
+    buttons, keys = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    phase = Qt.ScrollPhase.NoScrollPhase
+    event = QWheelEvent(place, place, none, notch, buttons, keys, phase, False)
+    desk.app.qt_application.sendEvent(unwrap(widget), event)
+    desk.process()
+    return event.isAccepted()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_wheel_scrolls_the_panel_and_changes_no_choice(desk, jobs, name):
+    for index, series in enumerate(("t1_tse_tra", "t2_tse_tra")):
+        add_volume(desk, series, index)
+    panel = desk.open(name)
+    sequence = panel.ui.inputTable.cellWidget(0, 1)
+    sequence.setFocus()  # as after choosing from it
+    combos = [widget for widget in widgets_of(panel).values() if widget.className() in COMBO_BOXES]
+    assert len(combos) > 1
+    for combo in (sequence, *combos):
+        if not combo.enabled:
+            continue
+        chosen = combo.currentIndex
+        assert not takes_wheel(desk, combo), f"{combo.name} keeps the panel from scrolling"
+        assert combo.currentIndex == chosen, f"{combo.name} was changed"
+    assert [row.chosen for row in panel.logic.inputs.rows()] == [None, None]
 
 
 @pytest.mark.parametrize("full", (False, True), ids=("empty scene", "with volumes"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import ctk
 import qt
 from slicer.i18n import tr as _
 
@@ -84,7 +85,9 @@ class InputTable:
                 item = qt.QTableWidgetItem("")
                 item.setFlags(item.flags() ^ qt.Qt.ItemIsEditable)
                 self.table.setItem(index, column, item)
-            combo = qt.QComboBox()
+            combo = ctk.ctkComboBox()
+            # whoever scrolls the panel passes over it, and must not change a sequence unawares
+            combo.scrollWheelEffect = ctk.ctkComboBox.NeverScroll
             combo.setSizeAdjustPolicy(qt.QComboBox.AdjustToContents)
             combo.toolTip = _("Choose the right sequence where it is not recognised, or wrongly.")
             combo.addItem("")

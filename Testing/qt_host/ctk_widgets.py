@@ -5,6 +5,7 @@ They know what the modules' panels use and no more; what they lack fails when it
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from PySide6.QtCore import Property, QRect, QSize, Qt, Signal, Slot
@@ -194,9 +195,31 @@ class ctkSliderWidget(_Number):
 
 
 class ctkComboBox(QComboBox):
-    """A combo box with a text for no choice."""
+    """A combo box with a text for no choice, which may leave the wheel to what it lies in."""
 
+    class ScrollEffect(enum.IntEnum):
+        NeverScroll = 0
+        AlwaysScroll = 1
+        ScrollWithFocus = 2
+
+    NeverScroll, AlwaysScroll, ScrollWithFocus = ScrollEffect
     defaultText = stored(str, "defaultText", "")
+
+    def _set_effect(self, effect: int) -> None:
+        self._effect = self.ScrollEffect(effect)
+        with_focus = self._effect == self.ScrollWithFocus
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if with_focus else Qt.FocusPolicy.WheelFocus)
+
+    scrollWheelEffect = Property(
+        int, lambda self: getattr(self, "_effect", self.AlwaysScroll), _set_effect
+    )
+
+    def wheelEvent(self, event) -> None:
+        wanted = {self.NeverScroll: False, self.ScrollWithFocus: self.hasFocus()}
+        if wanted.get(self.scrollWheelEffect, True):
+            super().wheelEvent(event)
+        else:
+            event.ignore()
 
 
 class ctkPathLineEdit(QWidget):

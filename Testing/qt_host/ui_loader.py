@@ -41,6 +41,8 @@ class QUiLoader:
         wanted = [_connection(entry) for entry in root.iter("connection")]
         for entry in root.findall("connections"):
             root.remove(entry)  # made below, since Qt does not know the scene's types
+        for element in root.iter("widget"):
+            _number_values(element)
         buffer = QBuffer()
         buffer.setData(QByteArray(ElementTree.tostring(root)))
         buffer.open(QBuffer.OpenModeFlag.ReadOnly)
@@ -56,6 +58,14 @@ class QUiLoader:
 
 def _connection(element: ElementTree.Element) -> tuple[str, ...]:
     return tuple(element.find(part).text for part in ("sender", "signal", "receiver", "slot"))
+
+
+def _number_values(element: ElementTree.Element) -> None:
+    """Qt's loader does not know the enumerations of the stand-ins: it is given their numbers."""
+    for entry in element.findall("property/enum"):
+        cls, _, value = entry.text.rpartition("::")
+        if cls in STAND_INS:
+            entry.tag, entry.text = "number", str(int(getattr(STAND_INS[cls], value)))
 
 
 def _check_properties(element: ElementTree.Element, native: QObject) -> None:

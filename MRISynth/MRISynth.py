@@ -8,7 +8,6 @@ import os
 from typing import Annotated
 
 import slicer
-import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -137,7 +136,12 @@ class MRISynthWidget(PanelWidget):
         self.background = Background()
         self.checks = StudyChecks(self.logic.inputs, self.background, self.scheduleRefresh)
         self.growing, self.slice = GrowingImages(), OneSlice()
-        self.preview = LivePreview(self.background, self.slice, self.previewRequest)
+        self.preview = LivePreview(
+            self.background,
+            self.slice,
+            self.previewRequest,
+            lambda text: self.targets.sayPreview(text),  # the section comes after this
+        )
         self.ui.loadDicomButton.connect("clicked(bool)", self.onLoadDicomButton)
         self.ui.loadFilesButton.connect("clicked(bool)", self.onLoadFilesButton)
         self.ui.loadSampleButton.connect("clicked(bool)", self.onLoadSampleButton)
@@ -231,8 +235,8 @@ class MRISynthWidget(PanelWidget):
             "normalisation": parameters.normalisation,
         }
 
-    def request(self, understanding, reference) -> dict:
-        """The worker's parameters for these targets."""
+    def request(self, understanding, visibleSlice: int) -> dict:
+        """The worker's parameters for these targets, that slice first."""
         parameters, options = self._parameterNode, self.inputOptions()
         return panel.synthesis_parameters(
             understanding,
@@ -242,7 +246,7 @@ class MRISynthWidget(PanelWidget):
             register=options["register"],
             match=panel.MATCHING[parameters.matching][1],
             normalisation=options["normalisation"],
-            visible_slice=self.logic.visibleSlice(reference),
+            visible_slice=visibleSlice,
         )
 
     def startWork(self) -> None:
@@ -257,7 +261,8 @@ class MRISynthWidget(PanelWidget):
         self._addUncertainty = parameters.addUncertainty
         self._referenceID = reference.GetID()
         self.growing.start(volumes[0])
-        request = self.request(self.targets.understanding, reference)
+        visible = self.logic.slicePlace(reference).index
+        request = self.request(self.targets.understanding, visible)
         self.run.start(parameters.device, panel.SYNTHESIS_TASK, request, volumes)
 
     def waitingText(self) -> str:
@@ -271,22 +276,28 @@ class MRISynthWidget(PanelWidget):
         if self._parameterNode.livePreview and not self.run.running:
             self.preview.edited()
 
-    def previewRequest(self):
-        """(device, parameters, volumes) for one slice of one target, or None if there is none."""
+    def previewRequest(self) -> tuple:
+        """See :class:`LivePreview`: one slice of one target."""
         parameters, understanding = self._parameterNode, self.targets.understanding
         if parameters is None or self.run.running or not parameters.livePreview:
-            return None
-        if not understanding.targets or not self.checks.prepared(self.used, self.inputOptions()):
-            return None
+            return None, ""
+        if not understanding.targets or not self.used or self.checks.problem:
+            return None, ""  # what is wrong is said elsewhere
+        if not self.checks.prepared(self.used, self.inputOptions()):
+            return None, panel.NOT_PREPARED if self.checks.ready else panel.NOT_INSTALLED
         reference = slicer.mrmlScene.GetNodeByID(self.used[0].key)
         if reference is None:
-            return None
+            return None, ""
         wanted = dict(understanding.targets)
         name = self.targets.lastEdited
         name = name if name in wanted else next(iter(wanted))
+        place = self.logic.slicePlace(reference)
+        if place.problem:
+            return None, place.problem
         one = panel.Understanding(targets=((name, wanted[name]),))
         volumes = self.logic.inputs.volumes(self.used)
-        return parameters.device, self.request(one, reference), volumes
+        question = parameters.device, self.request(one, place.index), volumes
+        return question, lambda info: place.shown(name, info)
 
     def showSlice(self, ready) -> None:
         """Show the slices that are there, the visible one first."""
@@ -347,19 +358,12 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         """The model to use, or None if none is installed."""
         return panel.chosen_model(self.models(), self.getParameterNode().model)
 
-    def visibleSlice(self, node) -> int:
-        """Index of the volume's slice in the middle of the view that looks along its slices."""
+    def slicePlace(self, node):
+        """Where the view that looks along the volume's slices cuts it."""
         from MRISynthLib import mrml
-        from MRISynthWidgets.unfinished import view_along
+        from MRISynthWidgets.unfinished import place_in_view
 
-        view = view_along(mrml.volume_from_node(node))
-        sliceToRAS = mrml.slice_logic(view).GetSliceNode().GetSliceToRAS()
-        position = [0.0, 0.0, 0.0]
-        node.TransformPointFromWorld([sliceToRAS.GetElement(i, 3) for i in range(3)], position)
-        rasToIJK = vtk.vtkMatrix4x4()
-        node.GetRASToIJKMatrix(rasToIJK)
-        index = round(rasToIJK.MultiplyPoint([*position, 1.0])[2])
-        return min(max(index, 0), node.GetImageData().GetDimensions()[2] - 1)
+        return place_in_view(mrml.volume_from_node(node))
 
     def addResult(self, result, *, uncertainty: bool = True, run: str = "") -> list:
         """Add the volumes of a worker's result to the scene, all or none; the images' nodes."""

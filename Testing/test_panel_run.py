@@ -213,7 +213,7 @@ def test_a_study_is_checked_previewed_made_and_handed_over(desk, study):
     line.textEdited("3T")
     desk.wait(lambda: any("preview" in name for name in names(desk)))
     slab = desk.slicer.util.arrayFromVolume(desk.slicer.util.getNode("*(preview)")).copy()
-    index = panel.logic.visibleSlice(desk.slicer.util.getNode("T1w tse tra"))
+    index = panel.logic.slicePlace(desk.slicer.util.getNode("T1w tse tra")).index
     panel.ui.applyButton.click()
     finish(desk, panel)
     made = desk.slicer.util.arrayFromVolume(desk.slicer.util.getNode("SYNTHETIC CE-T1w"))

@@ -203,7 +203,7 @@ def test_the_visible_slice_follows_the_red_view(desk, jobs):
     view = desk.headless.slice_logic("Red").GetSliceNode()
     for offset, index in ((0.0, 0), (9.0, 2), (-100.0, 0), (500.0, 4)):
         view.GetSliceToRAS().SetElement(2, 3, offset)
-        assert logic.visibleSlice(node) == index
+        assert logic.slicePlace(node).index == index
 
 
 def test_dicom_headers_of_the_database_are_used_for_recognition(desk, monkeypatch):

@@ -109,6 +109,21 @@ def test_a_study_that_was_looked_at_is_not_prepared_again(asked, monkeypatch):
     assert calls == ["robust", "minmax"]
 
 
+def test_a_preview_says_whether_there_was_a_slice_and_anything_on_it(asked):
+    wish = {**asked, "register": False, "targets": [{"sequence": "STIR", "prompt": ""}]}
+    models, (axial, _) = ModelCache("cpu"), pair()
+    nothing = axial.voxels.copy()
+    nothing[-1] = 0
+    axial = axial.with_voxels(nothing)
+    sagittal = axial.replace(index_to_world=axial.index_to_world[:, [1, 2, 0, 3]])
+    ways = ((axial, 8, (True, True)), (axial, 15, (True, False)), (sagittal, 8, (False, False)))
+    for volume, index, expected in ways:
+        seen = []
+        listen = Callbacks(on_slice=seen.append)
+        info = run("preview", {**wish, "visible_slice": index}, [volume], models, listen).info
+        assert (info["made"], info["inside"]) == expected and len(seen) == expected[0]
+
+
 def test_another_way_to_scale_is_said_in_the_result_and_an_unknown_one_refused(asked):
     wish = {**asked, "targets": [{"sequence": "STIR", "prompt": ""}], "normalisation": "minmax"}
     result = run("synthesis", wish, pair()[:1], ModelCache("cpu"))

@@ -297,6 +297,11 @@ def slice_logic(
     return logic
 
 
+def slice_plane(view: str) -> np.ndarray:
+    """The plane of a slice view as a 4x4 matrix to LPS, with its middle in the last column."""
+    return LPS_TO_RAS @ _array(slice_logic(view).GetSliceNode().GetSliceToRAS())
+
+
 def set_overlay(
     node: slicer.vtkMRMLScalarVolumeNode | None,
     views: Sequence[str],

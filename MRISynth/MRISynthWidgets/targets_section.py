@@ -40,6 +40,7 @@ class TargetsSection(Section):
         self.ui.promptsButton.setMenu(self._menu)
         self.ui.promptsButton.setPopupMode(qt.QToolButton.InstantPopup)
         self.ui.promptLineEdit.connect("textEdited(QString)", self.onPromptEdited)
+        self.sayPreview("")
         self.ui.understoodLabel.connect("linkActivated(QString)", self.onAlternative)
 
     def _addBox(self, name: str):
@@ -176,6 +177,11 @@ class TargetsSection(Section):
             if own is not None:
                 parameters.ownPrompts = {name: text for name, text in own.items() if text.strip()}
         self.panel.scheduleRefresh()
+
+    def sayPreview(self, text: str) -> None:
+        """Say what the preview shows, or why there is none."""
+        self.ui.previewLabel.text = text
+        self.ui.previewLabel.setVisible(bool(text))
 
     def remember(self) -> None:
         """A run begins with these words: keep them for later."""

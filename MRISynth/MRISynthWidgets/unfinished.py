@@ -5,12 +5,14 @@ They are no inputs, are not saved, and go away without a trace: the views show a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
+    from MRISynthLib.panel import SlicePlace
     from MRISynthLib.progress import SliceReady
     from MRISynthLib.volume import Volume
 
@@ -64,17 +66,16 @@ def shown_views() -> tuple[str, ...]:
     return tuple(manager.sliceViewNames()) if manager is not None else ()
 
 
-def view_along(volume: Volume) -> str:
-    """The view that looks along the volume's slices, of those that are shown."""
+def place_in_view(volume: Volume) -> SlicePlace:
+    """Where the view that looks along the volume's slices, of those that are shown, cuts it."""
     from MRISynthLib import mrml
+    from MRISynthLib.panel import slice_place
 
-    along = volume.direction[:, 2] * (-1.0, -1.0, 1.0)  # LPS to RAS
-
-    def fits(view: str) -> float:
-        matrix = mrml.slice_logic(view).GetSliceNode().GetSliceToRAS()
-        return abs(sum(matrix.GetElement(i, 2) * along[i] for i in range(3)))
-
-    return max(shown_views() or ("Red",), key=fits)
+    views = shown_views()
+    planes = {view: mrml.slice_plane(view) for view in views or ("Red",)}
+    places = [slice_place(volume, view, plane) for view, plane in planes.items()]
+    place = min(places, key=lambda place: place.tilt)
+    return place if views else replace(place, view="")
 
 
 class GrowingImages:
@@ -135,7 +136,8 @@ class OneSlice:
         name = _("{target} (preview)").format(target=ready.target)
         node = unfinished_node(slab, slab.voxels, ready.target, name)
         self.discard()
-        views = (view_along(reference),) if shown_views() else ()
+        view = place_in_view(reference).view
+        views = (view,) if view else ()
         self._shown = Overlaid(node, views, ready.image)
 
     def discard(self) -> None:

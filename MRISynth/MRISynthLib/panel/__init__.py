@@ -25,6 +25,7 @@ from .options import (
     device_choices,
     synthesis_parameters,
 )
+from .preview import NOT_INSTALLED, NOT_PREPARED, SlicePlace, slice_place
 from .progress import STAGE_WORDS, ProgressText, result_sentences, seconds_in_words
 from .targets import (
     PREFERRED_TARGET,
@@ -44,6 +45,8 @@ __all__ = [
     "DEVICES_TASK",
     "MATCHING",
     "NORMALISATION",
+    "NOT_INSTALLED",
+    "NOT_PREPARED",
     "PREFERRED_TARGET",
     "PREVIEW_TASK",
     "STAGE_WORDS",
@@ -56,6 +59,7 @@ __all__ = [
     "Model",
     "ProgressText",
     "Remark",
+    "SlicePlace",
     "TargetRow",
     "Understanding",
     "card_html",
@@ -73,6 +77,7 @@ __all__ = [
     "seconds_in_words",
     "selected",
     "serious_problem",
+    "slice_place",
     "synthesis_parameters",
     "target_rows",
     "to_save",

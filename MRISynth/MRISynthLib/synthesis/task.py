@@ -20,7 +20,8 @@ network's 0-1 to the image. What was prepared of the inputs is kept for the next
 same, unless they are to come back.
 
 ``"preview"`` takes the same parameters and hands over one finished slice of each target, the
-``visible_slice``; it has no volumes.
+``visible_slice``; it has no volumes. ``info`` says whether there was one (``made``), as the network
+may work on other slices than the reference has, and whether any of the body is on it (``inside``).
 """
 
 from __future__ import annotations
@@ -91,16 +92,21 @@ def _preview(
 
     synthesizer, _ = load_model("synthesis", Synthesizer, parameters, callbacks, models)
     prepared = prepared_for(synthesizer, parameters, volumes, callbacks, models)
+    visible = int(parameters["visible_slice"])
     synthesizer.preview(
         volumes,
         _targets(parameters),
-        int(parameters["visible_slice"]),
+        visible,
         prepared=prepared,
         seed=int(parameters.get("seed", 0)),
         match=parameters.get("match"),
         callbacks=callbacks,
     )
-    return TaskResult()
+    grid = prepared.grid
+    if not grid.slices_coincide:
+        return TaskResult([], {"made": False, "inside": False})
+    place = min(max(grid.slice_of_reference(visible), 0), grid.shape[0] - 1)
+    return TaskResult([], {"made": True, "inside": bool(prepared.body[place].any())})
 
 
 def prepared_for(

@@ -20,7 +20,7 @@ from slicer.ScriptedLoadableModule import (
 
 from MRISynthLib import panel
 from MRISynthLib.review import modes
-from MRISynthWidgets.panel_widget import ERROR_STYLE, WARNING_STYLE, PanelWidget
+from MRISynthWidgets.panel_widget import PanelWidget
 from MRISynthWidgets.scene_inputs import SceneInputs
 
 RUN_ATTRIBUTE = "MRISynth.Run"
@@ -106,9 +106,7 @@ class MRISynthParameterNode:
 
 
 class MRISynthWidget(PanelWidget):
-    """The panel; ``used`` are the inputs, ``targetRows`` what can be made of them."""
-
-    showsChecks = True
+    """The panel; ``targetRows`` is what can be made of the inputs."""
 
     def makeLogic(self):
         """See :class:`PanelWidget`."""
@@ -127,14 +125,10 @@ class MRISynthWidget(PanelWidget):
 
     def connectWidgets(self) -> None:
         """See :class:`PanelWidget`."""
-        from MRISynthWidgets.background import Background
         from MRISynthWidgets.live_preview import LivePreview
-        from MRISynthWidgets.study_checks import StudyChecks
         from MRISynthWidgets.unfinished import GrowingImages, OneSlice
 
-        self.used, self.targetRows = (), ()
-        self.background = Background()
-        self.checks = StudyChecks(self.logic.inputs, self.background, self.scheduleRefresh)
+        self.targetRows = ()
         self.growing, self.slice = GrowingImages(), OneSlice()
         self.preview = LivePreview(
             self.background,
@@ -150,7 +144,6 @@ class MRISynthWidget(PanelWidget):
     def cleanup(self) -> None:
         """See :class:`PanelWidget`."""
         self.preview.stop()
-        self.background.drop()
         PanelWidget.cleanup(self)
 
     def exit(self) -> None:
@@ -161,7 +154,6 @@ class MRISynthWidget(PanelWidget):
     def onSceneStartClose(self, caller, event) -> None:
         """See :class:`PanelWidget`."""
         self.preview.stop()
-        self.checks.stop()
         PanelWidget.onSceneStartClose(self, caller, event)
 
     @property
@@ -176,14 +168,7 @@ class MRISynthWidget(PanelWidget):
         parameters, model = self._parameterNode, self.logic.model()
         rows = self.logic.inputs.rows()
         self.used = panel.selected(rows, model)
-        if not self.run.running:
-            self.checks.update(rows, self.used, model, self.inputOptions())
-        self.inputTable.show(rows, self.used, {row.key: self.checks.words(row) for row in rows})
-        found = self.checks.problem or panel.serious_problem(self.used, self.checks.findings)
-        self.showHint(panel.input_problem(rows, self.used, model) or found, bool(rows))
-        remarks = panel.remarks_in_words(self.used, self.checks.findings)
-        self.ui.remarksLabel.text = remarks
-        self.ui.remarksLabel.setVisible(bool(remarks))
+        found = self.showInputs(rows, model)
         ticked = list(parameters.targets) if parameters.targetsTouched else None
         self.targetRows = panel.target_rows(rows, self.used, ticked, model)
         understanding = panel.understand_targets(
@@ -197,13 +182,6 @@ class MRISynthWidget(PanelWidget):
         if not running and (self.ui.inputHintLabel.text or understanding.problem):
             self.sayProgress("")  # it is said where it is to be mended
         self.showNext()
-
-    def showHint(self, problem: str, serious: bool) -> None:
-        """Say below the table what is to be done; an empty scene is no error."""
-        self.ui.inputHintLabel.text = problem
-        self.ui.inputHintLabel.setStyleSheet(ERROR_STYLE if problem and serious else "")
-        self.ui.inputHintLabel.setVisible(bool(problem))
-        self.ui.remarksLabel.setStyleSheet(WARNING_STYLE)
 
     def showNext(self) -> None:
         """Enable what can be done after a run."""
@@ -226,7 +204,7 @@ class MRISynthWidget(PanelWidget):
     # ------------------------------------------------------------------------------ work
 
     def inputOptions(self) -> dict:
-        """What the worker is told of how the inputs are used."""
+        """See :class:`PanelWidget`."""
         parameters, model = self._parameterNode, self.logic.model()
         return {
             "bundle": model.name if model else None,
@@ -251,12 +229,11 @@ class MRISynthWidget(PanelWidget):
 
     def startWork(self) -> None:
         """See :class:`PanelWidget`."""
-        parameters, used, options = self._parameterNode, self.used, self.inputOptions()
+        parameters, used = self._parameterNode, self.used
         volumes = self.logic.inputs.volumes(used)
         reference = slicer.mrmlScene.GetNodeByID(used[0].key)
         self.preview.stop()
-        self.checks.look_again()
-        self.checks.pause(used, options)
+        self.pauseChecks()
         self.targets.remember()
         self._addUncertainty = parameters.addUncertainty
         self._referenceID = reference.GetID()
@@ -264,12 +241,6 @@ class MRISynthWidget(PanelWidget):
         visible = self.logic.slicePlace(reference).index
         request = self.request(self.targets.understanding, visible)
         self.run.start(parameters.device, panel.SYNTHESIS_TASK, request, volumes)
-
-    def waitingText(self) -> str:
-        """See :class:`PanelWidget`."""
-        if self.background.asking(panel.STUDY_TASK):
-            return _("Checking and aligning the inputs ...")
-        return PanelWidget.waitingText(self)
 
     def onWordsEdited(self) -> None:
         """The user changed what is to be made: show how it would look."""

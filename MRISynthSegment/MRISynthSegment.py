@@ -17,7 +17,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
-from MRISynthLib.panel import chosen_model, input_problem, result_sentences, selected
+from MRISynthLib.panel import chosen_model, result_sentences, selected
 from MRISynthSegmentLib import panel
 from MRISynthWidgets.panel_widget import PanelWidget
 from MRISynthWidgets.scene_inputs import SceneInputs
@@ -98,9 +98,11 @@ class MRISynthSegmentWidget(PanelWidget):
 
     Attributes
     ----------
-    rows, used: the lines of the input table, and those that are inputs.
+    rows: the lines of the input table.
     structures, correction: sections that are spoken to.
     """
+
+    studyTask = panel.STUDY_TASK
 
     def makeLogic(self):
         """See :class:`PanelWidget`."""
@@ -108,7 +110,7 @@ class MRISynthSegmentWidget(PanelWidget):
 
     def connectWidgets(self) -> None:
         """See :class:`PanelWidget`."""
-        self.rows = self.used = ()
+        self.rows = ()
 
     def makeSections(self):
         """See :class:`PanelWidget`."""
@@ -145,17 +147,25 @@ class MRISynthSegmentWidget(PanelWidget):
         model = self.logic.model(parameters.model)
         self.rows = self.logic.inputs.rows()
         self.used = selected(self.rows, model, synthetic_too=True)
-        self.inputTable.show(self.rows, self.used)
-        problem = input_problem(self.rows, self.used, model)
-        self.ui.inputHintLabel.text = problem
-        self.ui.inputHintLabel.setVisible(bool(problem))
+        found = self.showInputs(self.rows, model)
+        running = self.run.running
         self.setApplyState(
             panel.why_disabled(
-                self.rows, self.used, self._ticked(model), model, running=self.run.running
+                self.rows, self.used, self._ticked(model), model, running=running, found=found
             )
         )
-        if problem and not self.run.running:
+        if self.ui.inputHintLabel.text and not running:
             self.sayProgress("")  # it is said where it is to be mended
+
+    def inputOptions(self) -> dict:
+        """See :class:`PanelWidget`."""
+        parameters = self._parameterNode
+        model = self.logic.model(parameters.model)
+        return {
+            "bundle": model.name if model else None,
+            "device": parameters.device,
+            "register": parameters.registerInputs,
+        }
 
     def _ticked(self, model) -> tuple[str, ...]:
         parameters = self._parameterNode or self.logic.getParameterNode()
@@ -164,13 +174,14 @@ class MRISynthSegmentWidget(PanelWidget):
 
     def startWork(self) -> None:
         """See :class:`PanelWidget`."""
-        parameters = self._parameterNode
+        parameters, options = self._parameterNode, self.inputOptions()
         volumes = self.logic.inputs.volumes(self.used)
+        self.pauseChecks()
         request = panel.segmentation_parameters(
             self._ticked(self.logic.model(parameters.model)),
-            model=parameters.model or None,
-            device=parameters.device,
-            register=parameters.registerInputs,
+            model=options["bundle"],
+            device=options["device"],
+            register=options["register"],
             clean=parameters.cleanUp,
             flips=parameters.mirroredViews,
         )

@@ -35,7 +35,7 @@ class FakeJob:
         return self.outcome
 
 
-BACKGROUND = ("checks", "study", "preview", "devices")
+BACKGROUND = ("checks", "study", "segmentation study", "preview", "devices")
 """Tasks that a panel asks for by itself."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from panel_cases import cells
+from MRISynthLib.worker import TaskResult
+from panel_cases import add_volume, cells
 from panel_segment_cases import (
     STEM,
     TUMOUR,
@@ -82,6 +83,40 @@ def test_options_reach_the_worker_and_come_back_with_the_scene(desk, jobs, panel
     assert wanted.items() <= jobs[0].parameters.items()
     again = section(desk.open("MRISynthSegment", fresh=True), "Option").ui
     assert not again.cleanCheckBox.checked and not again.flipsCheckBox.checked
+
+
+# ----------------------------------------------------------------------------------------- checks
+
+
+def test_the_inputs_are_checked_in_words_and_what_is_serious_is_in_the_way(desk, jobs, panel):
+    from MRISynthLib import worker
+
+    asked = worker.WorkerClient.background
+    add_volume(desk, "t2_tse_tra", 1)
+    desk.process()
+    table = panel.ui.inputTable
+    assert table.horizontalHeaderItem(2).text() == "Checks"
+    assert [table.item(row, 2).text() for row in (0, 1)] == ["checking ..."] * 2
+
+    def answer(task, *remarks):
+        (job,) = [job for job in asked if job.task == task and not job.done and not job.cancelled]
+        keys = ("topic", "text", "serious")
+        found = [[dict(zip(keys, each, strict=True)) for each in found] for found in remarks]
+        job.finish(TaskResult([], {"remarks": found}))
+        desk.process()
+        return job
+
+    answer("checks", [("missing slices", "t1 lacks slice 3.", False)])
+    answer("checks", [])
+    assert "missing slices" in table.item(0, 2).text() and "good" in table.item(1, 2).text()
+    assert panel.ui.remarksLabel.text == "t1 lacks slice 3." and panel.ui.applyButton.enabled
+    study = answer("segmentation study", [], [("no overlap", "t2 does not overlap t1.", True)])
+    assert study.parameters == {"bundle": "G", "device": "auto", "register": True}
+    assert panel.ui.inputHintLabel.text == "t2 does not overlap t1." == panel.ui.applyButton.toolTip
+    assert not panel.ui.applyButton.enabled and "no overlap" in table.item(1, 2).text()
+    table.item(1, 0).setCheckState(desk.qt.Qt.Unchecked)
+    desk.process()
+    assert panel.ui.applyButton.enabled and panel.ui.inputHintLabel.isHidden()
 
 
 # ----------------------------------------------------------------------------------------- result

@@ -213,7 +213,7 @@ def test_the_task_gives_the_corrected_mask_on_the_grid_of_the_first_input(bundle
     assert {"model", "prepare", "refine"} <= result.info["timings"].keys()
 
 
-def test_inputs_are_prepared_once_for_many_clicks(bundle, head, monkeypatch):
+def test_inputs_are_prepared_once_for_study_and_many_clicks(bundle, head, monkeypatch):
     from MRISynthSegmentLib.segmenter import Segmenter
 
     prepared = []
@@ -226,6 +226,13 @@ def test_inputs_are_prepared_once_for_many_clicks(bundle, head, monkeypatch):
     monkeypatch.setattr(Segmenter, "prepare", counted)
     models = ModelCache("cpu")
     mask = head.with_voxels(painting.TRUTH["GTVp"])
+    away = head.index_to_world.copy()
+    away[0, 3] += 900
+    elsewhere = head.replace(index_to_world=away, sequence="T2w", name="knee")
+    study, where = task.HANDLERS["segmentation study"], {"bundle": str(bundle.folder)}
+    nothing, (remark,) = study(where, [head, elsewhere], SILENT, models).info["remarks"]
+    assert nothing == [] and remark["serious"] and "knee" in remark["text"] and not prepared
+    assert len(study(where, [head], SILENT, models).info["remarks"]) == 1
     for voxel in (BELOW, (5, 30, 30), (6, 20, 20)):
         run(asked(bundle, head, voxel), [head, mask], models)
     task.HANDLERS["segmentation"]({"bundle": str(bundle.folder)}, [head], SILENT, models)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from slicer.i18n import tr as _
 from MRISynthLib import panel
 from MRISynthLib.errors import MRISynthError
 
-from .background import Background, Question
+from .background import Question
 from .section import Section
 
 
@@ -24,10 +23,6 @@ class ComputingSection(Section):
 
     placeName = "optionsPlace"
     CHOICES: ClassVar[Mapping[str, str]] = {"modelComboBox": "model", "deviceComboBox": "device"}
-
-    @abstractmethod
-    def askInBackground(self) -> Background | None:
-        """Who asks the worker; None while it must not be asked."""
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""
@@ -74,8 +69,7 @@ class ComputingSection(Section):
 
     def askDevices(self) -> None:
         """Ask the worker that is there anyway, since this process never loads torch."""
-        background = self.askInBackground()
-        if background is None or self.panel.run.running:
+        if self.panel.run.running or not self.panel.checks.ready:
             return
 
         def done(info) -> None:
@@ -87,4 +81,4 @@ class ComputingSection(Section):
 
         device = self.logic.getParameterNode().device
         question = Question(device, panel.DEVICES_TASK, {}, [], done, failed)
-        background.ask(panel.DEVICES_TASK, question)
+        self.panel.background.ask(panel.DEVICES_TASK, question)

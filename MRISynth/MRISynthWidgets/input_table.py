@@ -21,7 +21,7 @@ class InputTable:
 
     ``on_tick(key, ticked)`` and ``on_choose(key, sequence or None)`` are called when the
     user changes a row. They may ask for a new :meth:`show` only after the event, since it
-    can delete the widget that sent it. Without ``checks`` the table has no column for them.
+    can delete the widget that sent it.
     """
 
     def __init__(
@@ -30,8 +30,6 @@ class InputTable:
         sequences: Sequence[str],
         on_tick: Callable[[str, bool], None],
         on_choose: Callable[[str, str | None], None],
-        *,
-        checks: bool = False,
     ) -> None:
         self.table = table
         self.sequences = tuple(sequences)
@@ -40,15 +38,14 @@ class InputTable:
         self._rows: tuple[InputRow, ...] = ()
         self._shown: list | None = None
         self._combos: list = []
-        headings = [_("Use as input"), _("Sequence"), _("Checks")][: 3 if checks else 2]
+        headings = [_("Use as input"), _("Sequence"), _("Checks")]
         table.setColumnCount(len(headings))
         table.setHorizontalHeaderLabels(headings)
         header = table.horizontalHeader()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(VOLUME, qt.QHeaderView.Stretch)
-        for column in range(1, len(headings)):
+        for column in (SEQUENCE, CHECKS):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        self._columns = len(headings)
         table.connect("itemChanged(QTableWidgetItem*)", self._item_changed)
         self._fit(0)
 
@@ -56,12 +53,11 @@ class InputTable:
         self,
         rows: Sequence[InputRow],
         used: Iterable[InputRow],
-        checks: Mapping[str, tuple[str, str]] | None = None,
+        checks: Mapping[str, tuple[str, str]],
     ) -> None:
         """Show these rows, with the used ones ticked; ``checks`` is key -> (text, tooltip)."""
         used_keys = {row.key for row in used}
-        said = checks or {}
-        shown = [(row, row.key in used_keys, said.get(row.key, ("", ""))) for row in rows]
+        shown = [(row, row.key in used_keys, checks[row.key]) for row in rows]
         if shown == self._shown:
             return
         blocked = self.table.blockSignals(True)
@@ -81,7 +77,7 @@ class InputTable:
         self.table.setRowCount(len(rows))
         self._combos = []
         for index, row in enumerate(rows):
-            for column in (VOLUME, CHECKS)[: self._columns - 1]:
+            for column in (VOLUME, CHECKS):
                 item = qt.QTableWidgetItem("")
                 item.setFlags(item.flags() ^ qt.Qt.ItemIsEditable)
                 self.table.setItem(index, column, item)
@@ -122,11 +118,10 @@ class InputTable:
         combo.setEnabled(not row.problem)
         combo.toolTip = row.problem or row.reason or combo.toolTip
         combo.blockSignals(blocked)
-        if self._columns > CHECKS:
-            text, tip = check
-            item = self.table.item(index, CHECKS)
-            item.setText(text)
-            item.setToolTip(tip)
+        text, tip = check
+        item = self.table.item(index, CHECKS)
+        item.setText(text)
+        item.setToolTip(tip)
 
     def _item_changed(self, item) -> None:
         row = self._rows[item.row()]

@@ -8,7 +8,6 @@ from slicer.i18n import tr as _
 
 from MRISynthLib import panel
 
-from .background import Background
 from .computing_section import ComputingSection
 
 
@@ -26,10 +25,6 @@ class OptionsSection(ComputingSection):
         super().connectWidgets()
         self.ui.importModelButton.connect("clicked(bool)", self.onImportModelButton)
         self.ui.removeModelButton.connect("clicked(bool)", self.onRemoveModelButton)
-
-    def askInBackground(self) -> Background | None:
-        """See :class:`ComputingSection`."""
-        return self.panel.background if self.panel.checks.ready else None
 
     def refresh(self, parameters) -> None:
         """Show the choices, and the card of the model."""

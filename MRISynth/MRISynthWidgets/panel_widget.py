@@ -23,14 +23,24 @@ from slicer.util import VTKObservationMixin
 
 from MRISynthLib import packages
 from MRISynthLib.errors import Cancelled, MRISynthError
-from MRISynthLib.panel import ProgressText
+from MRISynthLib.panel import (
+    STUDY_TASK,
+    ProgressText,
+    input_problem,
+    remarks_in_words,
+    serious_problem,
+)
 
+from .background import Background
 from .input_table import InputTable
 from .installer import SlicerInstaller
+from .study_checks import StudyChecks
 from .synthetic_marks import mark_views
 from .worker_run import WorkerRun
 
 if TYPE_CHECKING:
+    from MRISynthLib.panel import InputRow, Model
+
     from .section import Section
 
 # Dark on light by themselves, so that they are read in Slicer's dark style as well.
@@ -44,18 +54,24 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     The base classes are plain Python in every Slicer (the Qt widget is their ``parent``), so that
     no metaclass of Qt's is in the way.
 
-    The .ui file of a module has ``inputTable``, ``inputHintLabel``, ``modelLabel``,
+    The .ui file of a module has ``inputTable``, ``inputHintLabel``, ``remarksLabel``,
     ``applyButton``, ``cancelButton``, ``progressBar``, ``progressLabel``, ``messageLabel``.
+
+    Attributes
+    ----------
+    used: the volumes that are inputs, as rows of the table.
+    background, checks: who asks the worker unasked, and what it found of the volumes.
     """
 
-    showsChecks: ClassVar[bool] = False
-    """Whether the table of inputs has a column for checks."""
+    studyTask: ClassVar[str] = STUDY_TASK
+    """The worker's name for checking the inputs together and preparing them for the model."""
 
     def __init__(self, parent=None) -> None:
         """Called when the user opens the module for the first time."""
         self.logic = None
         self._parameterNode = None
         self._guiTags: list[int] = []
+        self.used: tuple[InputRow, ...] = ()
         self.sections: tuple[Section, ...] = ()
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
@@ -65,6 +81,10 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     @abstractmethod
     def makeLogic(self):
         """The module's logic, with ``inputs`` and ``getParameterNode``."""
+
+    @abstractmethod
+    def inputOptions(self) -> dict:
+        """What the worker is told of how the inputs are used, with the device."""
 
     @abstractmethod
     def connectWidgets(self) -> None:
@@ -91,6 +111,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     def waitingText(self) -> str:
         """What is said until the first progress is reported."""
+        if self.checks.studying:
+            return _("Checking and aligning the inputs ...")
         return _("Starting the inference process ...")
 
     def discardPreview(self) -> None:
@@ -117,12 +139,12 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.run = WorkerRun(
             self._onProgress, self.showSlice, self._onDone, self._onCancelled, self._onFailed
         )
+        self.background = Background()
+        self.checks = StudyChecks(
+            self.logic.inputs, self.background, self.scheduleRefresh, self.studyTask
+        )
         self.inputTable = InputTable(
-            self.ui.inputTable,
-            self.logic.inputs.sequences,
-            self._onTick,
-            self._onChoose,
-            checks=self.showsChecks,
+            self.ui.inputTable, self.logic.inputs.sequences, self._onTick, self._onChoose
         )
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -151,6 +173,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         """Called when the application closes and the module widget is destroyed."""
         for section in self.sections:
             section.cleanup()
+        self.background.drop()
         self.run.abandon()
         self.discardPreview()
         self.setParameterNode(None)  # after a reload the old widgets are hidden, not gone
@@ -169,6 +192,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed: the result would have no home."""
+        self.checks.stop()
         self.run.abandon()
         self.discardPreview()
         for section in self.sections:
@@ -218,6 +242,31 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         for section in self.sections:
             with self.showingErrors():
                 section.refresh(self._parameterNode)
+
+    def showInputs(self, rows: Sequence[InputRow], model: Model | None) -> str:
+        """Show the volumes with what the checks found of them, and ask what is not known yet.
+
+        Returns one sentence on why ``self.used`` cannot be computed with; empty if they can.
+        """
+        used = self.used
+        if not self.run.running:
+            self.checks.update(rows, used, model, self.inputOptions())
+        self.inputTable.show(rows, used, {row.key: self.checks.words(row) for row in rows})
+        found = self.checks.problem or serious_problem(used, self.checks.findings)
+        problem = input_problem(rows, used, model) or found
+        hint, remarks = self.ui.inputHintLabel, self.ui.remarksLabel
+        hint.text = problem
+        hint.setStyleSheet(ERROR_STYLE if problem and rows else "")  # an empty scene is no error
+        hint.setVisible(bool(problem))
+        remarks.text = remarks_in_words(used, self.checks.findings)
+        remarks.setStyleSheet(WARNING_STYLE)
+        remarks.setVisible(bool(remarks.text))
+        return found
+
+    def pauseChecks(self) -> None:
+        """Apply was pressed: only what it needs is still worth asking."""
+        self.checks.look_again()
+        self.checks.pause(self.used, self.inputOptions())
 
     def _onSceneChanged(self, caller, event) -> None:
         self.scheduleRefresh()

@@ -28,12 +28,21 @@ from .scene_inputs import SceneInputs
 
 
 class StudyChecks:
-    """What is known of the scene's volumes; ``on_change`` is called when that grows."""
+    """What is known of the scene's volumes; ``on_change`` is called when that grows.
+
+    ``study_task`` is the worker's name for the checks of the inputs together: it prepares them for
+    a model, so each module has its own.
+    """
 
     def __init__(
-        self, inputs: SceneInputs, background: Background, on_change: Callable[[], None]
+        self,
+        inputs: SceneInputs,
+        background: Background,
+        on_change: Callable[[], None],
+        study_task: str = STUDY_TASK,
     ) -> None:
         self.findings = Findings()
+        self.study_task = study_task
         self.problem = ""
         self._inputs, self._background, self._on_change = inputs, background, on_change
         self._ready: bool | None = None
@@ -61,6 +70,11 @@ class StudyChecks:
         """Short text for the table, and what its tooltip says."""
         pending = self.ready and ("image", self._inputs.state(row)) not in self._unanswered
         return check_words(row, self.findings.of(row.key), pending)
+
+    @property
+    def studying(self) -> bool:
+        """Whether the inputs are being checked together and prepared."""
+        return self._background.asking(self.study_task)
 
     def prepared(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> bool:
         """Whether the worker has prepared these inputs with these options."""
@@ -90,7 +104,7 @@ class StudyChecks:
             self._ask_images(rows, {key: states[key] for key in unchecked}, options)
         complete = used and not input_problem(rows, used, model)
         known = self.findings.studied(study) or study in self._unanswered
-        under_way = study == self._asked_study and self._background.asking(STUDY_TASK)
+        under_way = study == self._asked_study and self.studying
         if complete and not known and not under_way:
             self._ask_study(used, study, options)
 
@@ -98,11 +112,11 @@ class StudyChecks:
         """Apply was pressed: what is under way is only worth waiting for if it is for the same."""
         self._background.drop(CHECKS_TASK)
         if self._asked_study != self._study_state(used, options):
-            self._background.drop(STUDY_TASK)
+            self._background.drop(self.study_task)
 
     def stop(self) -> None:
         """The scene goes away."""
-        self._background.drop(CHECKS_TASK, STUDY_TASK)
+        self._background.drop(CHECKS_TASK, self.study_task)
         self._asked_study = None
 
     def _study_state(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> tuple:
@@ -140,7 +154,7 @@ class StudyChecks:
             self.problem = str(error) if isinstance(error, InputError) else ""
             self._on_change()
 
-        self._ask(STUDY_TASK, dict(options), used, options, done, failed)
+        self._ask(self.study_task, dict(options), used, options, done, failed)
 
     def _ask(self, task, parameters, rows, options, done, failed) -> None:
         try:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SEGMENTATION_TASK = "segmentation"
 """The worker's name for what :func:`segmentation_parameters` asks for."""
 
+STUDY_TASK = "segmentation study"
+"""The worker's name for checking the inputs together and preparing them for delineation."""
+
 TARGET_GROUP = "Targets"
 """Heading of tumour volumes; organs stand under their region."""
 
@@ -186,13 +189,16 @@ def why_disabled(
     model: Model | None,
     *,
     running: bool = False,
+    found: str = "",
 ) -> str:
-    """Why Apply cannot be pressed, for its tooltip; empty if it can."""
+    """Why Apply cannot be pressed, for its tooltip; empty if it can.
+
+    ``found`` is what the checks found to be in the way.
+    """
     if running:
         return "A computation is running; wait for it or press Cancel."
-    return input_problem(rows, used, model) or (
-        "" if structures else "Tick at least one structure to look for."
-    )
+    problem = input_problem(rows, used, model) or found
+    return problem or ("" if structures else "Tick at least one structure to look for.")
 
 
 def segmentation_parameters(

@@ -1,4 +1,5 @@
-"""What the worker runs for segmentation: the tasks ``"segmentation"`` and ``"refinement"``.
+"""What the worker runs for segmentation: the tasks ``"segmentation"``, ``"refinement"`` and
+``"segmentation study"``.
 
 Parameters of ``"segmentation"`` (all optional)::
 
@@ -21,6 +22,9 @@ Parameters of ``"refinement"``::
 
 Volumes: the inputs, then the structure's mask so far. Result: the mask after the last click, under
 the structure's name. What was prepared of the inputs is kept for the next request with the same.
+
+``"segmentation study"``: what ``"study"`` of :mod:`MRISynthLib.synthesis.study_task` is for a
+synthesis; parameters ``bundle``, ``device``, ``register``.
 """
 
 from __future__ import annotations
@@ -122,6 +126,24 @@ def _refinement(
     )
 
 
+def _study(
+    parameters: dict[str, Any],
+    volumes: list[Volume],
+    callbacks: Callbacks,
+    models: ModelCache,
+) -> TaskResult:
+    from MRISynthLib.synthesis.study_task import remarks_result, remarks_together
+
+    from .segmenter import Segmenter
+
+    def prepare():
+        segmenter, _ = load_model("segmentation", Segmenter, parameters, callbacks, models)
+        return prepared_once(segmenter, parameters, volumes, callbacks, models)
+
+    found, _ = remarks_together(volumes, prepare)
+    return remarks_result(found)
+
+
 def segmentation_from(result: TaskResult, reference: Volume) -> Segmentation:
     """The segmentation that the worker made; ``reference`` is the first input."""
     provenance = result.info.get("provenance")
@@ -148,4 +170,8 @@ def warm_up() -> None:
     from . import refinement  # noqa: F401
 
 
-HANDLERS = {"segmentation": _segmentation, "refinement": _refinement}
+HANDLERS = {
+    "segmentation": _segmentation,
+    "refinement": _refinement,
+    "segmentation study": _study,
+}

@@ -253,18 +253,6 @@ def test_a_path_with_an_equals_sign_or_a_drive_is_a_path(tmp_path, monkeypatch) 
         parse_input(r"C:\scans\a=b.nii")
 
 
-def test_bundle_list_show_and_verify(capfd, scans) -> None:
-    code, said, _ = answer(capfd, ["bundle", "list"])
-    assert code == 0
-    listed = {bundle["name"]: bundle for bundle in said["bundles"]}
-    assert listed["TestSynthesis"]["sequences_out"] == ["T1w", "T2w", "CE-T1w", "STIR"]
-    assert main(["bundle", "show", "TestSegmentation"]) == 0
-    assert "TestSegmentation 1.2.3" in capfd.readouterr().out
-    code, said, _ = answer(capfd, ["bundle", "verify", str(scans / "bundles" / "Synthesis")])
-    assert code == 0 and said["bundle"]["parameters"] > 0
-    assert "did you mean" in refused(capfd, ["bundle", "verify", "TestSegmentatio"])
-
-
 def test_a_changed_bundle_is_refused_before_anything_else(capfd, request_for, tmp_path) -> None:
     folder = fakes.write_test_bundle(tmp_path / "Changed").folder
     with (folder / "models" / "model.safetensors").open("ab") as stream:
@@ -278,7 +266,7 @@ def test_version_and_help(capfd) -> None:
     assert capfd.readouterr().out.strip() == f"mrisynth {__version__}"
     assert main([]) == 0
     listed = capfd.readouterr().out
-    commands = ("synthesize", "segment", "export", "compare", "demo", "bundle")
+    commands = ("synthesize", "segment", "export", "compare", "demo", "models")
     commands += ("train", "evaluate", "simulate")
     assert all(command in listed for command in commands)
     for command in commands:

@@ -37,7 +37,18 @@ def imported_root() -> Path:
 
 def is_imported(bundle: Bundle) -> bool:
     """Whether the user imported this model, so that it can be removed."""
-    return bundle.folder.parent == imported_root().resolve()
+    return source_of(bundle.folder) == "imported"
+
+
+def source_of(folder: Path) -> str:
+    """How a model came here: "imported", "shipped", or "own folder" for one that lies where the
+    user keeps it."""
+    from .bundles import shipped_roots
+
+    folder = folder.resolve()
+    if folder.parent == imported_root().resolve():
+        return "imported"
+    return "shipped" if folder.parent in shipped_roots() else "own folder"
 
 
 def import_bundle(folder: str | os.PathLike, task: str | None = None) -> Bundle:
@@ -50,14 +61,23 @@ def import_bundle(folder: str | os.PathLike, task: str | None = None) -> Bundle:
     OutputError
         If it cannot be written.
     """
+    from .bundle_files import METADATA
     from .bundles import find_bundles, read_bundle, verify
 
+    if Path(folder).is_dir() and not (Path(folder) / METADATA).is_file():
+        raise BundleError(  # before every file of what may be a home folder is looked at
+            f"{folder} is no model, for it has no file {METADATA}; name the folder that has it, as "
+            "mrisynth train export writes it."
+        )
     bundle = verify(folder)
     if task is not None and bundle.task != task:
         raise BundleError(f"The model {bundle.name} is for {bundle.task}, not for {task}.")
     for other in find_bundles():
         if other.name.casefold() == bundle.name.casefold():
-            how = "is imported already; remove it first" if is_imported(other) else "is shipped"
+            how = {
+                "imported": "is imported already; remove it first",
+                "shipped": "is shipped with MRISynth; give yours another name",
+            }.get(source_of(other.folder), f"is found in {other.folder} already")
             raise BundleError(f"A model called {other.name} {how}.")
     root = imported_root()
     try:
@@ -66,14 +86,21 @@ def import_bundle(folder: str | os.PathLike, task: str | None = None) -> Bundle:
         try:
             shutil.copytree(folder, beside / "bundle")
             verify(beside / "bundle")
-            os.replace(beside / "bundle", root / bundle.folder.name)
+            place = _free(root, Path(folder).resolve().name)
+            os.replace(beside / "bundle", place)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"The model {bundle.name} could not be copied to {root}: {error.strerror}."
         ) from error
-    return read_bundle(root.resolve() / bundle.folder.name)
+    return read_bundle(place.resolve())
+
+
+def _free(root: Path, name: str) -> Path:
+    """A folder that is not there yet: models of different names may lie in folders of one name."""
+    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
+    return next(root / each for each in names if not (root / each).exists())
 
 
 def remove_bundle(bundle: Bundle) -> None:
@@ -82,17 +109,41 @@ def remove_bundle(bundle: Bundle) -> None:
     Raises
     ------
     BundleError
-        If it is a shipped one.
+        If it was not imported.
     OutputError
         If it cannot be deleted.
     """
-    if not is_imported(bundle):
-        raise BundleError(f"The model {bundle.name} is shipped with MRISynth and stays.")
+    _remove(bundle.name, bundle.folder)
+
+
+def remove_named(name: str) -> str:
+    """Delete the imported model of this name, also one that is damaged; its name as it was written.
+
+    Raises
+    ------
+    BundleError, OutputError
+        As :func:`remove_bundle`, and if there is no model of this name.
+    """
+    from .bundles import folder_of, read_bundle
+
+    folder = folder_of(name)
     try:
-        away = Path(tempfile.mkdtemp(prefix=".removing-", dir=bundle.folder.parent))
-        os.replace(bundle.folder, away / "bundle")  # gone at once, or not at all
+        name = read_bundle(folder).name
+    except BundleError:
+        name = folder.name
+    _remove(name, folder)
+    return name
+
+
+def _remove(name: str, folder: Path) -> None:
+    source = source_of(folder)
+    if source == "shipped":
+        raise BundleError(f"The model {name} is shipped with MRISynth and stays.")
+    if source != "imported":
+        raise BundleError(f"The model {name} was not imported; delete its folder {folder}.")
+    try:
+        away = Path(tempfile.mkdtemp(prefix=".removing-", dir=folder.parent))
+        os.replace(folder, away / "bundle")  # gone at once, or not at all
         shutil.rmtree(away, ignore_errors=True)
     except OSError as error:
-        raise OutputError(
-            f"The model {bundle.name} could not be deleted: {error.strerror}."
-        ) from error
+        raise OutputError(f"The model {name} could not be deleted: {error.strerror}.") from error

@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,19 +160,22 @@ class Bundle:
 
 def bundle_roots() -> list[Path]:
     """Existing folders in which bundles are looked for, the user's own first."""
+    own = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
+    return _existing([*own, imported_root(), *shipped_roots()])
+
+
+def shipped_roots() -> list[Path]:
+    """Existing folders of the bundles that come with MRISynth."""
     here = Path(__file__).resolve()
-    candidates = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
-    candidates.append(imported_root())
-    candidates.append(here.parents[2] / "Resources" / "Bundles")
-    candidates.append(here.parents[1] / "Resources" / "Bundles")
+    candidates = [parent / "Resources" / "Bundles" for parent in (here.parents[2], here.parents[1])]
     spec = importlib.util.find_spec("MRISynthResources")
     for location in (spec.submodule_search_locations or ()) if spec else ():
         candidates.append(Path(location) / "Bundles")
-    found: dict[Path, None] = {}
-    for candidate in candidates:
-        if candidate.is_dir():
-            found.setdefault(candidate.resolve())
-    return list(found)
+    return _existing(candidates)
+
+
+def _existing(folders: Iterable[Path]) -> list[Path]:
+    return list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
 
 
 def bundle_folders() -> list[Path]:
@@ -222,7 +225,7 @@ def load_bundle(name_or_folder: str | os.PathLike | None = None, task: str = "sy
     if bundle.task != task:
         raise BundleError(
             f"The model {bundle.name} is for {bundle.task}, not for {task}; choose another one "
-            "(mrisynth bundle list shows them)."
+            "(mrisynth models shows them)."
         )
     return bundle
 
@@ -237,10 +240,17 @@ def find_bundle(name_or_folder: str | os.PathLike) -> Bundle:
     """
     if Path(name_or_folder).is_dir():
         return verify(Path(name_or_folder))
-    return verify(_folder_of(str(name_or_folder)))
+    return verify(folder_of(str(name_or_folder)))
 
 
-def _folder_of(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """The folder of the bundle of this name; it need not be sound.
+
+    Raises
+    ------
+    BundleError
+        If there is none.
+    """
     bundles = find_bundles()
     for bundle in bundles:
         if bundle.name.casefold() == name.casefold():
@@ -250,7 +260,7 @@ def _folder_of(name: str) -> Path:
         if folder.name.casefold() == name.casefold():
             return folder
     near = difflib.get_close_matches(name, [bundle.name for bundle in bundles], n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else "mrisynth bundle list shows them."
+    hint = f"did you mean {' or '.join(near)}?" if near else "mrisynth models shows them."
     raise BundleError(f"There is no model and no folder called '{name}'; {hint}")
 
 

@@ -72,7 +72,8 @@ def test_everything_is_installed_after_one_question():
     installer = FakeInstaller(installed=["monai>=1.4"])
     packages.ensure(installer)
     ((question, details),) = installer.said
-    assert "needs 7 Python packages" in question and "network" in question
+    assert "needs 7 Python packages" in question and "from the network" in question
+    assert "folder of wheels in Options" in question
     assert "safetensors" in details
     (first, _, _), (second, _, _) = installer.done
     assert first == [TORCH]  # before anything that depends on it
@@ -228,6 +229,36 @@ def test_the_folder_of_wheels_is_remembered(desk, installer, tmp_path):
     assert type(installer)().wheels_folder() == str(tmp_path)
     installer.remember_wheels_folder("")
     assert installer.wheels_folder() == ""
+
+
+@pytest.mark.parametrize("name", ("MRISynth", "MRISynthSegment"))
+def test_the_folder_of_wheels_can_be_chosen_in_the_options(
+    desk, installer, name, tmp_path, monkeypatch
+):
+    wanted = {TORCH, "monai>=1.4"}
+    monkeypatch.setattr(
+        desk.slicer.packaging, "pip_check", lambda requirement: requirement not in wanted
+    )
+    panel = desk.open(name)
+    section = next(each for each in panel.sections if each.uiName.endswith("Options"))
+    section.widget.setCollapsed(False)
+    said, line = section.ui.wheelsLabel, section.ui.wheelsPathLineEdit
+    assert said.text == "2 Python packages will come from the network, at the first Apply."
+    line.currentPath = fill(tmp_path, ["torch"])
+    assert "has no wheel of monai; add them" in said.text and "pip download" in said.text
+    fill(tmp_path, ["monai"])
+    section.widget.setCollapsed(True)
+    section.widget.setCollapsed(False)
+    assert said.text == "2 Python packages will come from this folder, at the first Apply."
+    assert installer.wheels_folder() == str(tmp_path)
+    line.currentPath = str(tmp_path / "gone")
+    assert "is not there" in said.text and installer.wheels_folder() == ""
+    line.currentPath = ""
+    assert "from the network" in said.text
+    wanted.clear()
+    section.widget.setCollapsed(True)
+    section.widget.setCollapsed(False)
+    assert said.text == "Not needed: all Python packages are installed."
 
 
 def test_slicers_own_packaging_is_asked_rightly(desk, installer, monkeypatch, tmp_path):

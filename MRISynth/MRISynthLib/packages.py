@@ -125,6 +125,23 @@ def wheels_problem(folder: str, requirements: Sequence[str]) -> str:
     return f"The folder {folder} has no wheel of {', '.join(lacking)}; add them or choose another."
 
 
+def source_in_words(installer: Installer, folder: str) -> str:
+    """Where the packages come from when ``folder`` is chosen, or what is wrong with it."""
+    wanted = missing(installer)
+    if not wanted:
+        return "Not needed: all Python packages are installed."
+    if not folder:
+        return f"{_counted(wanted)} will come from the network, at the first Apply."
+    problem = wheels_problem(folder, wanted)
+    if problem:
+        return f"{problem} Fill it on a computer with a network: {download_command()}"
+    return f"{_counted(wanted)} will come from this folder, at the first Apply."
+
+
+def _counted(requirements: Sequence[str]) -> str:
+    return f"{len(requirements)} Python package{'s' if len(requirements) > 1 else ''}"
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -153,10 +170,12 @@ def ensure(installer: Installer) -> None:
     wheels = installer.wheels_folder()
     source = f"from the folder {wheels}" if wheels else "from the network"
     question = (
-        f"MRISynth needs {len(wanted)} Python package{'s' if len(wanted) > 1 else ''} that "
-        f"this Slicer does not have yet. Install now, {source}? This happens once and can take "
-        "some minutes; PyTorch alone can be a download of 3 GB."
+        f"MRISynth needs {_counted(wanted)} that this Slicer does not have yet. Install now, "
+        f"{source}? This happens once and can take some minutes; PyTorch alone can be a download "
+        "of 3 GB."
     )
+    if not wheels:
+        question += " Without a network, press Cancel and choose a folder of wheels in Options."
     if not installer.confirm(question, "\n".join(wanted)):
         raise Cancelled("The Python packages were not installed, so nothing was computed.")
     with _one_at_a_time:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
+import ctk
 from slicer.i18n import tr as _
 
-from MRISynthLib import panel
+from MRISynthLib import packages, panel
 from MRISynthLib.errors import MRISynthError
 
 from .background import Question
+from .installer import SlicerInstaller
 from .section import Section
 
 
@@ -18,7 +20,8 @@ class ComputingSection(Section):
     """Collapsed, since the defaults do.
 
     ``CHOICES`` maps the name of each combo box to the parameter that it sets; ``modelComboBox``,
-    ``deviceComboBox`` and ``cardBrowser`` are in the .ui file of every such section.
+    ``deviceComboBox``, ``cardBrowser``, ``wheelsPathLineEdit`` and ``wheelsLabel`` are in the .ui
+    file of every such section.
     """
 
     placeName = "optionsPlace"
@@ -32,6 +35,8 @@ class ComputingSection(Section):
         for name, parameter in self.CHOICES.items():
             combo = getattr(self.ui, name)
             combo.connect("activated(int)", self._setter(combo, parameter))
+        self.ui.wheelsPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
+        self.ui.wheelsPathLineEdit.connect("currentPathChanged(QString)", self.onWheelsFolder)
         self.widget.connect("contentsCollapsed(bool)", self.onCollapsed)
 
     def _setter(self, combo, parameter: str) -> Callable[[int], None]:
@@ -63,9 +68,24 @@ class ComputingSection(Section):
             self.ui.cardBrowser.setHtml(text)
 
     def onCollapsed(self, collapsed: bool) -> None:
-        """The user opened the section: now it matters which devices there are."""
+        """The user opened the section: now it matters which devices and packages there are."""
         if not collapsed:
+            self.showWheelsFolder()
             self.askDevices()
+
+    def showWheelsFolder(self) -> None:
+        """Show the folder that is remembered, by either module, and what comes from it."""
+        folder, line = SlicerInstaller().wheels_folder(), self.ui.wheelsPathLineEdit
+        if line.currentPath == folder:
+            self.onWheelsFolder(folder)
+        else:
+            line.currentPath = folder
+
+    def onWheelsFolder(self, folder: str) -> None:
+        """The user chose a folder for the installation without a network, or none."""
+        installer = SlicerInstaller()
+        installer.remember_wheels_folder(folder)
+        self.ui.wheelsLabel.text = packages.source_in_words(installer, folder)
 
     def askDevices(self) -> None:
         """Ask the worker that is there anyway, since this process never loads torch."""

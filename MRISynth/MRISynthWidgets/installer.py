@@ -73,8 +73,9 @@ class SlicerInstaller:
         return folder
 
     def remember_wheels_folder(self, folder: str) -> None:
-        """Use this folder from now on; an empty name goes back to the network."""
-        slicer.app.userSettings().setValue(WHEELS_SETTING, folder)
+        """Use this folder from now on; without one (or if it is not there) the network."""
+        known = folder if os.path.isdir(folder) else ""
+        slicer.app.userSettings().setValue(WHEELS_SETTING, known)
 
     def install_torch(self, version: str, pins: Sequence[str]) -> None:
         """Let the extension PyTorch choose the build for this machine's GPU driver."""

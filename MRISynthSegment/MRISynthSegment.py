@@ -148,7 +148,7 @@ class MRISynthSegmentWidget(PanelWidget):
         self.rows = self.logic.inputs.rows()
         self.used = selected(self.rows, model, synthetic_too=True)
         found = self.showInputs(self.rows, model)
-        running = self.run.running
+        running = self.busy
         self.setApplyState(
             panel.why_disabled(
                 self.rows, self.used, self._ticked(model), model, running=running, found=found
@@ -195,7 +195,7 @@ class MRISynthSegmentWidget(PanelWidget):
         """Put the structures into the segmentation that is shown, or into a new one."""
         parameters = self._parameterNode or self.logic.getParameterNode()
         reference, self._reference = self._reference, None
-        node, drawn, kept = self.logic.addResult(
+        steps = self.logic.addResultSteps(
             result,
             reference,
             slicer.mrmlScene.GetNodeByID(self._referenceID),
@@ -204,6 +204,11 @@ class MRISynthSegmentWidget(PanelWidget):
             replaceEdited=parameters.replaceEdited,
             surfaces=parameters.show3D,
         )
+        self.putIntoScene(steps, lambda added: self.showAdded(result, *added))
+
+    def showAdded(self, result, node, drawn, kept) -> None:
+        """The result is in ``node``: show it, and say what it is."""
+        parameters = self._parameterNode or self.logic.getParameterNode()
         self.correction.drawnAnew(node, drawn)
         parameters.segmentation = node
         parameters.newSegmentation = False
@@ -239,7 +244,13 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         """The model of this name, else the first, or None if none is installed."""
         return chosen_model(self.models(), name)
 
-    def addResult(
+    def addResult(self, *result, **options) -> tuple:
+        """:meth:`addResultSteps` at one go."""
+        from MRISynthSegmentLib.mrml import finished
+
+        return finished(self.addResultSteps(*result, **options))
+
+    def addResultSteps(
         self,
         result,
         reference,
@@ -249,11 +260,11 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         name: str = "Segmentation",
         replaceEdited: bool = False,
         surfaces: bool = False,
-    ) -> tuple:
+    ):
         """Put the worker's result into ``node``, or into a new one where that does not fit.
 
-        Returns the node, the structures that were drawn, and those that were kept as the user
-        had edited them.
+        A generator that pauses after each structure. Its value: the node, the structures that were
+        drawn, and those that were kept as the user had edited them.
         """
         from MRISynthSegmentLib import mrml
         from MRISynthSegmentLib.shown.mrml import takes
@@ -263,12 +274,12 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         drawn = tuple(segmentation.masks)
         if node is None or not takes(node, segmentation):
             unique = slicer.mrmlScene.GenerateUniqueName(name)
-            made = mrml.segmentation_node_from(
+            made = yield from mrml.segmentation_node_steps(
                 segmentation, referenceNode, name=unique, surfaces=surfaces
             )
             return made, drawn, ()
         names = drawn if replaceEdited else None
-        put = mrml.update_segmentation_node(node, segmentation, names)
+        put = yield from mrml.update_steps(node, segmentation, names)
         return node, put, tuple(each for each in drawn if each not in put)
 
     def referenceOf(self, node):

@@ -16,6 +16,7 @@ import vtk
 from MRISynthApp.scene.headless import HeadlessScene
 from MRISynthLib import mrml
 from MRISynthLib.errors import InputError
+from MRISynthLib.node_attributes import provenance_of
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthSegmentLib import corrections
@@ -247,3 +248,35 @@ def test_what_would_be_lost_or_cannot_be_told_apart_is_refused(headless, node, f
         segment_mrml.update_segmentation_node(node, again)
     with pytest.raises(InputError, match="choose a segmentation"):
         segment_mrml.update_segmentation_node(None, again)
+
+
+# ------------------------------------------------------------------------------- in portions
+
+
+@pytest.mark.parametrize("portions", range(1, 6))
+def test_an_update_that_is_given_up_puts_back_what_was_there(node, first, again, portions):
+    eye = first.masks["Eye_L"] ^ box(first.reference, (4, 5), (5, 6), (18, 19))
+    draw(node, "Eye_L", eye, first.reference)  # by the user
+    before, said = masks_of(node, first.reference), provenance_of(node)
+    steps = segment_mrml.update_steps(node, again, again.masks)
+    for _ in range(portions):
+        next(steps)
+    steps.close()
+    after = masks_of(node, first.reference)
+    assert list(after) == list(before)
+    for name, mask in before.items():
+        assert np.array_equal(after[name], mask), name
+    assert segment_mrml.edited_structures(node) == ("Eye_L",) and provenance_of(node) == said
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert segment_mrml.update_segmentation_node(node, again, again.masks) == tuple(again.masks)
+
+
+def test_a_new_segmentation_that_is_given_up_leaves_nothing(headless, first):
+    reference = mrml.node_from_volume(first.reference, headless.scene)
+    there = headless.scene.GetNumberOfNodes()
+    for portions in range(1, 5):
+        steps = segment_mrml.segmentation_node_steps(first, reference, headless.scene)
+        for _ in range(portions):
+            next(steps)
+        steps.close()
+        assert headless.scene.GetNumberOfNodes() == there

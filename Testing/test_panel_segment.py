@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -238,3 +240,74 @@ def test_a_segmentation_that_went_meanwhile_is_made_again(desk, jobs, drawn):
     finished(jobs[-1], GTVp=TUMOUR)
     desk.process()
     assert list(masks_in(drawn)) == ["GTVp"] and not desk.said
+
+
+# --------------------------------------------------------------- a result comes in portions
+
+
+@pytest.fixture
+def half_way(desk, jobs, monkeypatch):
+    """A function: a run has ended, and the first of its structures is in the scene."""
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each structure
+
+    def begin(panel, **masks):
+        panel.ui.applyButton.click()
+        desk.process()
+        finished(jobs[-1], {"GTVp": 0.1}, **masks)
+        panel.run._poll()
+        panel.portions._go_on()
+        panel._refreshNow()
+        assert panel.portions.running
+
+    return begin
+
+
+def segmentations(desk):
+    return list(desk.slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
+
+
+def test_the_window_answers_while_structures_come_into_the_scene(desk, jobs, panel, half_way):
+    half_way(panel, GTVp=TUMOUR, Brainstem=STEM)
+    ui = panel.ui
+    assert "into the scene" in ui.progressLabel.text and ui.cancelButton.enabled
+    assert not ui.applyButton.enabled and "running" in ui.applyButton.toolTip
+    desk.process(5)
+    assert set(masks_in(panel)) == {"GTVp", "Brainstem"} and ui.applyButton.enabled
+    assert not ui.cancelButton.enabled and not desk.said
+
+
+def test_cancel_meanwhile_leaves_the_scene_as_it_was(desk, jobs, panel, half_way):
+    half_way(panel, GTVp=TUMOUR, Brainstem=STEM)
+    panel.ui.cancelButton.click()
+    desk.process(5)
+    assert not segmentations(desk) and "Cancelled" in panel.ui.messageLabel.text
+    apply(desk, panel, jobs, GTVp=TUMOUR, Brainstem=STEM)
+    desk.process(5)
+    before = masks_in(panel)
+    half_way(panel, GTVp=STEM, Brainstem=TUMOUR)
+    assert masks_in(panel)["GTVp"].sum() == STEM.sum()
+    panel.ui.cancelButton.click()
+    desk.process(5)
+    after = masks_in(panel)
+    assert all((after[name] == before[name]).all() for name in before) and not desk.said
+
+
+def test_a_scene_that_is_closed_meanwhile_stays_empty(desk, jobs, panel, half_way):
+    half_way(panel, GTVp=TUMOUR, Brainstem=STEM)
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process(5)
+    assert not segmentations(desk) and not desk.said and not panel.busy
+    assert not panel.ui.applyButton.enabled
+
+
+def test_a_segmentation_that_is_deleted_meanwhile_is_said_and_apply_works_again(
+    desk, jobs, panel, half_way
+):
+    half_way(panel, GTVp=TUMOUR, Brainstem=STEM)
+    desk.slicer.mrmlScene.RemoveNode(segmentations(desk)[0])
+    desk.process(5)
+    assert "was deleted while structures were put into it" in desk.said[0]
+    apply(desk, panel, jobs, GTVp=TUMOUR, Brainstem=STEM)
+    desk.process(5)
+    assert set(masks_in(panel)) == {"GTVp", "Brainstem"}

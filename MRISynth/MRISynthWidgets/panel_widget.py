@@ -34,6 +34,7 @@ from MRISynthLib.panel import (
 from .background import Background
 from .input_table import InputTable
 from .installer import SlicerInstaller
+from .portions import Portions
 from .study_checks import StudyChecks
 from .synthetic_marks import mark_views
 from .worker_run import WorkerRun
@@ -139,6 +140,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.run = WorkerRun(
             self._onProgress, self.showSlice, self._onDone, self._onCancelled, self._onFailed
         )
+        self.portions = Portions()
         self.background = Background()
         self.checks = StudyChecks(
             self.logic.inputs, self.background, self.scheduleRefresh, self.studyTask
@@ -174,6 +176,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         for section in self.sections:
             section.cleanup()
         self.background.drop()
+        self.portions.stop()
         self.run.abandon()
         self.discardPreview()
         self.setParameterNode(None)  # after a reload the old widgets are hidden, not gone
@@ -193,6 +196,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed: the result would have no home."""
         self.checks.stop()
+        self.portions.stop()
         self.run.abandon()
         self.discardPreview()
         for section in self.sections:
@@ -292,8 +296,38 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
             self.startWork()
             self.showBusy()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the worker works, or its result is being put into the scene."""
+        return self.run.running or self.portions.running
+
+    def putIntoScene(self, steps, whenDone) -> None:
+        """Go through ``steps`` while the window answers, then call ``whenDone`` with their value;
+        for :meth:`showResult`."""
+
+        def done(value) -> None:
+            self.showIdle()
+            with self.showingErrors():
+                whenDone(value)
+
+        def failed(error: Exception) -> None:
+            self.showIdle()
+            with self.showingErrors():
+                raise error
+
+        self.portions.start(steps, done, failed)
+        self.ui.cancelButton.enabled = True
+        self.ui.progressBar.setVisible(True)
+        self.ui.progressBar.setRange(0, 0)
+        self.sayProgress(_("Putting the result into the scene ..."))
+        self.scheduleRefresh()
+
     def onCancelButton(self) -> None:
         """Stop the work."""
+        if self.portions.running:
+            self.portions.stop()
+            self._onCancelled(Cancelled())
+            return
         self.ui.cancelButton.enabled = False
         self.sayProgress(_("Stopping ..."))
         self.run.cancel()
@@ -319,7 +353,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         reason = packages.version_problem(SlicerInstaller().slicer_version()) or reason
         self.ui.applyButton.enabled = not reason
         self.ui.applyButton.toolTip = reason or _("Start the computation.")
-        if not self.run.running:
+        if not self.busy:
             self.sayProgress(reason)
 
     def _onProgress(self, progress) -> None:

@@ -5,8 +5,9 @@ For desktop Slicer and slicer-core alike. Only files of this name import ``slice
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import slicer
@@ -28,6 +29,7 @@ from .labelmaps.mrml import (
     look_of,
     mask_in,
     oriented_image,
+    own_mask,
     replace_mask,
     tag_of,
 )
@@ -55,6 +57,9 @@ from .terminology import TAG, terminology_tag
 FILL_OPACITY = 0.35
 """Of a structure over the image: the grey values under it must stay readable."""
 
+NOTES = (DOUBT_TAG, DRAWN_TAG, INPUTS_TAG, ORIGIN_TAG)
+"""Tags of a segment in which a model's work is noted."""
+
 ENCLOSING = {"Brain": (0.12, 0.15)}
 """Structures that enclose others -> (2D fill, 3D) opacity, so that these are seen."""
 
@@ -75,24 +80,64 @@ def segmentation_node_from(
     surfaces for 3D views. A structure with an empty mask becomes an empty segment. What is edited
     later is known to :func:`edited_structures`.
     """
+    return finished(
+        segmentation_node_steps(segmentation, reference_node, scene, name=name, surfaces=surfaces)
+    )
+
+
+def finished(steps: Generator[None, None, Any]) -> Any:
+    """What work in portions gives, done at one go."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def segmentation_node_steps(
+    segmentation: Segmentation,
+    reference_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    scene: slicer.vtkMRMLScene | None = None,
+    *,
+    name: str = "Segmentation",
+    surfaces: bool = True,
+) -> Generator[None, None, slicer.vtkMRMLSegmentationNode]:
+    """:func:`segmentation_node_from` in portions of one structure, between which a window can
+    answer; closed before its end it leaves nothing behind."""
     scene = scene or slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    node.CreateDefaultDisplayNodes()
-    if reference_node is not None:
-        node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
-    content = node.GetSegmentation()
-    content.SetSourceRepresentationName(LABELMAP)
-    for structure_name in segmentation.masks:
-        _add_segment(content, structure_name, structure_name, segmentation, segmentation.reference)
-    content.CollapseBinaryLabelmaps(False)  # as few layers as overlaps permit
-    for structure_name in segmentation.masks:
-        _note(content.GetSegment(structure_name), structure_name, segmentation)
-    set_provenance(node, segmentation.provenance)
-    set_warnings(node, segmentation.warnings)
-    if surfaces and segmentation.masks:
-        node.CreateClosedSurfaceRepresentation()
-    set_segment_display(node)
+    try:
+        if reference_node is not None:
+            node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
+        content = node.GetSegmentation()
+        content.SetSourceRepresentationName(LABELMAP)
+        for structure_name in segmentation.masks:
+            grid = segmentation.reference
+            _add_segment(content, structure_name, structure_name, segmentation, grid)
+            _note(content.GetSegment(structure_name), structure_name, segmentation)
+            if surfaces:
+                node.CreateClosedSurfaceRepresentation()  # only of those that have none
+            yield
+            _check_there(node)
+        content.CollapseBinaryLabelmaps(False)  # as few layers as overlaps permit
+        yield
+        _check_there(node)
+        set_provenance(node, segmentation.provenance)
+        set_warnings(node, segmentation.warnings)
+        node.CreateDefaultDisplayNodes()  # last, so that no view draws what is half made
+        set_segment_display(node)
+    except BaseException:
+        if node.GetScene() is not None:
+            scene.RemoveNode(node)
+        raise
     return node
+
+
+def _check_there(node) -> None:
+    if node.GetScene() is None:
+        raise InputError(
+            "The segmentation was deleted while structures were put into it; press Apply again."
+        )
 
 
 def set_segment_display(node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -149,6 +194,23 @@ def update_segmentation_node(
         If the node is no segmentation, keeps it otherwise than as label maps, has two segments of
         one name, or lies under a transform that is not linear.
     """
+    segments_by_name(node)  # refuses what is no segmentation
+    was_modifying = node.StartModify()
+    try:
+        return finished(update_steps(node, segmentation, names, by_hand=by_hand))
+    finally:
+        node.EndModify(was_modifying)
+
+
+def update_steps(
+    node: slicer.vtkMRMLSegmentationNode,
+    segmentation: Segmentation,
+    names: Iterable[str] | None = None,
+    *,
+    by_hand: bool = False,
+) -> Generator[None, None, tuple[str, ...]]:
+    """:func:`update_segmentation_node` in portions of one structure, between which a window can
+    answer; closed before its end it puts back what was there."""
     found = segments_by_name(node)
     _check_label_maps(node)
     content = node.GetSegmentation()
@@ -157,24 +219,51 @@ def update_segmentation_node(
     chosen = tuple(name for name in segmentation.masks if name in wanted)
     reference = in_node(node, segmentation.reference)
     display = node.GetDisplayNode()
-    was_modifying = node.StartModify()
+    kept: dict[str, tuple | None] = {}
     try:
         for name in chosen:
             if name in found:
+                kept[found[name]] = _kept(content.GetSegment(found[name]))
                 replace_mask(node, found[name], segmentation.masks[name], reference)
-                continue
-            found[name] = content.GenerateUniqueSegmentID(name)
-            _add_segment(content, found[name], name, segmentation, reference)
-            if display is not None:
-                _show_segment(display, found[name], name)
-        if _on_one_grid(content):  # bringing other grids together would change what is drawn there
-            content.CollapseBinaryLabelmaps(False)
-        for name in chosen:
+            else:
+                found[name] = content.GenerateUniqueSegmentID(name)
+                kept[found[name]] = None
+                _add_segment(content, found[name], name, segmentation, reference)
+                if display is not None:
+                    _show_segment(display, found[name], name)
             _note(content.GetSegment(found[name]), name, segmentation, by_hand)
+            yield
+            _check_there(node)
+        _in_few_layers(content)
         _note_origin(node, segmentation, whole=set(found) <= set(chosen))
-    finally:
-        node.EndModify(was_modifying)
+    except BaseException:
+        if node.GetScene() is not None:
+            for segment_id, before in kept.items():
+                _put_back(node, segment_id, before)
+            _in_few_layers(content)
+        raise
     return chosen
+
+
+def _kept(segment) -> tuple:
+    """What a segment looks like and what is noted of it, to be put back; small."""
+    return own_mask(segment), {name: tag_of(segment, name) for name in NOTES}
+
+
+def _put_back(node, segment_id: str, before: tuple | None) -> None:
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        return  # the user removed it meanwhile
+    if before is None:
+        node.GetSegmentation().RemoveSegment(segment_id)
+        return
+    (mask, grid), notes = before
+    replace_mask(node, segment_id, mask, grid)
+    for name, text in notes.items():
+        if text:
+            segment.SetTag(name, text)
+        else:
+            segment.RemoveTag(name)
 
 
 def correct_structures(
@@ -303,14 +392,16 @@ def _add_segment(content, segment_id: str, name: str, segmentation: Segmentation
     content.AddSegment(segment, segment_id)
 
 
-def _on_one_grid(content) -> bool:
-    """Whether the label maps of all segments that are not empty lie on the same grid."""
+def _in_few_layers(content) -> None:
+    """As few layers as overlaps permit, unless segments lie on several grids: to bring these
+    together would change what is drawn there."""
     matrices = []
     for segment_id in content.GetSegmentIDs():
         image = content.GetSegment(segment_id).GetRepresentation(LABELMAP)
         if image is not None and not image.IsEmpty():
             matrices.append(image_to_world(image))
-    return all(np.allclose(matrix, matrices[0], atol=1e-6) for matrix in matrices)
+    if all(np.allclose(matrix, matrices[0], atol=1e-6) for matrix in matrices):
+        content.CollapseBinaryLabelmaps(False)
 
 
 # --- what is noted of a segment -----------------------------------------------------------

@@ -176,7 +176,8 @@ class ResultSection(Section):
         self._observed, self._watched = [], None
 
     def _onChanged(self, caller, event) -> None:
-        self.panel.scheduleRefresh()
+        if not self.panel.portions.running:  # the panel refreshes when all of them are there
+            self.panel.scheduleRefresh()
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""

@@ -151,6 +151,21 @@ def _resampled(node, segment_id: str, reference: Volume) -> np.ndarray:
     return scalars.reshape(reference.shape) > 0
 
 
+def own_mask(segment) -> tuple[np.ndarray, Volume]:
+    """A segment's mask and its grid, in the node's own frame: no larger than what it holds."""
+    image = segment.GetRepresentation(LABELMAP)
+    first, mask = np.zeros(3), np.zeros((1, 1, 1), bool)
+    if image is not None and not image.IsEmpty():
+        whole = label_voxels(image) == segment.GetLabelValue()
+        box = box_of(whole)
+        if box is not None:
+            first = np.array(image.GetExtent()[::2]) + [side.start for side in reversed(box)]
+            mask = whole[box].copy()
+    matrix = image_to_world(image) if image is not None else np.eye(4)
+    matrix[:3, 3] += matrix[:3, :3] @ first
+    return mask, Volume(mask, LPS_TO_RAS @ matrix)
+
+
 def label_voxels(image) -> np.ndarray:
     """The label map (k, j, i), which several segments may share."""
     scalars = vtk_to_numpy(image.GetPointData().GetScalars())

@@ -75,11 +75,11 @@ class ctkCollapsibleButton(QAbstractButton):
         return position.y() < HEADER_HEIGHT
 
     def sizeHint(self) -> QSize:
-        inner = self.layout().sizeHint() if self.layout() else QSize(100, HEADER_HEIGHT)
+        inner = self.layout().totalSizeHint() if self.layout() else QSize(100, HEADER_HEIGHT)
         return QSize(inner.width(), HEADER_HEIGHT if self._collapsed else inner.height())
 
     def minimumSizeHint(self) -> QSize:
-        inner = self.layout().minimumSize() if self.layout() else QSize(50, HEADER_HEIGHT)
+        inner = self.layout().totalMinimumSize() if self.layout() else QSize(50, HEADER_HEIGHT)
         return QSize(inner.width(), HEADER_HEIGHT if self._collapsed else inner.height())
 
     def paintEvent(self, event) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_TILT = 45.0
 """Degrees; a view that is turned further looks along another axis of the image."""
@@ -83,6 +84,8 @@ class SlicePlace:
 def slice_place(volume: Any, view: str, slice_to_lps: np.ndarray) -> SlicePlace:
     """Where a view cuts a :class:`MRISynthLib.volume.Volume`; ``slice_to_lps`` is the view's plane
     as a 4x4 matrix, with its middle in the last column."""
+    import numpy as np
+
     count, rows, columns = volume.shape
     to_index = np.linalg.inv(volume.index_to_world)
     along = abs(float(slice_to_lps[:3, 2] @ volume.direction[:, 2]))

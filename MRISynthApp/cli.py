@@ -15,12 +15,12 @@ from rich.markup import escape
 from MRISynthLib import __version__
 
 from . import (
+    cli_bundle,
     cli_compare,
     cli_correct,
     cli_demo,
     cli_evaluate,
     cli_export,
-    cli_models,
     cli_segment,
     cli_simulate,
     cli_synthesize,
@@ -42,8 +42,7 @@ app.command("export")(cli_export.export)
 app.command("compare")(cli_compare.compare)
 app.command("demo")(cli_demo.demo)
 app.command("view")(cli_view.view)
-app.add_typer(cli_models.app, name="models")
-app.add_typer(cli_models.app, name="bundle", hidden=True)  # as it was called before
+app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_train.app, name="train")
 app.add_typer(cli_evaluate.app, name="evaluate")
 app.command("simulate")(cli_simulate.simulate)

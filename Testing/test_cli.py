@@ -266,7 +266,7 @@ def test_version_and_help(capfd) -> None:
     assert capfd.readouterr().out.strip() == f"mrisynth {__version__}"
     assert main([]) == 0
     listed = capfd.readouterr().out
-    commands = ("synthesize", "segment", "export", "compare", "demo", "models")
+    commands = ("synthesize", "segment", "export", "compare", "demo", "bundle")
     commands += ("train", "evaluate", "simulate")
     assert all(command in listed for command in commands)
     for command in commands:

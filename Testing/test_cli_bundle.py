@@ -1,4 +1,4 @@
-"""``mrisynth models``: what is installed, importing and removing."""
+"""``mrisynth bundle``: what is installed, importing and removing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def own(tmp_path, monkeypatch):
 
 def answer(capfd, *arguments):
     """Exit code and the one JSON object."""
-    code = main(["models", *map(str, arguments), "--json"])
+    code = main(["bundle", *map(str, arguments), "--json"])
     captured = capfd.readouterr()
     assert "Traceback" not in captured.err
     said = json.loads(captured.out)
@@ -51,19 +51,14 @@ def test_models_are_listed_with_source_and_size_shown_and_verified(capfd, own):
     shipped = {name: each for name, each in models.items() if each["source"] == "shipped"}
     assert {"synthesis", "segmentation"} == {each["task"] for each in shipped.values()}
     assert all(each["bytes"] > 1e6 for each in shipped.values())
-    assert main(["models"]) == 0
+    assert main(["bundle"]) == 0
     table = capfd.readouterr().out
     assert "shipped" in table and "MB" in table and "TestSynthesis" in table
-    assert main(["models", "show", "TestSynthesis"]) == 0
+    assert main(["bundle", "show", "TestSynthesis"]) == 0
     assert "TestSynthesis 1.2.3" in capfd.readouterr().out
     code, said = answer(capfd, "verify", own.parent / "kept" / "Synthesis")
     assert code == 0 and said["bundle"]["parameters"] > 0
     assert "did you mean" in refused(capfd, "verify", "TestSynthesi")
-
-
-def test_the_earlier_name_of_the_command_still_works(capfd, own):
-    assert main(["bundle", "list"]) == 0
-    assert "TestSynthesis" in capfd.readouterr().out
 
 
 def test_a_model_is_imported_used_from_its_copy_and_removed(capfd, own, tmp_path):

@@ -1,4 +1,4 @@
-"""``mrisynth models``: which models there are and whether they are sound; importing, removing."""
+"""``mrisynth bundle``: which models there are and whether they are sound; importing, removing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ app = typer.Typer(
 )
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME_OR_FOLDER", help="A name of 'models list', or a folder.")
+    str, typer.Argument(metavar="NAME_OR_FOLDER", help="A name of 'bundle list', or a folder.")
 ]
 
 
 @app.callback()
-def models(context: typer.Context, as_json: Json = False) -> None:
+def bundle(context: typer.Context, as_json: Json = False) -> None:
     """List the models where no command is given."""
     if context.invoked_subcommand is None:
         list_models(as_json)
@@ -30,7 +30,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
     """List the models that are installed, where they come from and how large they are."""
-    with session("models list", as_json) as run:
+    with session("bundle list", as_json) as run:
         from rich.table import Table
 
         from MRISynthLib.bundles import bundle_folders, read_bundle
@@ -57,13 +57,13 @@ def list_models(as_json: Json = False) -> None:
         if run.record["bundles"]:
             run.show(table)
         else:
-            run.say("No model is installed; import one with mrisynth models import FOLDER.")
+            run.say("No model is installed; import one with mrisynth bundle import FOLDER.")
 
 
 @app.command("show")
 def show_model(name: Name, as_json: Json = False) -> None:
     """Show what a model takes and makes, what it was trained on and how good it is."""
-    with session("models show", as_json) as run:
+    with session("bundle show", as_json) as run:
         from rich.markdown import Markdown
 
         bundle = _verified(name)
@@ -75,7 +75,7 @@ def show_model(name: Name, as_json: Json = False) -> None:
 @app.command("verify")
 def verify_model(name: Name, as_json: Json = False) -> None:
     """Check every file of a model against its hash, and that none of them can run code."""
-    with session("models verify", as_json) as run:
+    with session("bundle verify", as_json) as run:
         bundle = _verified(name)
         network = bundle.network()
         parameters = sum(tensor.numel() for tensor in network.parameters())
@@ -92,7 +92,7 @@ def import_model(
     as_json: Json = False,
 ) -> None:
     """Check a model and copy it to where the modules, the browser and the commands find it."""
-    with session("models import", as_json) as run:
+    with session("bundle import", as_json) as run:
         from MRISynthLib.bundle_store import import_bundle
 
         bundle = import_bundle(folder)
@@ -102,11 +102,11 @@ def import_model(
 
 @app.command("remove")
 def remove_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of 'models list'.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of 'bundle list'.")],
     as_json: Json = False,
 ) -> None:
     """Delete an imported model; those that are shipped stay."""
-    with session("models remove", as_json) as run:
+    with session("bundle remove", as_json) as run:
         from MRISynthLib.bundle_store import remove_named
 
         run.record["removed"] = remove_named(name)

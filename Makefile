@@ -24,7 +24,7 @@ view: $(STAMP)
 	@$(PY) -m MRISynthApp view $(OUTPUT)
 
 test: $(STAMP)
-	@$(PY) -m pytest
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	@$(PY) -m ruff check .

@@ -163,13 +163,13 @@ def test_the_command_writes_figures_tables_plots_and_pictures(command, capfd):
     record = json.loads(said.out)
     assert record["figures"].keys() == {"T1w + T2w -> CE-T1w"}
     assert record["details"]["tests"][0]["p"] is None
-    kept = json.loads((folder / "synthesis.json").read_text())
+    kept = json.loads((folder / "synthesis.json").read_text(encoding="utf-8"))
     assert kept["figures"] == record["figures"]
-    lines = (folder / "synthesis.csv").read_text().splitlines()
+    lines = (folder / "synthesis.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "set,patient,task,method,region,figure,value"
     assert any(",Fixed,tumour,MAE," in line for line in lines)
     assert any(",Good,tumour,CNR error," in line for line in lines)
-    assert "| Good |" in (folder / "synthesis.md").read_text()
+    assert "| Good |" in (folder / "synthesis.md").read_text(encoding="utf-8")
     (picture,) = (folder / "pictures").iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert (folder / "plots" / "expected errors.png").stat().st_size > 1000
@@ -190,7 +190,7 @@ def test_site_matching_can_be_measured_on_and_off(command, pretenders, option, m
     code, folder = command("--data", "cohort", *option)
     assert code == 0
     assert [model.matched for model in pretenders] == [{match}, {match}]
-    record = json.loads((folder / "synthesis.json").read_text())
+    record = json.loads((folder / "synthesis.json").read_text(encoding="utf-8"))
     assert record.get("site matching") == said
 
 

@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,8 @@ def test_the_result_comes_also_where_its_reference_is_gone(desk, panel):
 
 @pytest.fixture
 def study(desk, tmp_path, monkeypatch):
-    """A panel with two simulated scans of one head, whose worker has a small untrained model."""
+    """A panel with two simulated scans of one head and one view, whose worker has a small untrained
+    model."""
     from MRISynthLib import mrml
 
     synthesis_bundle(tmp_path / "Tiny")
@@ -199,7 +201,10 @@ def study(desk, tmp_path, monkeypatch):
     for name in ("T1w", "T2w"):
         scan = head(name, shape=(16, 60, 50), spacing=(3.5, 3.5, 5.0))
         mrml.node_from_volume(scan.replace(sequence=None, name=f"{name} tse tra"))
-    yield desk.open("MRISynth")
+    panel = desk.open("MRISynth")
+    desk.app.manager = types.SimpleNamespace(sliceViewNames=lambda: ("Red",))
+    yield panel
+    desk.app.manager = None
     desk.app.quit()
 
 

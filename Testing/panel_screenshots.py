@@ -1,9 +1,9 @@
-"""Draws the pictures of both panels in the README, in the Qt test host, without Slicer or a worker.
+"""Draws the pictures of both panels in the README, in the Qt test host, without Slicer.
 
     python Testing/panel_screenshots.py [FOLDER]
 
-FOLDER is ``Resources/Screenshots`` unless another is named. The volumes hold noise and the worker's
-answers are made up: the pictures show the panels, not the product's results.
+FOLDER is ``Resources/Screenshots`` unless another is named. The patient is the sample case; checks,
+image and contours are those of the shipped models.
 """
 
 from __future__ import annotations
@@ -20,34 +20,13 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest  # noqa: E402
 
-LOAD = (("T1w tse tra", 1), ("T2w tse tra", 2), ("STIR cor", 3))
+SECONDS = 600
+"""For each step, on a busy machine."""
+
 MARGIN = 9
 """Pixels around a panel, as in Slicer."""
 
 SPARE = 400
-SAID = {"topic": "missing slices", "text": "STIR cor lacks slice 3 of 5.", "serious": False}
-
-
-def answer(jobs) -> None:
-    """The worker's answers to what a panel asks by itself."""
-    from MRISynthLib.worker import TaskResult
-
-    for job in [job for job in jobs if not job.done and not job.cancelled]:
-        found = [[SAID] if volume.sequence == "STIR" else [] for volume in job.volumes]
-        job.finish(
-            TaskResult([], {"remarks": found if job.task == "checks" else [[]] * len(found)})
-        )
-
-
-def masks(names) -> dict:
-    """A box for each structure, of different sizes."""
-    import numpy as np
-
-    made = {}
-    for index, name in enumerate(names):
-        made[name] = np.zeros((5, 12, 10), bool)
-        made[name][1:4, 2 : 4 + 3 * index % 8, 2 : 4 + 5 * index % 6] = True
-    return made
 
 
 def picture(desk, panel, path: Path) -> None:
@@ -71,60 +50,52 @@ def picture(desk, panel, path: Path) -> None:
     cut.save(path, optimize=True)
 
 
-def draw(desk, asked, submitted, folder: Path) -> None:
+def draw(desk, folder: Path) -> None:
     """Both panels, as after a study was loaded and as after a run."""
-    from panel_cases import add_volume, synthesis_result
-    from panel_segment_cases import finished
+    from MRISynthLib.mrml import node_from_volume
+    from MRISynthLib.simulation import demo_patient
 
-    for name, seed in LOAD:
-        add_volume(desk, name, seed)
+    patient = demo_patient()
+    for sequence in ("T1w", "T2w"):
+        node_from_volume(patient.volumes[sequence], name=f"{sequence} of {patient.name}")
     panel = desk.open("MRISynth")
-    for _ in range(4):
-        answer(asked)
-        desk.process()
+    checked(desk, panel)
     panel.targets.onPromptChosen("3T, TR 620 ms, TE 10 ms")
-    desk.process()
-    panel.ui.applyButton.click()
-    desk.process()
-    submitted[-1].finish(synthesis_result(submitted[-1]))
-    desk.process()
-    answer(asked)
-    desk.process()
+    applied(desk, panel)
     picture(desk, panel, folder / "panel-synthesis.png")
+    panel.ui.continueButton.click()
     panel = desk.open("MRISynthSegment")
-    for _ in range(4):
-        answer(asked)
-        desk.process()
-    names = panel.structures.ticked
-    panel.ui.applyButton.click()
-    desk.process()
-    doubt = {name: 0.04 + 0.3 * (index % 3 == 0) for index, name in enumerate(names)}
-    finished(submitted[-1], doubt, **masks(names))
-    model, said = panel.logic.model(), submitted[-1].outcome.info
-    said["provenance"] |= {"bundle": model.name, "bundle_version": model.version}
-    said["timings"] = {"segment": 6.2}
-    desk.wait(lambda: not panel.busy)
-    desk.process(5)
+    checked(desk, panel)
+    applied(desk, panel)
     picture(desk, panel, folder / "panel-structures.png")
+
+
+def checked(desk, panel) -> None:
+    """Wait for the words of the checks."""
+    desk.wait(lambda: panel.checks.prepared(panel.used, panel.inputOptions()), SECONDS)
+    desk.process()
+
+
+def applied(desk, panel) -> None:
+    """Press Apply and wait for the end."""
+    panel.ui.applyButton.click()
+    desk.wait(lambda: not panel.busy, SECONDS)
+    desk.process(5)
 
 
 def main() -> None:
     """Set up the host, draw, and clean up."""
     from MRISynthApp.scene.headless import HeadlessScene
-    from MRISynthLib import worker
-    from panel_cases import FakeClient
     from qt_host.desk import Desk
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "Resources" / "Screenshots"
-    patch, submitted, asked = pytest.MonkeyPatch(), [], []
-    client = type("Client", (FakeClient,), {"submitted": submitted, "background": asked})
+    patch = pytest.MonkeyPatch()
     with HeadlessScene() as headless, tempfile.TemporaryDirectory() as settings:
         headless.slice_logic("Red")
         desk = Desk(headless, patch, Path(settings), None)
-        patch.setattr(worker, "WorkerClient", client)
         importlib.import_module("MRISynth")
         try:
-            draw(desk, asked, submitted, folder)
+            draw(desk, folder)
         finally:
             desk.close()
             patch.undo()

@@ -7,7 +7,6 @@ import functools
 import os
 import signal
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -202,9 +201,9 @@ def study(desk, tmp_path, monkeypatch):
         scan = head(name, shape=(16, 60, 50), spacing=(3.5, 3.5, 5.0))
         mrml.node_from_volume(scan.replace(sequence=None, name=f"{name} tse tra"))
     panel = desk.open("MRISynth")
-    desk.app.manager = types.SimpleNamespace(sliceViewNames=lambda: ("Red",))
+    desk.show_views("Red")
     yield panel
-    desk.app.manager = None
+    desk.show_views()
     desk.app.quit()
 
 

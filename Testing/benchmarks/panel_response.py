@@ -102,6 +102,7 @@ def measure(desk) -> dict[str, float]:
     begun = time.perf_counter()
     panel = desk.open("MRISynth")
     found["opening the panel"] = time.perf_counter() - begun
+    desk.show_views("Red")
     found["worker started, study checked and prepared"] = clock.until(
         lambda: panel.checks.prepared(panel.used, panel.inputOptions())
     )
@@ -214,6 +215,7 @@ def main() -> None:
             found = Times() if options.structures else measure(desk)
             measure_structures(desk, found)
         finally:
+            desk.show_views()
             desk.app.quit()
             desk.close()
             patch.undo()

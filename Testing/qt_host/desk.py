@@ -118,6 +118,12 @@ class Desk:
         panel.setup()
         return panel
 
+    def show_views(self, *names: str) -> None:
+        """The slice views on the screen from now on; none at first. Call it after :meth:`open`,
+        and without names before :meth:`close`: there is no layout that panels could follow."""
+        shown = types.SimpleNamespace(sliceViewNames=lambda: names)
+        self.app.manager = shown if names else None
+
     # ---------------------------------------------------------------------- time, looks
 
     def process(self, rounds: int = 3) -> None:

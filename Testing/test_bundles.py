@@ -51,7 +51,7 @@ def resign(folder: Path) -> None:
 
 
 def change_json(path: Path, **changes) -> None:
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     for name, value in changes.items():
         if value is None:
             del values[name]
@@ -86,7 +86,7 @@ def test_the_network_is_the_one_that_monai_would_build(folder) -> None:
 
 
 def test_the_hash_is_over_the_sorted_lines_and_sees_every_change(folder, tmp_path) -> None:
-    lines = sorted((folder / "SHA256SUMS").read_text().splitlines())
+    lines = sorted((folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines())
     text = "".join(f"{line}\n" for line in lines)
     assert verify(folder).hash == hashlib.sha256(text.encode()).hexdigest()
     assert len(lines) == 4
@@ -157,7 +157,7 @@ def test_an_unlisted_file_is_named_but_desktop_litter_is_not(folder) -> None:
 
 
 def test_missing_or_damaged_hashes_are_said(folder) -> None:
-    sums = (folder / "SHA256SUMS").read_text()
+    sums = (folder / "SHA256SUMS").read_text(encoding="utf-8")
     (folder / "SHA256SUMS").write_text(sums + "not a line\n")
     with pytest.raises(BundleError, match="not a line"):
         verify(folder)

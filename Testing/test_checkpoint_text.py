@@ -134,7 +134,7 @@ def _pickled(folder):
 def _configured(**fields):
     def change(folder):
         path = folder / "config.json"
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
         config["text_config"] |= fields.pop("text_config", {})
         path.write_text(json.dumps({**config, **fields}))
 

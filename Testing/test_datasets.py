@@ -156,7 +156,7 @@ def test_labels_of_the_cohort_belong_to_the_image_whose_grid_they_have(people, f
     write_image(folder / "anat" / "sub-virtual000001_T1w.nii.gz", image)
     case = open_dataset(folder.parent).cases[0]
     assert case.labels_on("T1w") == {} and "GTVp" in case.labels_on("CE-T1w")
-    record = json.loads((folder / "case.json").read_text()) | {"reference": "T2w"}
+    record = json.loads((folder / "case.json").read_text(encoding="utf-8")) | {"reference": "T2w"}
     (folder / "case.json").write_text(json.dumps(record))
     assert "GTVp" in open_dataset(folder.parent).cases[0].labels_on("T2w")
 

@@ -385,7 +385,7 @@ def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="cannot be written"):
         write_synthetic_series(made_on(image), tmp_path / "file" / "series", source)
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
     (tmp_path / "new").mkdir()
     assert len(write_synthetic_series(made_on(image), tmp_path / "new", source)) == 8
 

@@ -394,7 +394,7 @@ def test_a_failure_leaves_nothing(tmp_path, drawn, source, monkeypatch):
     with pytest.raises(OutputError, match="disk is full"):
         write_dicom_seg(drawn, out / "seg.dcm", source)
     assert [each.name for each in out.iterdir()] == ["seg.dcm"]
-    assert (out / "seg.dcm").read_text() == "kept"
+    assert (out / "seg.dcm").read_text(encoding="utf-8") == "kept"
 
 
 def test_the_source_is_not_changed(tmp_path, folder, drawn, source):

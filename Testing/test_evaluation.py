@@ -56,7 +56,7 @@ def test_sets_of_the_benchmark_are_measured_and_recorded(asked, tmp_path, capfd,
     assert [(call.seed, call.hospital, call.stage, call.name) for call in asked] == [
         (case.seed, case.hospital, case.stage, case.name) for case in cases
     ]
-    record = json.loads((output / f"{task}.json").read_text())
+    record = json.loads((output / f"{task}.json").read_text(encoding="utf-8"))
     assert record["benchmark"] == "v1" and record["definition"] == definition_hash()
     assert record["rendering"] == "as rendered"
     assert record["whole benchmark"] is False and record["sets"] == list(SETS)

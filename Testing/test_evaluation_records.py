@@ -91,7 +91,7 @@ def test_a_pair_is_compared_only_where_the_truth_has_voxels(pretend, tmp_path):
     figures = evaluate_pair(bundles, pair, tmp_path / "figures")
     assert figures["network"].keys() == {"body"}
     assert figures["network"]["body"]["MAE"] < 0.1
-    record = json.loads((tmp_path / "figures" / "pair.json").read_text())
+    record = json.loads((tmp_path / "figures" / "pair.json").read_text(encoding="utf-8"))
     assert record["figures"] == {"T1w -> T2w": figures}
 
 

@@ -44,7 +44,11 @@ def _write_and_die(output: Path, goal: Path, when: str) -> None:
 
 
 def _everything(folder: Path) -> dict[str, str]:
-    return {str(f.relative_to(folder)): f.read_text() for f in folder.rglob("*") if f.is_file()}
+    return {
+        str(f.relative_to(folder)): f.read_text(encoding="utf-8")
+        for f in folder.rglob("*")
+        if f.is_file()
+    }
 
 
 def test_files_and_subfolders_arrive(tmp_path: Path) -> None:
@@ -189,7 +193,7 @@ def test_a_full_disk_while_saving_names_the_users_folder(
 
 def test_an_error_about_something_read_is_not_blamed_on_the_output(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), staged_folder(tmp_path / "out"):
-        (tmp_path / "elsewhere").read_text()
+        (tmp_path / "elsewhere").read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -222,24 +222,24 @@ def checkout(tmp_path):
 
 def test_the_second_run_installs_nothing(checkout, tmp_path):
     assert checkout("demo").returncode == 0
-    log = (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "-m pip install" in log
     assert log.splitlines()[-1].startswith("-m MRISynthApp demo")
     assert checkout("demo").returncode == 0
-    assert "pip" not in (tmp_path / "log").read_text()
+    assert "pip" not in (tmp_path / "log").read_text(encoding="utf-8")
     stamp = tmp_path / ".venv" / ".installed"
     os.utime(tmp_path / "constraints.txt", (stamp.stat().st_mtime + 10,) * 2)
     assert checkout("test").returncode == 0
-    assert "-m pip install" in (tmp_path / "log").read_text()
+    assert "-m pip install" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def test_an_installation_that_failed_is_tried_again(checkout, tmp_path):
     (tmp_path / "broken").touch()
     assert checkout("test").returncode != 0
-    assert "pytest" not in (tmp_path / "log").read_text()
+    assert "pytest" not in (tmp_path / "log").read_text(encoding="utf-8")
     (tmp_path / "broken").unlink()
     assert checkout("test").returncode == 0
-    assert "-m pip install" in (tmp_path / "log").read_text()
+    assert "-m pip install" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def test_an_old_python_is_refused_with_the_way_out(checkout, tmp_path):

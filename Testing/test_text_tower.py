@@ -300,7 +300,7 @@ def run(tmp_path_factory):
 class TestTraining:
     def test_a_run_validates_and_can_be_loaded(self, run):
         figures = {}
-        for line in (run / "log.jsonl").read_text().splitlines():
+        for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
             figures |= json.loads(line)
         for name in ("images named", "phrases read zh", "phrases read with a negation", "score"):
             assert 0.0 <= figures[name] <= 1.0

@@ -132,12 +132,12 @@ def test_runs_become_sound_bundles_with_their_figures_in_the_card(tmp_path, anat
         train_synthesis(small, tmp_path / name, report=lambda text: None)
         bundle = export_synthesis(tmp_path / name, tmp_path / "out" / name, name, figures)
         assert isinstance(verify(bundle.folder).network(), NETWORKS[name])
-        assert "0.1234" in (bundle.folder / "docs" / "README.md").read_text()
+        assert "0.1234" in (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     small = _config(tmp_path / "b.yaml", anatomies, 1, "features: [8, 8, 8, 8, 8, 8]\n")
     train_segmentation(small, tmp_path / "b", report=lambda text: None)
     bundle = export_segmentation(tmp_path / "b", tmp_path / "B", "B", {})
     assert verify(bundle.folder).network() is not None
-    assert json.loads((tmp_path / "b" / "config.json").read_text())["steps"] == 1
+    assert json.loads((tmp_path / "b" / "config.json").read_text(encoding="utf-8"))["steps"] == 1
 
 
 def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path, anatomies, quick):
@@ -357,7 +357,7 @@ def test_anatomies_of_another_mapping_or_an_older_simulation_are_not_taken(
         cohort.prepare_cohort(plan, folder)
     monkeypatch.undo()
     mapping = tmp_path / "mapping.json"
-    mapping.write_text(mapping.read_text() + " ")
+    mapping.write_text(mapping.read_text(encoding="utf-8") + " ")
     with pytest.raises(InputError, match=r"another 'mapping'.*name another folder"):
         cohort.prepare_cohort(plan, folder)
 
@@ -367,9 +367,9 @@ def test_a_cohort_of_before_these_were_noted_is_used_and_that_is_said(two_maps, 
     plan = cohort.CohortPlan(0, two_maps, 0, seed=3)
     cohort.prepare_cohort(plan, folder)
     path = folder / "plan.json"
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(encoding="utf-8"))
     old = {name: found[name] for name in ("seed", "healthy", "validation", "label_maps", "atlas")}
     path.write_text(json.dumps(old))
     assert cohort.prepare_cohort(plan, folder, report=said.append) == []
     assert "older version" in said[0] and str(folder) in said[0]
-    assert json.loads(path.read_text()) == old
+    assert json.loads(path.read_text(encoding="utf-8")) == old

@@ -76,7 +76,7 @@ def test_a_run_is_not_overwritten_by_another(attempt, tmp_path, train):
         attempt("seed: 3", train)
     assert attempt("seed: 3", train, resume=True) == []
     assert (folder / "checkpoint.pt").read_bytes() == b"a day's work"
-    assert (folder / "log.jsonl").read_text() == "{}\n"
+    assert (folder / "log.jsonl").read_text(encoding="utf-8") == "{}\n"
 
 
 @pytest.mark.parametrize("train", [train_synthesis, train_segmentation])
@@ -98,7 +98,7 @@ def test_a_resumed_run_goes_on_with_its_own_settings(attempt, tmp_path):
     with pytest.raises(InputError, match=r"differ in 'focus'.*config\.json.*--output"):
         attempt("seed: 3\nfocus: 0.1", resume=True)
     stored = tmp_path / "run" / "config.json"
-    assert json.loads(stored.read_text())["focus"] == DEFAULTS["focus"]
+    assert json.loads(stored.read_text(encoding="utf-8"))["focus"] == DEFAULTS["focus"]
     older = {name: value for name, value in DEFAULTS.items() if name != "physics_weight"}
     stored.write_text(json.dumps(older))
     attempt("physics_weight: 0.7", resume=True)

@@ -48,7 +48,7 @@ def _bytes(folder):
 
 def test_a_case_reads_back_with_images_labels_and_tissues(cohort):
     folder = cohort[0]
-    record = json.loads((folder / "case.json").read_text())
+    record = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     assert record["name"] == folder.name and record["hospital"] == "inside-03-philips-3t"
     volume = load_one(folder / "anat" / f"{folder.name}_CE-T1w.nii.gz")
     assert recognise(volume).sequence == "CE-T1w"
@@ -59,7 +59,7 @@ def test_a_case_reads_back_with_images_labels_and_tissues(cohort):
     tissue = load_one(folder / "tissue.nii.gz")
     share = load_one(folder / "tissue_share.nii.gz")
     assert brain.same_geometry(volume) and tissue.same_geometry(volume)
-    names = json.loads((folder / "tissue.json").read_text())
+    names = json.loads((folder / "tissue.json").read_text(encoding="utf-8"))
     assert names[str(int(tissue.voxels.max()))] in {t.name for t in TISSUES}
     in_brain = {names[str(v)] for v in np.unique(tissue.voxels[brain.voxels > 0])}
     assert {"white matter", "grey matter", "CSF"} <= in_brain

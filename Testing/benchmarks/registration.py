@@ -49,7 +49,7 @@ class Pair:
 def itk_transform(path: Path) -> np.ndarray:
     """4x4 of an ITK text transform (matrix, translation, centre), LPS."""
     values = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         key, _, numbers = line.partition(":")
         if key in ("Parameters", "FixedParameters"):
             values[key] = np.array(numbers.split(), float)

@@ -11,20 +11,12 @@ from .options import Json
 from .session import session
 
 app = typer.Typer(
-    invoke_without_command=True,
-    help="The models: list them (also without a command), show or verify one, import, remove.",
+    no_args_is_help=True, help="The models: list them, show or verify one, import, remove."
 )
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME_OR_FOLDER", help="A name of 'bundle list', or a folder.")
 ]
-
-
-@app.callback()
-def bundle(context: typer.Context, as_json: Json = False) -> None:
-    """List the models where no command is given."""
-    if context.invoked_subcommand is None:
-        list_models(as_json)
 
 
 @app.command("list")

@@ -39,7 +39,7 @@ def refused(capfd, *arguments):
 
 
 def listed(capfd):
-    code, said = answer(capfd)
+    code, said = answer(capfd, "list")
     assert code == 0
     return {bundle["name"]: bundle for bundle in said["bundles"]}
 
@@ -51,7 +51,7 @@ def test_models_are_listed_with_source_and_size_shown_and_verified(capfd, own):
     shipped = {name: each for name, each in models.items() if each["source"] == "shipped"}
     assert {"synthesis", "segmentation"} == {each["task"] for each in shipped.values()}
     assert all(each["bytes"] > 1e6 for each in shipped.values())
-    assert main(["bundle"]) == 0
+    assert main(["bundle", "list"]) == 0
     table = capfd.readouterr().out
     assert "shipped" in table and "MB" in table and "TestSynthesis" in table
     assert main(["bundle", "show", "TestSynthesis"]) == 0

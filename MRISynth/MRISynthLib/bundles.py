@@ -225,7 +225,7 @@ def load_bundle(name_or_folder: str | os.PathLike | None = None, task: str = "sy
     if bundle.task != task:
         raise BundleError(
             f"The model {bundle.name} is for {bundle.task}, not for {task}; choose another one "
-            "(mrisynth bundle shows them)."
+            "(mrisynth bundle list shows them)."
         )
     return bundle
 
@@ -260,7 +260,7 @@ def folder_of(name: str) -> Path:
         if folder.name.casefold() == name.casefold():
             return folder
     near = difflib.get_close_matches(name, [bundle.name for bundle in bundles], n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else "mrisynth bundle shows them."
+    hint = f"did you mean {' or '.join(near)}?" if near else "mrisynth bundle list shows them."
     raise BundleError(f"There is no model and no folder called '{name}'; {hint}")
 
 

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import psutil
-
 from MRISynthLib.errors import MRISynthError
 from MRISynthLib.progress import Progress, SliceReady
 from MRISynthLib.volume import Volume
@@ -29,14 +27,9 @@ POLL_SECONDS = 0.02
 WAITING = "wait"
 """Stage of the progress of a job that has not begun; ``done`` is how many are before it."""
 
-BACKGROUND = 10
-"""Niceness of the worker: views that are being looked at come first."""
-
 
 class Client(Protocol):
     """What the broker needs of a :class:`MRISynthLib.worker.WorkerClient`."""
-
-    pid: int | None
 
     def submit(
         self, task: str, parameters: dict[str, Any], volumes: list[Volume], *, slices: bool
@@ -68,7 +61,6 @@ class Broker:
         self._results: dict[tuple[str, int], list[shared.Block]] = {}
         self._prefixes: dict[tuple[str, int], str] = {}
         self._task: asyncio.Task | None = None
-        self._lowered: int | None = None
 
     def start(self) -> None:
         """Begin to serve."""
@@ -177,7 +169,6 @@ class Broker:
         if self._current is None:
             return
         wanted, job = self._current
-        self._lower_worker()
         finished = job.done  # asked before poll, so that nothing of a finished job is missed
         for event in job.poll():
             if isinstance(event, (Progress, SliceReady)):
@@ -229,14 +220,3 @@ class Broker:
             wanted.tell(wanted.number, Failed(str(error), type(error).__name__))
             return
         wanted.tell(wanted.number, Done(headers, result.info))
-
-    def _lower_worker(self) -> None:
-        pid = self._client.pid
-        if pid is None or pid == self._lowered:
-            return
-        self._lowered = pid
-        # Windows counts otherwise; without the right to do it, it stays as it is.
-        with contextlib.suppress(psutil.Error, AttributeError, ValueError, OSError):
-            process = psutil.Process(pid)
-            idle = getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", None)
-            process.nice(BACKGROUND if idle is None else idle)

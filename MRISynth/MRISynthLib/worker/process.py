@@ -100,9 +100,12 @@ class WorkerProcess:
         self._lock = threading.Lock()
         options: dict = {"start_new_session": True}
         if os.name == "nt":
-            # No console window, and Ctrl-C in the face's console does not reach the worker.
+            # No console window, Ctrl-C in the face's console does not reach the worker, and
+            # views that are being looked at come first.
             options = {
-                "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+                "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP
+                | subprocess.CREATE_NO_WINDOW
+                | subprocess.BELOW_NORMAL_PRIORITY_CLASS
             }
         try:
             self._popen = subprocess.Popen(

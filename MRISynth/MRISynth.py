@@ -279,12 +279,16 @@ class MRISynthWidget(PanelWidget):
         self.growing.discard()
 
     def showResult(self, result) -> None:
-        """Add the synthetic volumes and show the first beside the real one, or the reference."""
+        """Put the synthetic volumes into the scene."""
         import uuid
 
-        parameters = self._parameterNode or self.logic.getParameterNode()
         run = uuid.uuid4().hex
-        nodes = self.logic.addResult(result, uncertainty=self._addUncertainty, run=run)
+        steps = self.logic.addResultSteps(result, uncertainty=self._addUncertainty, run=run)
+        self.putIntoScene(steps, lambda nodes: self.showAdded(result, nodes, run))
+
+    def showAdded(self, result, nodes, run) -> None:
+        """The result is in the scene: show its first beside the real one, or the reference."""
+        parameters = self._parameterNode or self.logic.getParameterNode()
         reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
         parameters.lastRun = run
         if self.study.asking:  # the reader's view stays
@@ -336,8 +340,15 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
 
         return place_in_view(mrml.volume_from_node(node))
 
-    def addResult(self, result, *, uncertainty: bool = True, run: str = "") -> list:
-        """Add the volumes of a worker's result to the scene, all or none; the images' nodes."""
+    def addResult(self, result, **options) -> list:
+        """:meth:`addResultSteps` at one go."""
+        from MRISynthLib.progress import finished
+
+        return finished(self.addResultSteps(result, **options))
+
+    def addResultSteps(self, result, *, uncertainty: bool = True, run: str = ""):
+        """Add the volumes of a worker's result to the scene one by one, all or none; the value
+        are the images' nodes."""
         from MRISynthLib import mrml
 
         images, added = [], []
@@ -350,6 +361,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
                 added[-1].SetAttribute(RUN_ATTRIBUTE, run)
                 if is_image:
                     images.append(added[-1])
+                yield
         except BaseException:
             for node in added:
                 slicer.mrmlScene.RemoveNode(node)

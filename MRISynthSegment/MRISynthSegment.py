@@ -246,7 +246,7 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
 
     def addResult(self, *result, **options) -> tuple:
         """:meth:`addResultSteps` at one go."""
-        from MRISynthSegmentLib.mrml import finished
+        from MRISynthLib.progress import finished
 
         return finished(self.addResultSteps(*result, **options))
 

@@ -42,7 +42,6 @@ class Job:
 class Client:
     """In the place of WorkerClient: jobs end when the test says so."""
 
-
     def __init__(self):
         self.jobs = []
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,3 +57,12 @@ class Callbacks:
 
 SILENT = Callbacks()
 """For callers that do not listen."""
+
+
+def finished(steps: Generator[None, None, Any]) -> Any:
+    """What work in portions gives, done at one go."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value

@@ -253,7 +253,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         Returns one sentence on why ``self.used`` cannot be computed with; empty if they can.
         """
         used = self.used
-        if not self.run.running:
+        if not self.busy:
             self.checks.update(rows, used, model, self.inputOptions())
         self.inputTable.show(rows, used, {row.key: self.checks.words(row) for row in rows})
         found = self.checks.problem or serious_problem(used, self.checks.findings)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import slicer
@@ -19,6 +18,7 @@ from MRISynthLib.node_attributes import (
     set_warnings,
     warnings_of,
 )
+from MRISynthLib.progress import finished
 from MRISynthLib.volume import Volume
 
 from .corrections import provenance_of_both
@@ -83,15 +83,6 @@ def segmentation_node_from(
     return finished(
         segmentation_node_steps(segmentation, reference_node, scene, name=name, surfaces=surfaces)
     )
-
-
-def finished(steps: Generator[None, None, Any]) -> Any:
-    """What work in portions gives, done at one go."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def segmentation_node_steps(

@@ -3,8 +3,8 @@
 Opens ``mrisynth view`` on an examination of 256 x 224 x 40 in headless chromium, turns the mouse
 wheel 60 times a second, and counts the pictures that reach the page for each view; and how much
 processor time the scene's process, the gateway's and the browser's took for each picture (the
-inference's not counted), which says the same on a machine that is busy with other things. Says as well how long a new scene takes
-to open and how much memory it has.
+inference's not counted), which says the same on a machine that is busy with other things. Says as
+well how long a new scene takes to open and how much memory it has.
 
     python Testing/benchmarks/viewer.py [--seconds 4] [--at-rest]
 """
@@ -27,6 +27,7 @@ from MRISynthLib import io
 from MRISynthLib.volume import matrix_from_parts
 from viewer_host import House, browser, until
 
+WHAT = ("at rest", "computing")
 SHAPE, SPACING = (40, 256, 224), (0.9, 0.9, 4.0)
 
 COUNT = """
@@ -99,10 +100,10 @@ def measure(seconds: float, at_rest: bool) -> None:
             print(f"First page after the start: {time.perf_counter() - started:.1f} s")
             until(lambda: page.state("images"), "the images")
             page.idle()
-            print(f"{'views':<8}{'at rest':>12}{'work for each':>18}{'computing':>14}{'work for each':>18}")
+            print(f"{'views':<8}" + "".join(f"{what:>14}{'work':>10}" for what in WHAT))
             for views in (1, 2, 3, 4):
                 rate, each = frames(page, views, seconds)
-                print(f"{views:<8}{rate:>10.1f}/s{each:>15.0f} ms", end="", flush=True)
+                print(f"{views:<8}{rate:>12.1f}/s{each:>7.0f} ms", end="", flush=True)
                 if at_rest:
                     print()
                     continue
@@ -114,7 +115,7 @@ def measure(seconds: float, at_rest: bool) -> None:
                 page.trigger("cancel")
                 page.idle()
                 mark = "" if still else f"   (the work had ended: {page.state('message')})"
-                print(f"{busy:>12.1f}/s{each:>15.0f} ms{mark}")
+                print(f"{busy:>12.1f}/s{each:>7.0f} ms{mark}")
             memory = psutil.Process(house.visitors[0].pid).memory_info().rss / 2**20
             print(f"Memory of the scene's process: {memory:.0f} MB")
 

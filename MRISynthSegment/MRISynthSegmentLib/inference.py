@@ -9,10 +9,11 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from MRISynthLib.devices import free_memory_mb, out_of_memory
+from MRISynthLib.lanes import most_lanes, side_by_side
 from MRISynthLib.loaded_model import LoadedModel
 from MRISynthLib.preprocessing.preparation import Prepared
 from MRISynthLib.progress import Callbacks
-from MRISynthLib.synthesis.coverage import Layer, layers_of
+from MRISynthLib.synthesis.coverage import layers_of, pieces_of
 from MRISynthLib.volume import Volume
 
 from .network_inputs import NetworkInputs, arranged, synthetic_among
@@ -21,9 +22,8 @@ from .sides import FULL, mirrored_places
 MEMORY_PER_SLICE_MB = 120.0
 """What one slice of 256 x 224 takes at its peak, generously."""
 
-MOST_SLICES = {"cuda": 32}
-"""Slices at once where memory allows; elsewhere two: more gain nothing on a CPU and cancelling gets
-slow."""
+MOST_SLICES = 32
+"""At once on a GPU, where memory allows."""
 
 WINDOW = (192, 192)
 """Pixels of the windows in which a slice is seen that does not fit into memory as a whole."""
@@ -60,7 +60,6 @@ class Run:
         self._synthetic = synthetic_among(inputs)
         self._windows = False
 
-    @torch.inference_mode()
     def probabilities(self, callbacks: Callbacks) -> dict[str, np.ndarray]:
         """Structure -> uint8 (slices, rows, columns) on the working grid, 0 to 255.
 
@@ -74,13 +73,16 @@ class Run:
         shape = self.prepared.grid.shape
         layers = layers_of(self.prepared)
         found = np.zeros((len(self.names), *shape), np.uint8)
-        limit = self._batch_limit()
-        position = 0
+        limit = self._most_at_once()
+        done = 0
         callbacks.progress("segment", 0, shape[0])
-        while position < shape[0]:
-            slices = _alike(position, min(position + limit, shape[0]), layers)
+        while done < shape[0]:
+            made = self._made(done, limit, layers, callbacks)
             try:
-                of_these = self._of_slices(slices, layers, callbacks)
+                for slices, of_these in made:
+                    found[:, slices] = of_these
+                    done += len(slices)
+                    callbacks.progress("segment", done, shape[0])
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error) or (limit == 1 and self._windows):
                     raise
@@ -89,14 +91,20 @@ class Run:
                 limit = max(1, limit // 2)
                 if self.model.device.type == "cuda":
                     torch.cuda.empty_cache()
-                continue
-            found[:, slices] = (of_these * FULL).round().to(torch.uint8).cpu().numpy()
-            position += len(slices)
-            callbacks.progress("segment", position, shape[0])
+            finally:
+                made.close()
         return dict(zip(self.names, found, strict=True))
 
-    def _of_slices(self, slices: list[int], layers, callbacks: Callbacks) -> torch.Tensor:
-        """(structures, slices, rows, columns), 0 to 1."""
+    def _made(self, first: int, at_once: int, layers, callbacks: Callbacks):
+        """Slices from ``first`` on with what is found in them, ``at_once`` of them under way: in
+        one piece on a GPU, each in a lane of its own where there are lanes."""
+        lanes = at_once if most_lanes(self.model.device) > 1 else 1
+        pieces = pieces_of(range(first, len(layers)), at_once // lanes, layers)
+        return side_by_side(lambda slices: self._of(slices, layers, callbacks), pieces, lanes)
+
+    @torch.inference_mode()
+    def _of(self, slices: list[int], layers, callbacks: Callbacks) -> np.ndarray:
+        """uint8 (structures, slices, rows, columns), 0 to 255."""
         result = None
         for number, layer in enumerate(layers[slices[0]]):
             callbacks.check()
@@ -110,7 +118,7 @@ class Run:
                 continue
             shares = np.stack([layers[k][number].share for k in slices])
             result += torch.from_numpy(shares).to(made) * (made - result)
-        return result
+        return (result * FULL).round().to(torch.uint8).cpu().numpy()
 
     def _probability(self, given: NetworkInputs) -> torch.Tensor:
         found = self._seen(given)
@@ -143,19 +151,12 @@ class Run:
             mode="gaussian",
         )
 
-    def _batch_limit(self) -> int:
+    def _most_at_once(self) -> int:
         _, rows, columns = self.prepared.grid.shape
         device = self.model.device
         fits = int(
             0.4 * free_memory_mb(device) / (MEMORY_PER_SLICE_MB * rows * columns / (256 * 224))
         )
-        return max(1, min(fits, MOST_SLICES.get(device.type, 2)))
-
-
-def _alike(start: int, stop: int, layers: list[tuple[Layer, ...]]) -> list[int]:
-    """Slices from ``start`` on that are made of the same inputs, at most up to ``stop``."""
-    names = [layer.names for layer in layers[start]]
-    slices = [start]
-    while slices[-1] + 1 < stop and [each.names for each in layers[slices[-1] + 1]] == names:
-        slices.append(slices[-1] + 1)
-    return slices
+        # beyond a few slices a CPU gains nothing, and cancelling gets slow
+        most = MOST_SLICES if device.type == "cuda" else max(2, most_lanes(device))
+        return max(1, min(fits, most))

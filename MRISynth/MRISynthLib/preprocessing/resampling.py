@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..volume import Volume
+from .along_axes import resample_along_axes
 
 COARSER = 1.5
 """Sampling that is so many times coarser than the input loses detail: it is smoothed first."""
@@ -56,24 +57,15 @@ def resample(
     if copied is not None:
         return copied
 
-    import SimpleITK as sitk  # noqa: N813 (its usual name)
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels, dtype=np.float32))
     if antialias and order > 0:
-        image = _smooth(image, coarsening(matrix))
-    transform = sitk.AffineTransform(3)
-    transform.SetMatrix(matrix[:3, :3].ravel().tolist())
-    transform.SetTranslation(matrix[:3, 3].tolist())
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize([int(n) for n in shape[::-1]])
-    resampler.SetTransform(transform)
-    resampler.SetOutputPixelType(sitk.sitkFloat32)
-    resampler.SetInterpolator(_interpolator(sitk, order, voxels.shape))
-    if cval is None:
-        resampler.SetUseNearestNeighborExtrapolator(True)
-    else:
-        resampler.SetDefaultPixelValue(float(cval))
-    result = sitk.GetArrayFromImage(resampler.Execute(image))
+        voxels = _smooth(voxels, coarsening(matrix))
+    # The B-spline's recursive filter needs some voxels along every axis.
+    degree = 1 if order == 3 and min(voxels.shape) < 4 else order
+    result = None
+    if degree:
+        result = resample_along_axes(voxels, matrix, shape, order=degree, cval=cval)
+    if result is None:
+        result = _resample_anyhow(voxels, matrix, shape, degree, cval)
     if order == 3:
         limits = [float(voxels.min()), float(voxels.max())]
         if cval is not None:
@@ -141,23 +133,48 @@ def covered(
     return None if inside.all() else inside
 
 
-def _interpolator(sitk, order: int, shape: tuple[int, ...]) -> int:
-    if order == 0:
-        return sitk.sitkNearestNeighbor
-    # The B-spline's recursive filter needs some voxels along every axis.
-    if order == 3 and min(shape) >= 4:
-        return sitk.sitkBSpline
-    return sitk.sitkLinear
-
-
-def _smooth(image, factors: np.ndarray):
+def _resample_anyhow(
+    voxels: np.ndarray,
+    matrix: np.ndarray,
+    shape: tuple[int, int, int],
+    order: int,
+    cval: float | None,
+) -> np.ndarray:
     import SimpleITK as sitk  # noqa: N813 (its usual name)
 
+    interpolators = {0: sitk.sitkNearestNeighbor, 1: sitk.sitkLinear, 3: sitk.sitkBSpline}
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(matrix[:3, :3].ravel().tolist())
+    transform.SetTranslation(matrix[:3, 3].tolist())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in shape[::-1]])
+    resampler.SetTransform(transform)
+    resampler.SetOutputPixelType(sitk.sitkFloat32)
+    resampler.SetInterpolator(interpolators[order])
+    if cval is None:
+        resampler.SetUseNearestNeighborExtrapolator(True)
+    else:
+        resampler.SetDefaultPixelValue(float(cval))
+    return sitk.GetArrayFromImage(resampler.Execute(_image(voxels)))
+
+
+def _smooth(voxels: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+    coarser = [axis for axis in range(3) if factors[axis] > COARSER and voxels.shape[2 - axis] >= 4]
+    if not coarser:
+        return voxels
+    image = _image(voxels)
     sigma = np.sqrt(np.maximum(factors**2 - 1, 0)) / (2 * np.sqrt(2 * np.log(2)))
-    for axis in range(3):
-        if factors[axis] > COARSER and image.GetSize()[axis] >= 4:
-            image = sitk.RecursiveGaussian(image, float(sigma[axis]), direction=axis)
-    return image
+    for axis in coarser:
+        image = sitk.RecursiveGaussian(image, float(sigma[axis]), direction=axis)
+    return sitk.GetArrayFromImage(image)
+
+
+def _image(voxels: np.ndarray):
+    import SimpleITK as sitk  # noqa: N813 (its usual name)
+
+    return sitk.GetImageFromArray(np.ascontiguousarray(voxels, dtype=np.float32))
 
 
 def _copy_if_whole(

@@ -7,6 +7,7 @@ that input near its edge, and one passes into the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,28 @@ def layers_of(prepared: Prepared, together: bool = False) -> list[tuple[Layer, .
         return [(Layer(everything),)] * count
     shares = {name: _share(prepared, name) for name in everything}
     return [_layers(shares, prepared.body[k], k) for k in range(count)]
+
+
+def names_of(layers: tuple[Layer, ...]) -> list[tuple[str, ...]]:
+    """The inputs of each layer of a slice."""
+    return [layer.names for layer in layers]
+
+
+def pieces_of(
+    order: Sequence[int], size: int, layers: list[tuple[Layer, ...]]
+) -> Iterator[list[int]]:
+    """Up to ``size`` slices that follow each other in ``order`` and are made of the same inputs.
+
+    ``layers`` are those of all slices of the grid.
+    """
+    start = 0
+    while start < len(order):
+        names = names_of(layers[order[start]])
+        stop = start + 1
+        while stop < min(start + size, len(order)) and names_of(layers[order[stop]]) == names:
+            stop += 1
+        yield list(order[start:stop])
+        start = stop
 
 
 def _layers(shares: dict[str, np.ndarray | None], body: np.ndarray, k: int) -> tuple[Layer, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ..bundles import Bundle
-from ..devices import dtype_name, free_memory_mb, out_of_memory
+from ..devices import dtype_name
 from ..errors import InputError
 from ..loaded_model import LoadedModel
 from ..preprocessing.checks import check_targets
@@ -21,10 +21,9 @@ from ..prompts import Contrast, understand
 from ..provenance import SYNTHETIC_MARK, Provenance
 from ..sequences import SEQUENCE_NAMES
 from ..volume import Volume
-from .base import NEIGHBOUR_MM
 from .completion import completed
 from .conditioning import describe_input, describe_target, understood_as
-from .coverage import Layer, layers_of
+from .inference import Run, arranged, described_inputs
 from .matching import matched
 from .screen import Finding, pooled
 
@@ -39,9 +38,6 @@ ARBITRARY = (1000.0, 0.0, "arbitrary units")
 
 SCREENED = 8
 """Slices by which the screen judges an input."""
-
-MEMORY_PER_SLICE_MB = 60.0
-"""What one slice of 256 x 224 takes at its peak, generously; measured with the benchmark."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ class Synthesizer(LoadedModel):
             prepared = self.prepare(inputs, register=register, callbacks=callbacks)
         prepared, matched_by = self._matched(prepared, match)
         begun = time.perf_counter()
-        images, doubts, first = self._run(prepared, inputs, wanted, visible_slice, callbacks)
+        run = self._run(prepared, inputs, wanted, visible_slice, callbacks)
         # only now, as nobody waits for it as for the first slice
         warnings = (*prepared.warnings, *said(self.screened(prepared, inputs)))
         result = SynthesisResult(
@@ -149,8 +145,8 @@ class Synthesizer(LoadedModel):
         for target, contrast in wanted:
             callbacks.check()
             scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
-            image = prepared.grid.from_grid(images[target.name], order=3)
-            doubt = prepared.grid.from_grid(doubts[target.name], order=1)
+            image = prepared.grid.from_grid(run.images[target.name], order=3)
+            doubt = prepared.grid.from_grid(run.doubts[target.name], order=1)
             doubt *= np.float32(self.doubt.get(target.sequence, 1.0))
             provenance = self._provenance(inputs, target, contrast, seed, warnings, matched_by)
             name = f"{SYNTHETIC_MARK} {target.sequence}"
@@ -172,7 +168,7 @@ class Synthesizer(LoadedModel):
         result.timings = {
             **prepared.timings,
             "synthesize": time.perf_counter() - begun,
-            "first_slice": first - started,
+            "first_slice": run.first - started,
         }
         return result
 
@@ -285,8 +281,8 @@ class Synthesizer(LoadedModel):
         body = torch.from_numpy(prepared.body[some]).to(self.device)
         for volume in inputs:
             name = str(volume.sequence)
-            described = {name: self.network.embed([describe_input(volume)])[0]}
-            images, told, _, around = self._arranged(prepared, (name,), list(some), described)
+            described = described_inputs(self.network, [volume])
+            images, told, _, around = arranged(self, prepared, (name,), list(some), described)
             with self.autocast():
                 looks = self.network.look(images, told.expand(len(images), 1, -1), around)
             rows, columns = images.shape[-2:]
@@ -306,124 +302,28 @@ class Synthesizer(LoadedModel):
             **self.origin(inputs),
         )
 
-    @torch.inference_mode()
-    def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks, most=None):
-        """Images and expected errors on the grid per target, and when the first slice came; of
-        the first ``most`` slices only, if that is given."""
+    def _run(self, prepared: Prepared, inputs, wanted, visible_slice, callbacks, most=None) -> Run:
+        """The slices of all targets, or of the first ``most`` of them."""
         given = [describe_input(volume) for volume in inputs]
-        described = dict(
-            zip((volume.sequence for volume in inputs), self.network.embed(given), strict=True)
-        )
-        wishes = [completed(describe_target(contrast), given)[0] for _, contrast in wanted]
-        prompts = self.network.embed(wishes)
-        shape = prepared.grid.shape
-        images = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
-        doubts = {target.name: np.zeros(shape, np.float32) for target, _ in wanted}
-        order = self._order(prepared, visible_slice)[:most]
-        layers = layers_of(prepared, together=self.network.tasks is not None)
-        total, done, first = len(order) * len(wanted), 0, None
-        batch_size, position = 1, 0
-        limit = self._batch_limit(shape, len(inputs))
-        callbacks.progress("synthesize", 0, total)
-        while position < len(order):
-            slices = _alike(order[position : position + batch_size], layers)
-            try:
-                for number, names in enumerate(_names(layers[slices[0]])):
-                    shares = _shares([layers[k][number] for k in slices])
-                    features = self._encode(prepared, names, slices, described)
-                    for place, (target, _) in enumerate(wanted):
-                        callbacks.check()
-                        made = self._decode(features, prompts[place : place + 1], shape)
-                        for whole, new in zip((images, doubts), made, strict=True):
-                            below = whole[target.name][slices]
-                            whole[target.name][slices] = below + shares * (new - below)
-            except (MemoryError, RuntimeError) as error:
-                if batch_size == 1 or not out_of_memory(error):
-                    raise
-                limit = batch_size = max(1, batch_size // 2)
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
-                continue
-            first = first or time.perf_counter()
-            self._hand_over(prepared, wanted, images, slices, callbacks)
-            position += len(slices)
-            done += len(slices) * len(wanted)
-            callbacks.progress("synthesize", done, total)
-            batch_size = limit
-        return images, doubts, first
+        wishes = {
+            target.name: completed(describe_target(contrast), given)[0]
+            for target, contrast in wanted
+        }
+        run = Run(self, prepared, inputs, wishes)
 
-    def _order(self, prepared: Prepared, visible_slice: int | None) -> list[int]:
-        """Grid slices from the visible one outwards."""
-        count = prepared.grid.shape[0]
-        start = count // 2
-        if visible_slice is not None and prepared.grid.slices_coincide:
-            start = int(np.clip(prepared.grid.slice_of_reference(visible_slice), 0, count - 1))
-        return sorted(range(count), key=lambda k: (abs(k - start), k))
-
-    def _batch_limit(self, shape, inputs: int) -> int:
-        per_slice = MEMORY_PER_SLICE_MB * inputs * shape[1] * shape[2] / (256 * 224)
-        fits = int(0.4 * free_memory_mb(self.device) / per_slice)
-        # beyond a few slices a CPU gains nothing, and cancelling gets slow
-        return max(1, min(fits, 32 if self.device.type == "cuda" else 2))
-
-    def _encode(self, prepared: Prepared, names, slices, described):
-        with self.autocast():
-            return self.network.encode(*self._arranged(prepared, names, slices, described))
-
-    def _arranged(self, prepared: Prepared, names, slices, described):
-        """Images, descriptions, validity and neighbours as ``encode`` takes them."""
-        stride = self.network.stride
-        stack = np.stack([prepared.stack[name][slices] for name in names], 1)
-        rows, columns = stack.shape[-2:]
-        covered = np.ones(stack.shape, bool)
-        for number, name in enumerate(names):
-            if prepared.valid[name] is not None:
-                covered[:, number] = prepared.valid[name][slices]
-
-        def padded(array: np.ndarray) -> torch.Tensor:
-            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-            return functional.pad(tensor, (0, -columns % stride, 0, -rows % stride))
-
-        embedded = torch.stack([described[name] for name in names])
-        around = self._around(prepared, names, slices)
-        neighbours = None if around is None else padded(around)
-        return padded(stack), embedded, padded(covered), neighbours
-
-    def _around(self, prepared: Prepared, names, slices) -> np.ndarray | None:
-        """(slices, inputs, 2 * context, rows, columns): the neighbours, zero beyond the ends; None
-        where the network does not look at them or they are too far away."""
-        context = self.network.context
-        if not context or prepared.grid.spacing[2] > NEIGHBOUR_MM:
-            return None
-        steps = [step for step in range(-context, context + 1) if step]
-        count, rows, columns = prepared.grid.shape
-        around = np.zeros((len(slices), len(names), len(steps), rows, columns), np.float32)
-        for position, k in enumerate(slices):
-            for place, step in enumerate(steps):
-                if 0 <= k + step < count:
-                    for number, name in enumerate(names):
-                        around[position, number, place] = prepared.stack[name][k + step]
-        return around
-
-    def _decode(self, features, prompt, shape) -> tuple[np.ndarray, np.ndarray]:
-        with self.autocast():
-            image, log_scale = self.network.decode(features, prompt)
-        image = image[:, : shape[1], : shape[2]].float()
-        scale = torch.exp(log_scale[:, : shape[1], : shape[2]].float())
-        return image.cpu().numpy(), scale.cpu().numpy()
-
-    def _hand_over(self, prepared: Prepared, wanted, images, slices, callbacks) -> None:
-        if callbacks.on_slice is None or not prepared.grid.slices_coincide:
-            return
-        for target, _ in wanted:
-            scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
-            for k in slices:
-                index, image = prepared.grid.slice_to_reference(images[target.name][k], k, order=3)
-                callbacks.slice_ready(
-                    target.name,
-                    index,
-                    np.maximum(image, 0) * np.float32(scale) + np.float32(offset),
+        def hand_over(k: int) -> None:
+            if callbacks.on_slice is None or not prepared.grid.slices_coincide:
+                return
+            for target, _ in wanted:
+                scale, offset, _ = UNITS.get(target.sequence, ARBITRARY)
+                index, image = prepared.grid.slice_to_reference(
+                    run.images[target.name][k], k, order=3
                 )
+                finished = np.maximum(image, 0) * np.float32(scale) + np.float32(offset)
+                callbacks.slice_ready(target.name, index, finished)
+
+        run.go(visible_slice, callbacks, hand_over, most)
+        return run
 
 
 def said(findings: list[tuple[Volume, Finding]]) -> list[str]:
@@ -442,24 +342,6 @@ def said(findings: list[tuple[Volume, Finding]]) -> list[str]:
                 "may be wrong."
             )
     return sentences
-
-
-def _alike(slices: list[int], layers: list[tuple[Layer, ...]]) -> list[int]:
-    """The first of ``slices`` and those after it that are made of the same inputs."""
-    count = 1
-    while count < len(slices) and _names(layers[slices[count]]) == _names(layers[slices[0]]):
-        count += 1
-    return slices[:count]
-
-
-def _names(layers: tuple[Layer, ...]) -> list[tuple[str, ...]]:
-    return [layer.names for layer in layers]
-
-
-def _shares(layers: list[Layer]) -> np.ndarray | float:
-    """One layer of several slices: (slices, rows, columns), or 1 for all of them."""
-    shares = [layer.share for layer in layers if layer.share is not None]
-    return np.stack(shares) if shares else 1.0
 
 
 def available_targets(inputs: list[str]) -> list[str]:

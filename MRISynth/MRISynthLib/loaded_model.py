@@ -65,13 +65,18 @@ class LoadedModel:
         }
 
 
-def convert_weights(network: nn.Module, dtype: torch.dtype) -> None:
+def convert_weights(
+    network: nn.Module,
+    dtype: torch.dtype,
+    kinds: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear),
+) -> None:
     """Convert once, in place, what ``torch.autocast`` would convert at every call: the weights of
     convolutions and linear layers.
 
-    The results are the same to the last bit, unless a network computes with its weights before it
-    applies them, or is used without autocast.
+    The results are the same to the last bit, unless a network is used without autocast. A layer
+    whose weights are computed with before they are applied is left as it is: it says so by an
+    attribute ``weights_change``.
     """
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(layer, kinds) and not getattr(layer, "weights_change", False):
             layer.to(dtype)

@@ -72,7 +72,8 @@ def network_gflop(synthesizer: Synthesizer, slices: int) -> float:
     said = [describe_target(for_sequence(name)) for name in ("T1w", "T2w", "CE-T1w")]
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         embedded = network.embed(said)
-        network(images, embedded[:2], embedded[2:])
+        with synthesizer.autocast():
+            network(images, embedded[:2], embedded[2:])
     return counter.get_total_flops() * slices / 1e9
 
 

@@ -25,10 +25,21 @@ def overlap_fraction(a: Volume, b: Volume, matrix: np.ndarray | None = None) -> 
     return max(share_inside(a, b, forward), share_inside(b, a, np.linalg.inv(forward)))
 
 
-def share_inside(body: Volume, view: Volume, matrix: np.ndarray | None = None) -> float:
-    """Share of the body of one volume that lies in the field of view of another."""
-    index = np.argwhere(body_mask(body.voxels, body.spacing))
-    index = index[:: max(1, len(index) // _POINTS), ::-1]
+def share_inside(
+    body: Volume,
+    view: Volume,
+    matrix: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> float:
+    """Share of the body of one volume that lies in the field of view of another.
+
+    ``matrix`` as in :func:`overlap_fraction`; ``mask`` is the body, if it is known.
+    """
+    if mask is None:
+        mask = body_mask(body.voxels, body.spacing)
+    index = np.flatnonzero(mask)
+    index = np.unravel_index(index[:: max(1, len(index) // _POINTS)], mask.shape)
+    index = np.stack(index[::-1], 1)
     mapping = body.index_to_world if matrix is None else matrix @ body.index_to_world
     mapping = np.linalg.solve(view.index_to_world, mapping)
     position = index @ mapping[:3, :3].T + mapping[:3, 3]

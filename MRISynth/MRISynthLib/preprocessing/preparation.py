@@ -166,7 +166,7 @@ def _register_all(
         return found
     if not wanted:
         for volume in others:
-            overlap = share_inside(reference, volume)
+            overlap = share_inside(reference, volume, mask=reference_body)
             found.append(Registration.unmoved("Registration was switched off.", overlap))
         return found
     callbacks.progress("register", 0, len(others))

@@ -66,6 +66,7 @@ class ModulatedConv(nn.Module):
     def __init__(self, channels_in: int, channels: int, condition: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels, 3, padding=1)
+        self.conv.weights_change = True  # for ``convert_weights``
         self.film = nn.Linear(condition, 2 * channels)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:

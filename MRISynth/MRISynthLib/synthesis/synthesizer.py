@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from ..bundles import Bundle
 from ..devices import dtype_name
 from ..errors import InputError
-from ..loaded_model import LoadedModel
+from ..loaded_model import LoadedModel, convert_weights
 from ..preprocessing.checks import check_targets
 from ..preprocessing.overlap import label
 from ..preprocessing.preparation import Prepared, prepare
@@ -87,6 +88,9 @@ class Synthesizer(LoadedModel):
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         super().__init__(bundle, device)
+        for name, part in self.network.named_children():
+            if name != "screen":  # it judges in float32, as do the linear layers that read texts
+                convert_weights(part, self.dtype, (nn.Conv2d, nn.ConvTranspose2d))
         survey = bundle.inference.get("survey", {})
         self.brightness: dict[str, float] = dict(survey.get("brightness", {}))
         self.matches = bool(survey.get("matching", False))

@@ -9,6 +9,7 @@ that was trained on: another part of the body, an unseen artefact, a phantom.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ class Screen(nn.Module):
 
     All that is measured (:mod:`MRISynthLib.training.screening`) lies in buffers: ``centres``
     (sequences, channels), ``directions`` (DIRECTIONS, channels), ``spread`` (DIRECTIONS,),
-    ``rest`` (), ``limit`` (), ``names`` (sequences, SIZE), ``sharpness`` (), ``doubtful`` ().
+    ``rest`` (), ``limit`` (sequences,), ``names`` (sequences, SIZE), ``sharpness`` (),
+    ``doubtful`` ().
     """
 
     def __init__(self, channels: int) -> None:
@@ -71,7 +73,7 @@ class Screen(nn.Module):
             "directions": (count, channels),
             "spread": (count,),
             "rest": (),
-            "limit": (),
+            "limit": (len(SEQUENCE_NAMES),),
             "names": (len(SEQUENCE_NAMES), SIZE),
             "sharpness": (),
             "doubtful": (),
@@ -91,7 +93,8 @@ class Screen(nn.Module):
         features:
             (slices, channels): :func:`pooled` of the encoder's coarsest features.
         """
-        distance = float(self.distances(features, sequence).mean() / self.limit)
+        limit = self.limit[SEQUENCE_NAMES.index(sequence)]
+        distance = float(self.distances(features, sequence).mean() / limit)
         shares = self.reading(images, pixel_mm)
         best = max(shares, key=lambda name: shares[name])
         claimed = sum(share for name, share in shares.items() if family(name) == family(sequence))
@@ -134,8 +137,10 @@ def fitted(
     features:
         Sequence -> (n, channels) of training images.
     held_out:
-        (sequence, (slices, channels)) of images of other patients: the limit is such that the
-        share ``false_alarms`` of them lies outside.
+        (sequence, (slices, channels)) of images of other patients: the limits are such that the
+        share ``false_alarms`` of them lies outside. Sequences differ in how much their images
+        vary, and there are too few images of each for a limit of its own: each sequence's limit
+        is its usual distance times a factor that all share.
     """
     everything = []
     screen.centres.fill_(torch.nan)
@@ -151,5 +156,12 @@ def fitted(
     screen.spread.copy_(values[-count:].clamp_min(1e-8))
     rest = values[:-count].mean() if count < len(values) else values.min()
     screen.rest.copy_(rest.clamp_min(1e-8))
-    scores = torch.stack([screen.distances(rows, name).mean() for name, rows in held_out])
-    screen.limit.copy_(torch.quantile(scores, 1 - false_alarms).clamp_min(1e-6))
+    scores: dict[str, list[torch.Tensor]] = defaultdict(list)
+    for name, rows in held_out:
+        scores[name].append(screen.distances(rows, name).mean())
+    usual = {name: torch.stack(found).median().clamp_min(1e-6) for name, found in scores.items()}
+    ratios = [score / usual[name] for name, found in scores.items() for score in found]
+    factor = torch.quantile(torch.stack(ratios), 1 - false_alarms)
+    screen.limit.fill_(torch.nan)
+    for name, distance in usual.items():
+        screen.limit[SEQUENCE_NAMES.index(name)] = factor * distance

@@ -175,7 +175,7 @@ class MRISynthWidget(PanelWidget):
             self.tickedTargets, parameters.prompt, self.used, model, dict(parameters.ownPrompts)
         )
         self.targets.understanding = understanding
-        running = self.run.running
+        running = self.busy
         self.setApplyState(
             panel.why_disabled(rows, self.used, understanding, model, running=running, found=found)
         )
@@ -185,7 +185,7 @@ class MRISynthWidget(PanelWidget):
 
     def showNext(self) -> None:
         """Enable what can be done after a run."""
-        self.ui.continueButton.enabled = bool(self.used) and not self.run.running
+        self.ui.continueButton.enabled = bool(self.used) and not self.busy
 
     def onLoadDicomButton(self) -> None:
         """Let Slicer's DICOM module load a study."""
@@ -244,13 +244,13 @@ class MRISynthWidget(PanelWidget):
 
     def onWordsEdited(self) -> None:
         """The user changed what is to be made: show how it would look."""
-        if self._parameterNode.livePreview and not self.run.running:
+        if self._parameterNode.livePreview and not self.busy:
             self.preview.edited()
 
     def previewRequest(self) -> tuple:
         """See :class:`LivePreview`: one slice of one target."""
         parameters, understanding = self._parameterNode, self.targets.understanding
-        if parameters is None or self.run.running or not parameters.livePreview:
+        if parameters is None or self.busy or not parameters.livePreview:
             return None, ""
         if not understanding.targets or not self.used or self.checks.problem:
             return None, ""  # what is wrong is said elsewhere
@@ -291,9 +291,9 @@ class MRISynthWidget(PanelWidget):
         parameters = self._parameterNode or self.logic.getParameterNode()
         reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
         parameters.lastRun = run
-        if self.study.asking:  # the reader's view stays
+        if self.study.asking and nodes:  # the reader's view stays
             parameters.syntheticVolume = nodes[0]
-        else:
+        elif nodes:
             self.review.showPair(reference, nodes[0])
         sentences = panel.result_sentences(result.info)
         self.showMessage("\n".join(sentences), warning=bool(result.info.get("warnings")))
@@ -366,7 +366,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
             for node in added:
                 slicer.mrmlScene.RemoveNode(node)
             raise
-        return images
+        return [node for node in images if node.GetScene() is not None]  # not deleted meanwhile
 
     def handOver(self, used, run: str) -> None:
         """Tick for MRISynthSegment the inputs and what a run made, and nothing that it replaces."""

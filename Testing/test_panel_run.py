@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import importlib
 import os
 import signal
 import sys
@@ -62,7 +63,7 @@ def until_preview(desk):
 
 
 def finish(desk, panel):
-    desk.wait(lambda: not panel.run.running)
+    desk.wait(lambda: not panel.busy)
     desk.process()
 
 
@@ -89,6 +90,42 @@ def test_cancel_takes_effect_and_leaves_nothing(desk, panel):
     everything_is_as_before(desk, panel)
     assert panel.ui.messageLabel.text == "Cancelled; nothing was added to the scene."
     assert not desk.said
+    next_apply_works(desk, panel)
+
+
+@pytest.fixture
+def half_way(desk, panel, monkeypatch):
+    """A run has ended, and the first of what it made is in the scene."""
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each volume
+    start(desk, panel, seed=0)
+    desk.wait(lambda: panel.portions.running)
+    if "SYNTHETIC CE-T1w" not in names(desk):
+        panel.portions._go_on()
+    assert panel.portions.running and "SYNTHETIC CE-T1w" in names(desk)
+
+
+def test_cancel_while_a_result_comes_into_the_scene_leaves_nothing(desk, panel, half_way):
+    panel._refreshNow()
+    ui = panel.ui
+    assert not ui.applyButton.enabled and "running" in ui.applyButton.toolTip
+    assert not ui.continueButton.enabled and "into the scene" in ui.progressLabel.text
+    ui.cancelButton.click()
+    desk.process()
+    everything_is_as_before(desk, panel)
+    assert ui.messageLabel.text == "Cancelled; nothing was added to the scene."
+    next_apply_works(desk, panel)
+
+
+def test_a_synthetic_image_that_is_deleted_as_it_comes_is_not_missed(desk, panel, half_way):
+    (node,) = (
+        node
+        for node in desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        if node.GetName() == "SYNTHETIC CE-T1w"
+    )
+    desk.slicer.mrmlScene.RemoveNode(node)
+    finish(desk, panel)
+    assert not desk.said and panel.ui.applyButton.enabled
     next_apply_works(desk, panel)
 
 

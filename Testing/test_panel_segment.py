@@ -272,7 +272,10 @@ def test_the_window_answers_while_structures_come_into_the_scene(desk, jobs, pan
     ui = panel.ui
     assert "into the scene" in ui.progressLabel.text and ui.cancelButton.enabled
     assert not ui.applyButton.enabled and "running" in ui.applyButton.toolTip
+    editing = panel.sections[2].ui.editButton
+    assert not editing.enabled  # in the Segment Editor what comes would be overwritten
     desk.process(5)
+    assert editing.enabled
     assert set(masks_in(panel)) == {"GTVp", "Brainstem"} and ui.applyButton.enabled
     assert not ui.cancelButton.enabled and not desk.said
 

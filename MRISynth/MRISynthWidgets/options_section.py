@@ -40,7 +40,7 @@ class OptionsSection(ComputingSection):
         from MRISynthLib.bundle_store import is_imported
 
         removable = model is not None and is_imported(model)
-        self.ui.removeModelButton.enabled = removable and not self.panel.run.running
+        self.ui.removeModelButton.enabled = removable and not self.panel.busy
         self.ui.removeModelButton.toolTip = (
             _("Delete this imported model from the computer.")
             if removable

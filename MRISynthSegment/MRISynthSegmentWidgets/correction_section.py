@@ -64,7 +64,7 @@ class CorrectionSection(Section):
         model = self.logic.model(parameters.model)
         names = decisions.correctable(self._present(node), model)
         reason = decisions.why_no_clicks(
-            node is not None, model, self.panel.used, running=self.panel.run.running
+            node is not None, model, self.panel.used, running=self.panel.busy
         )
         self._showNames(names, parameters.correctedStructure)
         if reason and self._adds is not None:

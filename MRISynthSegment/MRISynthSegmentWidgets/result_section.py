@@ -50,7 +50,7 @@ class ResultSection(Section):
         node = parameters.segmentation
         self._watch(node)
         for button in (self.ui.editButton, self.ui.showAllButton, self.ui.hideAllButton):
-            button.enabled = node is not None
+            button.enabled = node is not None and not self.panel.portions.running
         look = {
             "fill": parameters.fillOpacity,
             "outlines": parameters.showOutlines,

@@ -4,7 +4,9 @@ Two looks at each input. The image tower, trained together with texts, says whic
 image looks like, so that a T2w given as T1w, or CT as MR, is noticed. The distance of the
 encoder's features from those of training images (Mahalanobis; Lee et al., A simple unified
 framework for detecting out-of-distribution samples, NeurIPS 2018) says when it looks like nothing
-that was trained on: another part of the body, an unseen artefact, a phantom.
+that was trained on: another part of the body, an unseen artefact, a phantom. It is the median of
+the slices', for at the ends of a volume some are far from all others (a neck that is nearly black
+in a fat-suppressed T2w), which is no reason to doubt the rest.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ class Screen(nn.Module):
             (slices, channels): :func:`pooled` of the encoder's coarsest features.
         """
         limit = self.limit[SEQUENCE_NAMES.index(sequence)]
-        distance = float(self.distances(features, sequence).mean() / limit)
+        distance = float(self.distances(features, sequence).median() / limit)
         shares = self.reading(images, pixel_mm)
         best = max(shares, key=lambda name: shares[name])
         claimed = sum(share for name, share in shares.items() if family(name) == family(sequence))
@@ -158,7 +160,7 @@ def fitted(
     screen.rest.copy_(rest.clamp_min(1e-8))
     scores: dict[str, list[torch.Tensor]] = defaultdict(list)
     for name, rows in held_out:
-        scores[name].append(screen.distances(rows, name).mean())
+        scores[name].append(screen.distances(rows, name).median())
     usual = {name: torch.stack(found).median().clamp_min(1e-6) for name, found in scores.items()}
     ratios = [score / usual[name] for name, found in scores.items() for score in found]
     factor = torch.quantile(torch.stack(ratios), 1 - false_alarms)

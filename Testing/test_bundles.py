@@ -109,6 +109,17 @@ def test_large_weights_are_split_and_joined(tmp_path, monkeypatch) -> None:
         verify(bundle.folder)
 
 
+def test_a_screen_comes_in_a_file_of_its_own_and_leaves_the_network_s_as_it_was(tmp_path) -> None:
+    weights = {"layer": torch.arange(6.0)}
+    without = write_bundle(tmp_path / "Plain", METADATA["synthesis"], {}, weights)
+    weights["screen.limit"] = torch.ones(3)
+    bundle = write_bundle(tmp_path / "Screened", METADATA["synthesis"], {}, weights)
+    network = "models/model.safetensors"
+    assert (bundle.folder / network).read_bytes() == (without.folder / network).read_bytes()
+    joined = verify(bundle.folder).weights()
+    assert joined.keys() == weights.keys() and torch.equal(joined["screen.limit"], torch.ones(3))
+
+
 def test_writing_again_replaces_and_leaves_nothing_else(folder) -> None:
     before = verify(folder).hash
     write_test_bundle(folder, version="2.0.0")

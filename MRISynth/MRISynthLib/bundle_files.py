@@ -29,6 +29,7 @@ SUMS = "SHA256SUMS"
 METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
 CARD = "docs/README.md"
+SCREEN_WEIGHTS = "models/screen.safetensors"
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib", ".npy", ".npz"}
 _WEIGHTS_NAME = re.compile(r"models/model(-\d{5}-of-\d{5})?\.safetensors")
@@ -151,7 +152,8 @@ def check_metadata(metadata: Mapping[str, Any], where: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files, in order; BundleError if there is none or a part is missing."""
+    """The safetensors files, the screen's last; BundleError if there is none or a part is
+    missing."""
     files = [
         path
         for path in sorted((folder / "models").glob("*.safetensors"))
@@ -163,4 +165,5 @@ def weight_files(folder: Path) -> list[Path]:
             f"The bundle {folder} lacks models/model.safetensors or one of its parts; "
             "install it again."
         )
-    return files
+    screen = folder / SCREEN_WEIGHTS
+    return [*files, screen] if screen.is_file() else files

@@ -5,6 +5,7 @@ A bundle is a folder in the layout of a MONAI Bundle::
     configs/metadata.json      what the model takes and makes, what it was trained on
     configs/inference.json     "network_def" and how to run it
     models/model.safetensors   or model-00001-of-00002.safetensors and so on
+    models/screen.safetensors  a synthesis model's screen, which is fitted after the rest
     docs/README.md             the model card
     SHA256SUMS                 one line a file
 
@@ -21,7 +22,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from .bundle_files import (
     CARD,
     INFERENCE,
     METADATA,
+    SCREEN_WEIGHTS,
     SUMS,
     bundle_files,
     check_metadata,
@@ -54,6 +56,10 @@ configuration that says that there is one."""
 
 FOLDERS_VARIABLE = "MRISYNTH_BUNDLES"
 """Environment variable with further folders of bundles, before the shipped ones."""
+
+SCREEN = "screen."
+"""How the names of a screen's tensors begin; in a file of their own, they come and go without a
+change of the network's."""
 
 MAX_PART_BYTES = 15 * 2**20
 """Tensors in one weights file; each shipped file stays under 16 MiB."""
@@ -368,10 +374,8 @@ def write_bundle(
         for name, path in (text_model or {}).items():
             (beside / TEXT_MODEL).mkdir(exist_ok=True)
             shutil.copyfile(path, beside / TEXT_MODEL / name)
-        parts = _split(weights)
-        for number, part in enumerate(parts, start=1):
-            count = f"-{number:05d}-of-{len(parts):05d}" if len(parts) > 1 else ""
-            save_file(part, beside / "models" / f"model{count}.safetensors")
+        for relative, part in _files(weights):
+            save_file(part, beside / relative)
         sums = {relative: digest_of(path) for relative, path in bundle_files(beside).items()}
         lines = sorted(f"{digest}  {name}\n" for name, digest in sums.items())
         _write_text(beside / SUMS, "".join(lines))
@@ -394,14 +398,23 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _split(weights: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+def _files(weights: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """Relative paths of the weights files, and what goes into each."""
     parts: list[dict[str, torch.Tensor]] = [{}]
+    screen: dict[str, torch.Tensor] = {}
     size = 0
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
+        if name.startswith(SCREEN):
+            screen[name] = tensor
+            continue
         if size and size + tensor.nbytes > MAX_PART_BYTES:
             parts.append({})
             size = 0
         parts[-1][name] = tensor
         size += tensor.nbytes
-    return parts
+    for number, part in enumerate(parts, start=1):
+        count = f"-{number:05d}-of-{len(parts):05d}" if len(parts) > 1 else ""
+        yield f"models/model{count}.safetensors", part
+    if screen:
+        yield SCREEN_WEIGHTS, screen

@@ -19,7 +19,7 @@ from MRISynthLib.progress import SILENT
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.synthesis.equation_net import EquationNet
 from MRISynthLib.synthesis.matching import matched
-from MRISynthLib.synthesis.screen import Screen, fitted, pooled
+from MRISynthLib.synthesis.screen import Screen, alike, fitted, pooled
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthLib.synthesis.task import HANDLERS
 from MRISynthLib.training.datasets.cases import DatasetCase
@@ -114,6 +114,11 @@ def test_a_screen_finds_what_is_unlike_training_and_lets_the_rest_pass():
         alarms = np.mean([outside(some(name, 8), name) for _ in range(200)])
         assert alarms < 0.08, name
     assert outside(some("T1w", 8) + 3 * torch.randn(8, 40), "T1w")
+
+
+def test_what_looks_the_same_is_not_called_mistaken():
+    assert alike("STIR", "T2w-FS") and alike("T1w", "CE-T1w-FS")
+    assert not alike("STIR", "T2w") and not alike("T1w", "T2w")
 
 
 def test_a_screen_is_fitted_on_whole_images_of_patients(bundle, tmp_path):

@@ -37,7 +37,7 @@ class Finding:
     distance: Mahalanobis distance over its limit, so that above 1 is outside what is known (not a
     number where the screen was fitted on no such sequence: then nothing is said of it);
     looks_like: the sequence that it looks like, with ``sure`` its probability; claimed: the
-    probability of what it is said to be, by family (fat suppression and contrast agent aside).
+    probability of what it is said to be or of what looks like it (:func:`alike`).
     """
 
     distance: float
@@ -99,8 +99,8 @@ class Screen(nn.Module):
         distance = float(self.distances(features, sequence).median() / limit)
         shares = self.reading(images, pixel_mm)
         best = max(shares, key=lambda name: shares[name])
-        claimed = sum(share for name, share in shares.items() if family(name) == family(sequence))
-        mistaken = family(best) != family(sequence) and claimed < float(self.doubtful)
+        claimed = sum(share for name, share in shares.items() if alike(name, sequence))
+        mistaken = not alike(best, sequence) and claimed < float(self.doubtful)
         return Finding(distance, best, shares[best], claimed, mistaken)
 
     def distances(self, features: torch.Tensor, sequence: str) -> torch.Tensor:
@@ -116,6 +116,12 @@ class Screen(nn.Module):
         seen = self.glance(at_working_size(images[:, None], pixel_mm))
         logits = (seen @ self.names.T * self.sharpness).mean(0)
         return dict(zip(SEQUENCE_NAMES, logits.softmax(0).tolist(), strict=True))
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether a look cannot tell two sequences apart: with and without fat suppression or contrast
+    agent, and the two ways to a T2w image without fat."""
+    return family(one) == family(other) or {one, other} == {"STIR", "T2w-FS"}
 
 
 def pooled(coarse: torch.Tensor, body: torch.Tensor) -> torch.Tensor:

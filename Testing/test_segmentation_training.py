@@ -307,6 +307,19 @@ def test_only_what_is_known_counts(lesson):
     assert structure_loss(wrong, lesson) > cost + 1
 
 
+def test_a_tumour_in_a_healthy_slice_costs_more_than_an_organ_that_is_too_large(lesson):
+    healthy = replace(lesson, truth=lesson.truth.clone(), known=lesson.known.clone())
+    healthy.truth[:, GTVP] = False
+    healthy.known[:, GTVP] = True
+    right = logits_of(healthy.truth)
+    costs = {}
+    for structure in (GTVP, BRAIN):
+        spot = right.clone()
+        spot[:, structure, 2:12, 2:12] = 10.0
+        costs[structure] = float(structure_loss(spot, healthy) - structure_loss(right, healthy))
+    assert costs[GTVP] > costs[BRAIN] + 0.05
+
+
 def test_small_structures_weigh_more_as_training_begins():
     first, last = most_weight(0.0), most_weight(1.0)
     assert first[BRAIN] > first[GTVP] > 1 and (last < first).all() and (last >= 1).all()

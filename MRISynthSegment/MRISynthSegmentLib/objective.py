@@ -21,10 +21,19 @@ classifiers to maximize F1 measure, ECML PKDD 2014): at a third for small struct
 ENTROPY = 4.0
 """How much the cross-entropy counts beside the overlap."""
 
+IN_VAIN = 0.5
+"""How much a tumour that is found in a slice without one counts beside the overlap, which knows
+nothing of such slices."""
+
+IN_VAIN_PIXELS = 100.0
+"""Found in vain, so many pixels cost half of what a whole slice would: a spot is a mistake too."""
+
 CLICK_WEIGHT = 4.0
 """So much more a pixel counts where a click is."""
 
 EPSILON = 1e-6
+
+_TARGETS = [number for number, name in enumerate(LEARNED) if STRUCTURES[name].is_target]
 
 _OF_BATCH, _OF_SLICE = (
     DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0, batch=batch) for batch in (True, False)
@@ -41,7 +50,8 @@ def most_weight(progress: float) -> torch.Tensor:
 
 
 def structure_loss(logits: torch.Tensor, lesson: Lesson, progress: float = 0.0) -> torch.Tensor:
-    """Soft Dice over the batch and cross-entropy of all structures, only where they are known.
+    """Soft Dice over the batch, cross-entropy, and tumours found in vain, of all structures, only
+    where they are known.
 
     Parameters
     ----------
@@ -66,7 +76,15 @@ def structure_loss(logits: torch.Tensor, lesson: Lesson, progress: float = 0.0) 
     apart = _OF_BATCH(torch.sigmoid(logits) * known, truth * known).flatten()
     present = (inside > 0).float()
     overlap = (apart * present).sum() / present.sum().clamp_min(1)
-    return ENTROPY * entropy + overlap
+    return ENTROPY * entropy + overlap + IN_VAIN * _in_vain(logits, truth, lesson.known)
+
+
+def _in_vain(logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """0 to 1: how much of a tumour is found where there is none."""
+    found = torch.sigmoid(logits[:, _TARGETS].float()).sum((2, 3))
+    without = (known[:, _TARGETS] & ~truth[:, _TARGETS].flatten(2).any(2)).float()
+    share = found / (found + IN_VAIN_PIXELS)
+    return (share * without).sum() / without.sum().clamp_min(1)
 
 
 def correction_loss(

@@ -57,6 +57,9 @@ configuration that says that there is one."""
 FOLDERS_VARIABLE = "MRISYNTH_BUNDLES"
 """Environment variable with further folders of bundles, before the shipped ones."""
 
+CRITIC = "critic"
+"""The part of a network of which bundles have no weights."""
+
 SCREEN = "screen."
 """How the names of a screen's tensors begin; in a file of their own, they come and go without a
 change of the network's."""
@@ -136,6 +139,8 @@ class Bundle:
         network = build_network(self.inference.get("network_def"), self.folder / INFERENCE)
         if self.inference.get("text_model"):
             self._give_text_model(network)
+        if hasattr(network, CRITIC):
+            setattr(network, CRITIC, None)  # it only takes part in training
         try:
             network.load_state_dict(self.weights())
         except RuntimeError as error:

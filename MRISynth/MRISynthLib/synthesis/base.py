@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..bundles import CRITIC
 from .conditioning import contrast_vector
 from .described import Described
 
-TRAINED_ONLY = "critic."
+TRAINED_ONLY = f"{CRITIC}."
 """Parameters whose name begins so take part in training only; they are not exported."""
 
 NEIGHBOUR_MM = 5.0

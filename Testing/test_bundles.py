@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -100,6 +101,9 @@ def test_large_weights_are_split_and_joined(tmp_path, monkeypatch) -> None:
     bundle = write_bundle(tmp_path / "Split", METADATA["synthesis"], {}, weights)
     parts = sorted(path.name for path in (bundle.folder / "models").iterdir())
     assert parts == [f"model-{n:05d}-of-00005.safetensors" for n in range(1, 6)]
+    assert os.name == "nt" or all(
+        path.stat().st_mode & 0o044 == 0o044 for path in (bundle.folder / "models").iterdir()
+    ), "others on the machine may read it"
     joined = verify(bundle.folder).weights()
     assert joined.keys() == weights.keys()
     assert all(torch.equal(joined[name], weights[name]) for name in weights)

@@ -130,6 +130,27 @@ def test_the_prompt_changes_the_image_as_physics_says(synthesizer, patient):
     assert against_brain("T1w-FS", "", "fat") < 0.5 * bright
 
 
+def _doubted(warnings) -> list[str]:
+    """What the screen says of the inputs."""
+    return [text for text in warnings if "looks like" in text or "is unlike the images" in text]
+
+
+def test_the_screen_lets_patients_pass_and_notices_a_wrong_name(
+    synthesizer, made_of_each, stranger
+):
+    assert all(_doubted(result.warnings) == [] for result in made_of_each)
+    given = stranger.volumes["T2w"].replace(sequence="T1w")
+    (said,) = _doubted(synthesizer.synthesize([given], [Target("CE-T1w")]).warnings)
+    assert "is given as T1w but looks like T2w" in said
+
+
+def test_the_screen_notices_an_artefact(synthesizer, stranger):
+    image = stranger.volumes["T1w"]
+    wave = 0.5 * np.percentile(image.voxels, 99) * np.cos(0.9 * np.indices(image.shape)[1:].sum(0))
+    spoilt = image.with_voxels(np.maximum(image.voxels + wave, 0).astype(np.float32))
+    assert _doubted(synthesizer.synthesize([spoilt], [Target("T2w")]).warnings)
+
+
 def test_segmentation_finds_the_large_structures_and_the_tumour(segmenter, patient):
     inputs = [patient.volumes[name] for name in ("T1w", "T2w", "CE-T1w")]
     masks = segmenter.segment(inputs, register=False).segmentation.masks
@@ -142,6 +163,7 @@ def test_real_head_runs_end_to_end(synthesizer, segmenter, shared_data):
         load_one(shared_data / "mr_adi" / f"{n}.nii.gz").replace(sequence=n) for n in ("T1w", "T2w")
     )
     result = synthesizer.synthesize([t2w, t1w], [Target("CE-T1w")])
+    assert _doubted(result.warnings) == []
     image = result.volumes["CE-T1w"]
     assert image.same_geometry(t2w) and np.isfinite(image.voxels).all()
     body = body_mask(t2w.voxels)

@@ -381,6 +381,7 @@ def write_bundle(
             shutil.copyfile(path, beside / TEXT_MODEL / name)
         for relative, part in _files(weights):
             save_file(part, beside / relative)
+            (beside / relative).chmod(0o644)  # safetensors lets nobody else read it
         sums = {relative: digest_of(path) for relative, path in bundle_files(beside).items()}
         lines = sorted(f"{digest}  {name}\n" for name, digest in sums.items())
         _write_text(beside / SUMS, "".join(lines))

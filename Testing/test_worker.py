@@ -112,6 +112,15 @@ def test_a_warm_request_loads_nothing_again(client) -> None:
     assert client.submit("model", {"hash": "b"}).wait(30).info["loads"] == first["loads"] + 1
 
 
+@linux_only
+def test_windows_go_before_the_worker(client) -> None:
+    client.submit("echo", {}, [volume()]).wait(30)
+    assert psutil.Process(client.pid).nice() >= 10
+    # sessions are weighed first, and the worker has one of its own
+    group = Path(f"/proc/{client.pid}/autogroup")
+    assert not group.exists() or int(group.read_text(encoding="ascii").split()[-1]) >= 10
+
+
 def test_jobs_run_one_after_the_other(client) -> None:
     jobs = [client.submit("echo", {"n": n}, [volume(n)]) for n in range(4)]
     assert [job.wait(30).info["parameters"]["n"] for job in jobs] == [0, 1, 2, 3]

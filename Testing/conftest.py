@@ -12,6 +12,10 @@ import pytest
 
 from dataset_layouts import WRITERS, Person, person
 from MRISynthLib.volume import Volume, matrix_from_parts
+from MRISynthLib.worker.serve import stand_back
+
+# or the workers that tests start would get little of a processor on which other tests compute
+stand_back()
 
 # the same examples in every run: a change is judged by what it changes
 hypothesis.settings.register_profile("repeatable", derandomize=True)

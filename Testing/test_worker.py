@@ -18,7 +18,7 @@ from fakes import METADATA, head, volume
 from MRISynthLib.errors import BundleError, Cancelled, InputError, OutputError, WorkerError
 from MRISynthLib.progress import Progress, SliceReady
 from MRISynthLib.provenance import Provenance
-from MRISynthLib.worker import Accepted, Done, Failed, WorkerClient, messages, shared
+from MRISynthLib.worker import Accepted, Done, Failed, WorkerClient, messages, serve, shared
 from MRISynthSegmentLib.task import segmentation_from
 
 TASKS = ("fakes",)
@@ -115,10 +115,12 @@ def test_a_warm_request_loads_nothing_again(client) -> None:
 @linux_only
 def test_windows_go_before_the_worker(client) -> None:
     client.submit("echo", {}, [volume()]).wait(30)
-    assert psutil.Process(client.pid).nice() >= 10
+    assert psutil.Process(client.pid).nice() >= serve.NICENESS
     # sessions are weighed first, and the worker has one of its own
     group = Path(f"/proc/{client.pid}/autogroup")
-    assert not group.exists() or int(group.read_text(encoding="ascii").split()[-1]) >= 10
+    assert (
+        not group.exists() or int(group.read_text(encoding="ascii").split()[-1]) >= serve.NICENESS
+    )
 
 
 def test_jobs_run_one_after_the_other(client) -> None:

@@ -70,10 +70,12 @@ def main() -> None:
         sys.exit(0)
     names = [name for name in arguments.networks.split(",") if name]
     bundles = [load_bundle(trained(name, arguments.runs, arguments.set)) for name in names]
+    figures = arguments.runs / "figures"
+    figures.mkdir(exist_ok=True)
     patients = Patients(arguments.cases, benchmark=arguments.benchmark)
     found = evaluate_synthesis(bundles, patients, Options(parse_tasks(TASKS)), report=print)
-    write_results(found, arguments.runs / "figures")
     print(markdown(found))
+    write_results(found, figures)
 
 
 if __name__ == "__main__":

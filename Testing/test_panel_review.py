@@ -48,6 +48,8 @@ def test_after_a_run_the_real_target_is_beside_the_synthetic_image(desk, jobs):
     panel.ui.applyButton.click()
     desk.process()
     jobs[0].finish(synthesis_result(jobs[0]))
+    panel.run._poll()
+    desk.wait(lambda: not panel.busy)
     desk.process()
     assert panel.logic.getParameterNode().realVolume is target
     assert composite(desk, 0).GetBackgroundVolumeID() == target.GetID()

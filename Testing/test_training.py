@@ -181,7 +181,7 @@ def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypat
     assert Synthesizer(bundle, "cpu").matches
     assert 0.05 < survey["brightness"]["T1w"] < 1 and min(survey["doubt"].values()) > 0
     screen = verify(bundle.folder).network().screen
-    assert float(screen.limit) == float("inf") and float(screen.doubtful) == 0
+    assert (screen.limit == float("inf")).all() and float(screen.doubtful) == 0
     # what prompts are read with is what was taught, and stays so
     taught = load_towers(tmp_path / "towers").text.state_dict()
     used = verify(bundle.folder).network().prompt.tower.state_dict()

@@ -109,7 +109,7 @@ for (let n = 0; n < turns; n += 1) target.dispatchEvent(new WheelEvent("wheel", 
 
 def test_a_quick_turn_of_the_wheel_goes_as_far_as_a_slow_one(page):
     before = places(page)
-    image = page.pixels(LEFT)
+    image = page.rested(LEFT)
     page.run(TURN, 7, True)
     until(lambda: places(page) != before, "the wheel")
     page.driver.find_element("tag name", "body").send_keys("b" * 7)

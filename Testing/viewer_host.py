@@ -90,6 +90,15 @@ class House:
         return self.gateway.url.split("?")[0].rstrip("/")
 
 
+CLICK = """
+const button = document.getElementById(arguments[0]);
+if (!button || button.disabled) return false;
+button.scrollIntoView({ block: "center" });
+button.click();
+return true;
+"""
+
+
 class Browser:
     """A page of the application in headless chromium."""
 
@@ -145,18 +154,8 @@ class Browser:
 
     def click(self, identity: str) -> None:
         """Click a button once it can be clicked."""
-        from selenium.common.exceptions import StaleElementReferenceException
-
-        def ready() -> Any:
-            # the page may draw a button anew between the two questions
-            with contextlib.suppress(StaleElementReferenceException):
-                found = next(iter(self.driver.find_elements("id", identity)), None)
-                return found if found is not None and found.is_enabled() else None
-            return None
-
-        element = until(ready, f"{identity} enabled")
-        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-        self.run("arguments[0].click()", element)
+        # in one go: the page may draw a button anew between two questions
+        until(lambda: self.run(CLICK, identity), f"{identity} enabled")
 
     def idle(self) -> None:
         """Wait until nothing is loaded or computed."""
@@ -180,6 +179,16 @@ class Browser:
     def settled(self, index: int, seen: Callable[[np.ndarray], bool], what: str) -> np.ndarray:
         """The pixels of a view once they show something."""
         return until(lambda: _if(seen, self.pixels(index)), what)[0]
+
+    def rested(self, index: int) -> np.ndarray:
+        """The pixels of a view once they no longer change, and it is sharp."""
+
+        def still() -> tuple | None:
+            before = self.pixels(index)
+            time.sleep(0.5)
+            return _if(lambda now: np.array_equal(now, before), self.pixels(index))
+
+        return until(still, "a view that rests")[0]
 
     def send(self, *files: Path) -> None:
         """Have the page's chooser take files."""

@@ -57,6 +57,14 @@ def test_after_a_run_the_real_target_is_beside_the_synthetic_image(desk, jobs):
     assert not panel.review.widget.collapsed, "what can be done with the result is hidden"
 
 
+def test_a_refresh_while_the_result_comes_does_not_change_the_pair(desk, panel):
+    reference, real, synthetic = add_pair(desk)
+    parameters = panel.logic.getParameterNode()
+    assert parameters.realVolume is real, "the refresh pairs what it finds"
+    panel.review.showPair(reference, synthetic)
+    assert parameters.realVolume is real
+
+
 # ---------------------------------------------------------------- ways of looking
 
 

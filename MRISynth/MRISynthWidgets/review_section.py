@@ -229,6 +229,7 @@ class ReviewSection(Section):
         parameters.syntheticVolume = synthetic
         if real is not None:
             parameters.realVolume = real
+        parameters.reviewPaired = ""  # a refresh may have paired it as it came into the scene
         self._choosePair(parameters)
         self.widget.collapsed = False
         if parameters.realVolume is not None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from models import synthesis_bundle
+from MRISynthLib import lanes
 from MRISynthLib.errors import Cancelled, InputError
 from MRISynthLib.progress import Callbacks
 from MRISynthLib.prompts import understand
-from MRISynthLib.synthesis import inference
 from MRISynthLib.synthesis.conditioning import contrast_vector, describe_target
 from MRISynthLib.synthesis.direct_net import DirectNet
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
@@ -107,7 +107,7 @@ def test_cancel_ends_the_work(synthesizer):
 @pytest.mark.parametrize("cores", [1, 2], ids=["one core", "cores side by side"])
 def test_out_of_memory_halves_what_is_made_at_once_and_goes_on(synthesizer, monkeypatch, cores):
     before = synthesizer.synthesize([_head("T1w")], [Target("T2w")]).volumes["T2w"]
-    monkeypatch.setattr(inference, "most_lanes", lambda device: cores)
+    monkeypatch.setattr(lanes, "most_lanes", lambda device: cores)
     encode = DirectNet.encode
     at_once, most = [], []
 
@@ -131,7 +131,7 @@ def test_out_of_memory_halves_what_is_made_at_once_and_goes_on(synthesizer, monk
 def test_cores_side_by_side_make_the_same_image(synthesizer, monkeypatch):
     made = {}
     for cores in (1, 3):
-        monkeypatch.setattr(inference, "most_lanes", lambda device, cores=cores: cores)
+        monkeypatch.setattr(lanes, "most_lanes", lambda device, cores=cores: cores)
         handed = []
         result = synthesizer.synthesize(
             [_head("T1w")],
@@ -147,7 +147,7 @@ def test_cores_side_by_side_make_the_same_image(synthesizer, monkeypatch):
 
 def test_what_fails_on_one_core_is_said_and_leaves_torch_as_it_was(synthesizer, monkeypatch):
     threads = torch.get_num_threads()
-    monkeypatch.setattr(inference, "most_lanes", lambda device: 2)
+    monkeypatch.setattr(lanes, "most_lanes", lambda device: 2)
     encode = DirectNet.encode
     calls = []
 

@@ -9,8 +9,16 @@ from typing import TypeVar
 
 import torch
 
+from .devices import free_memory_mb
+
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+MOST_SLICES = 32
+"""At once on a GPU, where memory allows."""
+
+MEMORY_SHARE = 0.4
+"""Of the free memory, what slices may take; the rest is for the results and others' needs."""
 
 
 def most_lanes(device: torch.device) -> int:
@@ -22,6 +30,21 @@ def most_lanes(device: torch.device) -> int:
     """
     by_thread = "backend: OpenMP" in torch.__config__.parallel_info()
     return torch.get_num_threads() if device.type == "cpu" and by_thread else 1
+
+
+def most_at_once(device: torch.device, megabytes: float) -> int:
+    """How many slices may be under way at once, each taking so much memory; at least one."""
+    fits = int(MEMORY_SHARE * free_memory_mb(device) / megabytes)
+    # beyond a few slices a CPU gains nothing, and cancelling gets slow
+    most = MOST_SLICES if device.type == "cuda" else max(2, most_lanes(device))
+    return max(1, min(fits, most))
+
+
+def divided(device: torch.device, at_once: int) -> tuple[int, int]:
+    """Lanes, and slices of a piece, for so many slices under way: one piece of all of them on a
+    GPU, each in a lane of its own where there are lanes."""
+    lanes = at_once if most_lanes(device) > 1 else 1
+    return lanes, at_once // lanes
 
 
 def side_by_side(

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 
-from MRISynthLib.devices import free_memory_mb, out_of_memory
-from MRISynthLib.lanes import most_lanes, side_by_side
+from MRISynthLib.devices import out_of_memory
+from MRISynthLib.lanes import divided, most_at_once, side_by_side
 from MRISynthLib.loaded_model import LoadedModel
 from MRISynthLib.preprocessing.preparation import Prepared
 from MRISynthLib.progress import Callbacks
@@ -21,9 +21,6 @@ from .sides import FULL, mirrored_places
 
 MEMORY_PER_SLICE_MB = 120.0
 """What one slice of 256 x 224 takes at its peak, generously."""
-
-MOST_SLICES = 32
-"""At once on a GPU, where memory allows."""
 
 WINDOW = (192, 192)
 """Pixels of the windows in which a slice is seen that does not fit into memory as a whole."""
@@ -96,10 +93,9 @@ class Run:
         return dict(zip(self.names, found, strict=True))
 
     def _made(self, first: int, at_once: int, layers, callbacks: Callbacks):
-        """Slices from ``first`` on with what is found in them, ``at_once`` of them under way: in
-        one piece on a GPU, each in a lane of its own where there are lanes."""
-        lanes = at_once if most_lanes(self.model.device) > 1 else 1
-        pieces = pieces_of(range(first, len(layers)), at_once // lanes, layers)
+        """Slices from ``first`` on with what is found in them, ``at_once`` of them under way."""
+        lanes, size = divided(self.model.device, at_once)
+        pieces = pieces_of(range(first, len(layers)), size, layers)
         return side_by_side(lambda slices: self._of(slices, layers, callbacks), pieces, lanes)
 
     @torch.inference_mode()
@@ -153,10 +149,5 @@ class Run:
 
     def _most_at_once(self) -> int:
         _, rows, columns = self.prepared.grid.shape
-        device = self.model.device
-        fits = int(
-            0.4 * free_memory_mb(device) / (MEMORY_PER_SLICE_MB * rows * columns / (256 * 224))
-        )
-        # beyond a few slices a CPU gains nothing, and cancelling gets slow
-        most = MOST_SLICES if device.type == "cuda" else max(2, most_lanes(device))
-        return max(1, min(fits, most))
+        of_one = MEMORY_PER_SLICE_MB * rows * columns / (256 * 224)
+        return most_at_once(self.model.device, of_one)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..devices import free_memory_mb, out_of_memory
-from ..lanes import most_lanes, side_by_side
+from ..devices import out_of_memory
+from ..lanes import divided, most_at_once, side_by_side
 from ..loaded_model import LoadedModel
 from ..preprocessing.preparation import Prepared
 from ..progress import Callbacks
@@ -22,9 +22,6 @@ from .described import Described
 
 MEMORY_PER_SLICE_MB = 60.0
 """What one slice of 256 x 224 takes at its peak, generously; measured with the benchmark."""
-
-MOST_SLICES = 32
-"""At once on a GPU, where memory allows."""
 
 
 class Run:
@@ -110,10 +107,9 @@ class Run:
                 made.close()
 
     def _made(self, order: list[int], at_once: int, callbacks: Callbacks):
-        """Slices with their images, ``at_once`` of them under way: in one piece on a GPU, each in
-        a lane of its own where there are lanes."""
-        lanes = at_once if most_lanes(self._model.device) > 1 else 1
-        pieces = pieces_of(order, at_once // lanes, self._layers)
+        """Slices with their images, ``at_once`` of them under way."""
+        lanes, size = divided(self._model.device, at_once)
+        pieces = pieces_of(order, size, self._layers)
         return side_by_side(lambda slices: self._of(slices, callbacks), pieces, lanes)
 
     @torch.inference_mode()
@@ -151,12 +147,8 @@ class Run:
 
     def _most_at_once(self) -> int:
         _, rows, columns = self._prepared.grid.shape
-        device = self._model.device
-        per_slice = MEMORY_PER_SLICE_MB * len(self._described) * rows * columns / (256 * 224)
-        fits = int(0.4 * free_memory_mb(device) / per_slice)
-        # beyond a few slices a CPU gains nothing, and cancelling gets slow
-        most = MOST_SLICES if device.type == "cuda" else max(2, most_lanes(device))
-        return max(1, min(fits, most))
+        of_one = MEMORY_PER_SLICE_MB * len(self._described) * rows * columns / (256 * 224)
+        return most_at_once(self._model.device, of_one)
 
 
 @torch.inference_mode()

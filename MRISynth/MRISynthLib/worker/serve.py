@@ -58,7 +58,7 @@ def main() -> NoReturn:
     Server(incoming, outgoing, options.device, options.task).run()
 
 
-def stand_back() -> None:
+def stand_back(niceness: int = NICENESS) -> None:
     """Let the windows of this machine go first; where nobody else computes, it costs nothing.
 
     Linux weighs sessions against each other before it looks at niceness, and the worker has a
@@ -66,9 +66,9 @@ def stand_back() -> None:
     priority class.
     """
     with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
+        Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
 
 
 def private_pipes() -> tuple[BinaryIO, BinaryIO]:

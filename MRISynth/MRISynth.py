@@ -295,8 +295,7 @@ class MRISynthWidget(PanelWidget):
             parameters.syntheticVolume = nodes[0]
         elif nodes:
             self.review.showPair(reference, nodes[0])
-        sentences = panel.result_sentences(result.info)
-        self.showMessage("\n".join(sentences), warning=bool(result.info.get("warnings")))
+        self.showOutcome(result.info)
 
     def onContinueButton(self) -> None:
         """Go on in MRISynthSegment with the inputs and what was made of them ticked."""

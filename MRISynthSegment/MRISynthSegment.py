@@ -17,7 +17,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
-from MRISynthLib.panel import chosen_model, result_sentences, selected
+from MRISynthLib.panel import chosen_model, selected
 from MRISynthSegmentLib import panel
 from MRISynthWidgets.panel_widget import PanelWidget
 from MRISynthWidgets.scene_inputs import SceneInputs
@@ -212,8 +212,7 @@ class MRISynthSegmentWidget(PanelWidget):
         self.correction.drawnAnew(node, drawn)
         parameters.segmentation = node
         parameters.newSegmentation = False
-        sentences = [*result_sentences(result.info), panel.kept_sentence(kept)]
-        self.showMessage("\n".join(filter(None, sentences)))
+        self.showOutcome(result.info, panel.kept_sentence(kept))
 
 
 class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):

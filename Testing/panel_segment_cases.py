@@ -19,7 +19,7 @@ TUMOUR = mask_of((1, 4), (3, 8), (2, 7))
 STEM = mask_of((1, 4), (9, 11), (2, 7))
 
 
-def finished(job, doubt=None, **masks):
+def finished(job, doubt=None, warnings=(), **masks):
     """The worker's answer to a request for structures."""
     from MRISynthLib.worker import TaskResult
 
@@ -34,14 +34,15 @@ def finished(job, doubt=None, **masks):
         "bundle_version": "1",
     }
     info = {"doubt": doubt or {}, "provenance": provenance, "device": "cpu"}
+    info["warnings"] = list(warnings)
     job.finish(TaskResult(made, info))
 
 
-def apply(desk, panel, jobs, doubt=None, **masks):
-    """Press Apply, and let the worker find these."""
+def apply(desk, panel, jobs, doubt=None, **found):
+    """Press Apply, and let the worker find these; ``warnings``: and say so."""
     panel.ui.applyButton.click()
     desk.process()
-    finished(jobs[-1], doubt, **masks)
+    finished(jobs[-1], doubt, **found)
     desk.process()
     return jobs[-1]
 

@@ -136,6 +136,13 @@ def test_the_result_is_measured_and_says_how_sure_it_is(desk, jobs, drawn):
     assert not desk.said
 
 
+def test_warnings_of_a_result_stand_out(desk, jobs, drawn):
+    label = drawn.ui.messageLabel
+    assert label.text == "Computed on cpu in 0.0 s." and not label.styleSheet
+    apply(desk, drawn, jobs, warnings=["GTVp is a proposal."], GTVp=TUMOUR)
+    assert label.text.startswith("GTVp is a proposal.\n") and "background" in label.styleSheet
+
+
 def test_doubt_is_kept_with_the_scene(desk, jobs, drawn, tmp_path):
     path = str(tmp_path / "case.mrb")
     assert desk.slicer.mrmlScene.WriteToMRB(path)

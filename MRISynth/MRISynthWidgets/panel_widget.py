@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import qt
 import slicer
@@ -28,6 +28,7 @@ from MRISynthLib.panel import (
     ProgressText,
     input_problem,
     remarks_in_words,
+    result_sentences,
     serious_problem,
 )
 
@@ -391,6 +392,11 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.ui.messageLabel.setVisible(bool(text))
         style = ERROR_STYLE if problem else WARNING_STYLE if warning else ""
         self.ui.messageLabel.setStyleSheet(style)
+
+    def showOutcome(self, info: Mapping[str, Any], *more: str) -> None:
+        """Say what came of a run, coloured where there is a warning."""
+        sentences = filter(None, (*result_sentences(info), *more))
+        self.showMessage("\n".join(sentences), warning=bool(info.get("warnings")))
 
     def showError(self, text: str) -> None:
         """Show one sentence in a box, and leave it in the panel."""

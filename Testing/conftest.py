@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -14,13 +15,30 @@ from dataset_layouts import WRITERS, Person, person
 from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthLib.worker.serve import NICENESS, stand_back
 
-# or the workers that tests start would get little of a processor on which other tests compute;
-# a little less than they do, which shows that they do
-stand_back(NICENESS - 1)
+AUTOGROUP = Path("/proc/self/autogroup")
+"""How Linux weighs this session's programs against others'."""
+
+NICENESS_BEFORE = pytest.StashKey[str]()
 
 # the same examples in every run: a change is judged by what it changes
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compute a little before the workers that tests start, not more: or they would get little
+    of a processor on which other tests compute."""
+    if not hasattr(config, "workerinput"):  # pytest-xdist's processes inherit it
+        if AUTOGROUP.exists():
+            config.stash[NICENESS_BEFORE] = AUTOGROUP.read_text(encoding="ascii").split()[-1]
+        stand_back(NICENESS - 1)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave the terminal's other programs as they were."""
+    if NICENESS_BEFORE in config.stash:
+        with contextlib.suppress(OSError):
+            AUTOGROUP.write_text(config.stash[NICENESS_BEFORE], encoding="ascii")
 
 
 @pytest.fixture(scope="session")

@@ -60,13 +60,21 @@ def scroll(view: LayeredSliceView, slices: int) -> None:
     view.schedule_render()
 
 
-def test_a_view_is_coarse_while_it_is_scrolled_and_sharp_at_rest(view):
-    def wait(seconds: float) -> None:
-        asyncio.get_event_loop().run_until_complete(asyncio.sleep(seconds))
+def wait(seconds: float) -> None:
+    asyncio.get_event_loop().run_until_complete(asyncio.sleep(seconds))
 
-    wait(2 * REST_SECONDS)
-    sharp = seen(view)
+
+def rest(view: LayeredSliceView) -> None:
+    """Until the view is still."""
+    end = time.monotonic() + 10
+    while view.moving and time.monotonic() < end:
+        wait(REST_SECONDS / 4)
     assert not view.moving
+
+
+def test_a_view_is_coarse_while_it_is_scrolled_and_sharp_at_rest(view):
+    rest(view)
+    sharp = seen(view)
     scroll(view, 2)
     wait(REST_SECONDS / 4)
     scroll(view, -2)
@@ -75,9 +83,28 @@ def test_a_view_is_coarse_while_it_is_scrolled_and_sharp_at_rest(view):
     assert 0 < np.abs(coarse - sharp).mean() < 4, "the same picture, less sharp"
     inside = sharp.max(axis=-1) > 128
     assert (inside == (coarse.max(axis=-1) > 128)).mean() > 0.99, "everything where it was"
-    wait(2 * REST_SECONDS)
-    assert not view.moving
+    rest(view)
     assert (seen(view) == sharp).all()
+
+
+def test_a_view_that_is_slow_to_draw_is_coarse_too_while_it_is_scrolled(view):
+    rest(view)
+    tag = view.render_window().AddObserver("StartEvent", lambda *_: time.sleep(2 * REST_SECONDS))
+    for _ in range(3):
+        scroll(view, 1)  # drawn at once; longer than REST_SECONDS from one to the next
+    assert view.moving
+    view.render_window().RemoveObserver(tag)
+    rest(view)
+
+
+def test_a_view_that_nobody_sees_is_not_drawn(view):
+    drawn = []
+    view.render_window().AddObserver("EndEvent", lambda *_: drawn.append(view.get_slice_value()))
+    view.set_shown(False)
+    scroll(view, 1)
+    assert not drawn
+    view.set_shown(True)
+    assert drawn == [view.get_slice_value()]
 
 
 # ------------------------------------------------------------------------------- flicker

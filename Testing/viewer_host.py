@@ -100,9 +100,12 @@ return true;
 
 
 class Browser:
-    """A page of the application in headless chromium."""
+    """A page of the application in headless chromium.
 
-    def __init__(self, size: tuple[int, int] = (1280, 720)) -> None:
+    ``logs``: keep what the page asks of the network, which costs time for each picture.
+    """
+
+    def __init__(self, size: tuple[int, int] = (1280, 720), *, logs: bool = True) -> None:
         from selenium import webdriver
         from selenium.webdriver.chrome.options import Options
         from selenium.webdriver.chrome.service import Service
@@ -112,8 +115,9 @@ class Browser:
         options.binary_location = shutil.which(CHROMIUM)
         for argument in (*ARGUMENTS, f"--user-data-dir={self.folder}"):
             options.add_argument(argument)
-        logs = {"browser": "ALL", "performance": "ALL"}
-        options.set_capability("goog:loggingPrefs", logs)
+        if logs:
+            kept = {"browser": "ALL", "performance": "ALL"}
+            options.set_capability("goog:loggingPrefs", kept)
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which(DRIVER)))
         self.driver.execute_cdp_cmd(
             "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": self.folder}
@@ -209,9 +213,9 @@ def _if(seen: Callable[[np.ndarray], bool], pixels: np.ndarray) -> tuple | None:
 
 
 @contextlib.contextmanager
-def browser(size: tuple[int, int] = (1280, 720)) -> Iterator[Browser]:
+def browser(*, logs: bool = True) -> Iterator[Browser]:
     """A browser that is closed in the end."""
-    opened = Browser(size)
+    opened = Browser(logs=logs)
     try:
         yield opened
     finally:

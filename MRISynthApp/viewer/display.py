@@ -234,6 +234,8 @@ class Display:
         """One to four views."""
         if name in LAYOUTS:
             self.layouts.set_layout(name)
+            for each in SLICES:
+                self.view(each).set_shown(each in LAYOUTS[name])
             self._surfaces_wanted = SOLID in LAYOUTS[name]
             self._make_surfaces()
             self._place_anew()

@@ -30,7 +30,8 @@ MOVING_QUALITY = 60
 """JPEG quality while a view changes; at rest it is sent again at 90."""
 
 REST_SECONDS = 0.12
-"""A view that did not change for so long rests; shorter than it takes to be sent again at 90."""
+"""A view that did not change for so long rests; shorter than it takes to be sent again at 90. A
+machine that draws more slowly than that waits for twice as long as a picture takes."""
 
 ONE_CHANGE_SECONDS = 0.01
 """What is asked for within so short a time is one change, however many nodes take part in it."""
@@ -47,11 +48,14 @@ class LayeredSliceView(SliceView):
 
     def __init__(self, *args, **kwargs) -> None:
         self._quick: QuickImage | None = None
+        self._shown = True
         self._changed_at = 0.0
+        self._begun = self._took = 0.0
         self._resting: asyncio.TimerHandle | None = None
         super().__init__(*args, **kwargs)
         self.render_window().SetMultiSamples(0)
         self.render_window().AddObserver(vtk.vtkCommand.StartEvent, self._prepare)
+        self.render_window().AddObserver(vtk.vtkCommand.EndEvent, self._drawn)
 
     def set_scene(self, scene: slicer.vtkMRMLScene) -> None:
         """As the base class; the managers begin to draw here."""
@@ -62,6 +66,14 @@ class LayeredSliceView(SliceView):
         super().set_scene(scene)
 
     # ------------------------------------------------------------------ coarse or sharp
+
+    def set_shown(self, shown: bool) -> None:
+        """Whether the page has the view; the views are linked, and one that nobody sees would be
+        drawn as often as the others."""
+        appears = shown and not self._shown
+        self._shown = shown
+        if appears:
+            self.schedule_render()
 
     @property
     def moving(self) -> bool:
@@ -74,22 +86,32 @@ class LayeredSliceView(SliceView):
         since = now - self._changed_at
         if since > ONE_CHANGE_SECONDS:
             self._changed_at = now
-        if self._resting is not None or ONE_CHANGE_SECONDS < since < REST_SECONDS:
+        if not self._shown:
+            return
+        if self._resting is not None or ONE_CHANGE_SECONDS < since < self._rest_seconds:
             self._rest_later()
         super().schedule_render(*arguments)
+
+    @property
+    def _rest_seconds(self) -> float:
+        return max(REST_SECONDS, 2 * self._took)
 
     def _rest_later(self) -> None:
         if self._resting is not None:
             self._resting.cancel()
-        self._resting = asyncio.get_event_loop().call_later(REST_SECONDS, self._rest)
+        self._resting = asyncio.get_event_loop().call_later(self._rest_seconds, self._rest)
 
     def _rest(self) -> None:
         self._resting = None
         super().schedule_render()
 
     def _prepare(self, _window, _event) -> None:
+        self._begun = time.monotonic()
         if self._quick is not None:
             self._quick.choose(self.moving)
+
+    def _drawn(self, _window, _event) -> None:
+        self._took = time.monotonic() - self._begun
 
     # ------------------------------------------------------------------------- clicks
 

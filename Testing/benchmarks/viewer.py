@@ -94,7 +94,7 @@ def measure(seconds: float, at_rest: bool) -> None:
             image = head(seed, SHAPE, name=name, sequence=name)
             image = image.replace(index_to_world=matrix_from_parts(SPACING))
             io.save(image, Path(folder) / f"{name}.nii.gz")
-        with House(TASKS, files=(Path(folder),)) as house, browser() as page:
+        with House(TASKS, files=(Path(folder),)) as house, browser(logs=False) as page:
             started = time.perf_counter()
             page.open(house.gateway.url)
             print(f"First page after the start: {time.perf_counter() - started:.1f} s")

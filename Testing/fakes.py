@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -59,6 +60,14 @@ def _polite(parameters: dict, volumes: list[Volume], callbacks: Callbacks, model
     """Works until it is cancelled, looking often."""
     callbacks.progress("synthesize", 0, 1)
     while True:
+        time.sleep(0.01)
+        callbacks.check()
+
+
+def _steps(parameters: dict, volumes: list[Volume], callbacks: Callbacks, models: ModelCache):
+    """Tells each of many short steps, until it is cancelled."""
+    for step in itertools.count():
+        callbacks.progress("synthesize", step, 0)
         time.sleep(0.01)
         callbacks.check()
 
@@ -169,6 +178,7 @@ HANDLERS = {
     "echo": _echo,
     "model": _model,
     "polite": _polite,
+    "steps": _steps,
     "deaf": _deaf,
     "die": _die,
     "refuse": _refuse,

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("aiohttp", reason="needs the browser part (pip install mrisynth[view])")
 
 from fakes import volume
-from MRISynthApp.viewer.broker import WAITING, Broker
+from MRISynthApp.viewer.broker import GIVE_WAY_SECONDS, WAITING, Broker
 from MRISynthLib.errors import Cancelled, WorkerError
 from MRISynthLib.progress import Progress
 from MRISynthLib.worker import TaskResult, shared
@@ -44,6 +44,10 @@ class Client:
 
     def __init__(self):
         self.jobs = []
+        self.gave_way = []
+
+    def give_way(self, seconds):
+        self.gave_way.append(seconds)
 
     def submit(self, task, parameters, volumes, *, slices):
         self.jobs.append(Job(task, volumes))
@@ -122,6 +126,17 @@ def test_volumes_arrive_and_come_back_and_leave_nothing_behind():
     bench.send("a", 1, Release())
     assert not shared.free(f"{prefix}i0")
     assert not shared.free(f"{prefix}o0")
+
+
+def test_the_worker_gives_way_to_views_that_are_moved_while_it_works():
+    bench = Bench()
+    bench.broker.give_way()
+    assert not bench.client.gave_way
+    bench.ask("a", 1)
+    bench.broker._step()
+    for _ in range(50):  # each picture asks
+        bench.broker.give_way()
+    assert bench.client.gave_way == [GIVE_WAY_SECONDS]
 
 
 def test_cancelling_stops_the_running_job_and_forgets_a_waiting_one():

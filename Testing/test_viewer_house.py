@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from http.cookiejar import CookieJar
 from urllib.error import HTTPError
@@ -13,6 +14,7 @@ import pytest
 
 pytest.importorskip("trame_slicer", reason="needs the browser part (pip install mrisynth[view])")
 
+from MRISynthApp.viewer.visitors import ACTS, ACTS_SECONDS
 from viewer_host import House, until
 
 BATCH = "0123456789abcdef"
@@ -169,6 +171,20 @@ def test_when_the_only_visitor_has_left_the_next_one_can_come():
         until(lambda: not first.folder.exists() and not house.visitors, "the first one's end")
         next_one = Guest(house)
         assert next_one.ask(next_one.path)[0] == 200
+
+
+def test_who_scrolls_is_told_from_who_presses_a_button():
+    with House(visitors=1, leave_seconds=60, idle_seconds=600, start_seconds=60) as house:
+        assert Guest(house).status == 200
+        (visitor,) = house.visitors
+        for _ in range(ACTS - 1):
+            visitor.touch()
+            assert not visitor.moving
+        visitor.touch()
+        assert visitor.moving
+        time.sleep(ACTS_SECONDS)
+        visitor.touch()
+        assert not visitor.moving
 
 
 def test_who_leaves_or_idles_is_ended_with_folder_and_process():

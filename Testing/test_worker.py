@@ -123,6 +123,33 @@ def test_windows_go_before_the_worker(client) -> None:
         assert int(niceness) == serve.NICENESS
 
 
+def test_who_moves_the_views_goes_first_and_the_work_goes_on(client) -> None:
+    told = []
+    job = client.submit("steps", {}, [], lambda event: told.append(time.monotonic()))
+
+    def come(steps: int) -> list[float]:
+        job.poll()
+        told.clear()
+        wait_for(lambda: job.poll() and len(told) >= steps)
+        return list(told)
+
+    come(3)
+    client.give_way(600)
+    time.sleep(2 * serve.LONGEST_PAUSE)  # what was under way has come
+    first, *_, last = come(3)
+    assert last - first > serve.LONGEST_PAUSE
+    client.give_way(0)
+    come(50)
+    client.give_way(600)
+    pid = client.pid
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.wait(30)
+    assert client.pid == pid, "it did not have to be killed"
+    client.give_way(600)  # nobody works: it has no effect on the next job
+    assert client.submit("echo", {}, [volume()]).wait(30).volumes
+
+
 def test_jobs_run_one_after_the_other(client) -> None:
     jobs = [client.submit("echo", {"n": n}, [volume(n)]) for n in range(4)]
     assert [job.wait(30).info["parameters"]["n"] for job in jobs] == [0, 1, 2, 3]

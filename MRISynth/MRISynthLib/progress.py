@@ -32,15 +32,17 @@ class SliceReady:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a caller may listen to; every function is optional and must return quickly."""
+    """What a caller may listen to; every function is optional and must return quickly, but
+    ``give_way``: that returns when the work may go on."""
 
     on_progress: Callable[[Progress], None] | None = None
     on_slice: Callable[[SliceReady], None] | None = None
     cancelled: Callable[[], bool] | None = None
+    give_way: Callable[[], None] | None = None
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Report, after giving a wish to cancel the chance to end the work."""
-        self.check()
+        self._end_if_cancelled()
         if self.on_progress is not None:
             self.on_progress(Progress(stage, done, total))
 
@@ -50,7 +52,13 @@ class Callbacks:
             self.on_slice(SliceReady(target, index, image))
 
     def check(self) -> None:
-        """Raise :class:`Cancelled` if the caller wants to stop."""
+        """Between two pieces of work: let others go first who are in a hurry, and raise
+        :class:`Cancelled` if the caller wants to stop."""
+        if self.give_way is not None:
+            self.give_way()
+        self._end_if_cancelled()
+
+    def _end_if_cancelled(self) -> None:
         if self.cancelled is not None and self.cancelled():
             raise Cancelled
 

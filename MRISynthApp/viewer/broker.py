@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from MRISynthLib.worker.messages import Accepted, Cancel, Done, Failed, Message,
 
 POLL_SECONDS = 0.02
 
+GIVE_WAY_SECONDS = 0.5
+"""For so long the worker computes little after a view was moved."""
+
 WAITING = "wait"
 """Stage of the progress of a job that has not begun; ``done`` is how many are before it."""
 
@@ -34,6 +38,8 @@ class Client(Protocol):
     def submit(
         self, task: str, parameters: dict[str, Any], volumes: list[Volume], *, slices: bool
     ) -> Any: ...
+
+    def give_way(self, seconds: float) -> None: ...
 
     def close(self) -> None: ...
 
@@ -61,6 +67,7 @@ class Broker:
         self._results: dict[tuple[str, int], list[shared.Block]] = {}
         self._prefixes: dict[tuple[str, int], str] = {}
         self._task: asyncio.Task | None = None
+        self._gave_way_at = 0.0
 
     def start(self) -> None:
         """Begin to serve."""
@@ -86,6 +93,13 @@ class Broker:
             self._cancel(visitor, number)
         elif isinstance(message, Release):
             self._release(visitor, number)
+
+    def give_way(self) -> None:
+        """A visitor moves views: they are drawn on the same processor, and go first."""
+        now = time.monotonic()
+        if self._current is not None and now - self._gave_way_at > GIVE_WAY_SECONDS / 2:
+            self._gave_way_at = now
+            self._client.give_way(GIVE_WAY_SECONDS)
 
     def forget(self, visitor: str) -> None:
         """The visitor has gone: stop its work, give back its memory."""

@@ -190,7 +190,7 @@ class Gateway:
             async with self._http.ws_connect(
                 url, headers={SECRET_HEADER: visitor.secret}, max_msg_size=0
             ) as scene:
-                await _both_ways(page, scene, visitor.touch)
+                await _both_ways(page, scene, lambda: self._acted(visitor))
         except aiohttp.ClientError:
             logging.info("the scene of a page has gone")
         finally:
@@ -199,6 +199,11 @@ class Gateway:
             if visitor.socket is page:
                 visitor.socket, visitor.left_at = None, time.monotonic()
         return page
+
+    def _acted(self, visitor: Visitor) -> None:
+        visitor.touch()
+        if visitor.moving:
+            self.broker.give_way()
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         visitor = self._visitor(request)

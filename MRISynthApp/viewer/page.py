@@ -9,7 +9,6 @@ from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import client, html
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
-from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
 from trame_slicer.app.ui.slider import Slider
 from trame_slicer.views import SliceView
 
@@ -17,6 +16,7 @@ from MRISynthLib import __version__
 
 from . import sections
 from .display import LAYOUTS
+from .sliders import SliceSlider
 
 if TYPE_CHECKING:
     from .visit import Visit
@@ -55,7 +55,7 @@ def decorate_slice_view(server: Server, _name: str, view: SliceView) -> None:
     """A slider over the lower edge of a slice view."""
     with html.Div(classes="mrs-slider"):
         Slider(
-            typed_state=connect_slice_view_slider_to_state(server, view),
+            typed_state=SliceSlider(server, view).typed_state,
             density="compact",
             theme="dark",
             color="#6cb6ff",

@@ -35,6 +35,9 @@ LISTENING = "listening"
 PACKAGES = ("MRISynthApp", "MRISynthLib", "MRISynthSegmentLib")
 LOG_LINES = 500
 
+ACTS, ACTS_SECONDS = 4, 0.4
+"""So many acts within so short a time are a view that is moved; typing is slower."""
+
 
 class Full(MRISynthError):
     """All places are taken."""
@@ -56,6 +59,7 @@ class Visitor:
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.socket: web.WebSocketResponse | None = None
         self.active_at = time.monotonic()
+        self._acts: deque[float] = deque(maxlen=ACTS)
         self.left_at: float | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="mrisynth-view-"))
         for name in ("uploads", "downloads"):
@@ -100,6 +104,12 @@ class Visitor:
     def touch(self) -> None:
         """The visitor has done something."""
         self.active_at = time.monotonic()
+        self._acts.append(self.active_at)
+
+    @property
+    def moving(self) -> bool:
+        """Whether the visitor scrolls or drags: one act follows upon another."""
+        return len(self._acts) == ACTS and self._acts[-1] - self._acts[0] < ACTS_SECONDS
 
     def end(self) -> None:
         """End the process and whatever it started, and remove its folder."""

@@ -29,7 +29,17 @@ from ..errors import Cancelled, MRISynthError, OutputError, WorkerError
 from ..progress import Progress, SliceReady
 from ..volume import Volume
 from . import shared
-from .messages import Accepted, Cancel, Done, Failed, Message, Ready, Release, Request
+from .messages import (
+    Accepted,
+    Cancel,
+    Done,
+    Failed,
+    GiveWay,
+    Message,
+    Ready,
+    Release,
+    Request,
+)
 from .process import WorkerProcess, find_python
 from .tasks import TaskResult
 
@@ -231,6 +241,13 @@ class WorkerClient:
             self._pending.append(job)
             self._dispatch()
         return job
+
+    def give_way(self, seconds: float) -> None:
+        """Have the worker compute little for so long, since somebody moves the views."""
+        with self._lock:
+            process = self._process if self._current is not None else None
+        if process is not None:
+            process.send(0, GiveWay(float(seconds)))
 
     def close(self) -> None:
         """Cancel what is left and end the worker."""

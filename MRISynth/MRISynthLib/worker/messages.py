@@ -46,6 +46,13 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class GiveWay:
+    """Somebody moves the views: compute little for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Release:
     """The client has taken over the job's results."""
 
@@ -78,7 +85,17 @@ class Failed:
 
 
 Message = (
-    Ready | Request | Cancel | Release | Shutdown | Accepted | Progress | SliceReady | Done | Failed
+    Ready
+    | Request
+    | Cancel
+    | GiveWay
+    | Release
+    | Shutdown
+    | Accepted
+    | Progress
+    | SliceReady
+    | Done
+    | Failed
 )
 _CLASSES = {cls.__name__: cls for cls in Message.__args__}
 

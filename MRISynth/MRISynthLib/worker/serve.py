@@ -16,6 +16,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from .messages import (
     Cancel,
     Done,
     Failed,
+    GiveWay,
     Message,
     Ready,
     Release,
@@ -43,6 +45,9 @@ from .tasks import Handler, ModelCache, TaskResult
 NICENESS = 5
 """How far the worker stands back behind views that are being looked at; 19 is furthest. Beside
 another program that computes as hard, it still has a quarter of the processor."""
+
+LONGEST_PAUSE = 1.0
+"""Seconds between two pieces of work at most, while views are moved: it goes on all the same."""
 
 
 def main() -> NoReturn:
@@ -109,6 +114,7 @@ class Server:
         self._results: dict[int, list[shared.Block]] = {}
         self._unclosed: list[shared.Block] = []
         self._send_lock = threading.Lock()
+        self._way_given_until = 0.0
 
     def run(self) -> NoReturn:
         """Serve until the client's end; never returns."""
@@ -138,6 +144,8 @@ class Server:
                     case Cancel():
                         if job in self._works:
                             self._works[job].cancelled.set()
+                    case GiveWay():
+                        self._way_given_until = time.monotonic() + message.seconds
                     case Release():
                         self._works.pop(job, None)
                         for block in self._results.pop(job, []):
@@ -203,10 +211,17 @@ class Server:
         def send(message: Any) -> None:
             self._send(work.job, message)
 
+        def give_way() -> None:
+            longest = time.monotonic() + LONGEST_PAUSE
+            while (left := min(longest, self._way_given_until) - time.monotonic()) > 0:
+                if work.cancelled.wait(left):
+                    return
+
         return Callbacks(
             on_progress=send,
             on_slice=send if work.request.slices else None,
             cancelled=work.cancelled.is_set,
+            give_way=give_way,
         )
 
     def _put(self, work: _Work, result: TaskResult) -> list[list[Any]]:

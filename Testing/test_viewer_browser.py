@@ -68,7 +68,7 @@ def page(house, pictures):
         opened.click("layout-4")
         until(lambda: len(opened.driver.find_elements("class name", "layout-grid-item")) == 4)
         opened.settled(LEFT, lambda seen: seen.max() > 150, "an image")
-        opened.save(pictures, "four")
+        opened.save(pictures, "four", views=4)
         yield opened
 
 
@@ -265,7 +265,7 @@ def test_a_click_corrects_a_contour_and_can_be_taken_back(page, pictures):
     until(lambda: page.state("can_undo"), "the correction")
     page.idle()
     assert page.state("results")[0]["volume"] != before
-    page.save(pictures, "corrected")
+    page.save(pictures, "corrected", views=4)
     page.click("undo")
     until(lambda: page.state("results")[0]["volume"] == before, "the way back")
     page.click("redo")
@@ -324,10 +324,16 @@ def test_it_fits_laptop_and_projector_in_light_and_dark(page, pictures, size, th
     page.resize(*size)
     until(lambda: page.view(RIGHT).rect["width"] == (size[0] - 360) // 2, "the views' new size")
     page.settled(LEFT, lambda seen: middle(seen).max() > 150, "an image")
-    page.save(pictures, f"{theme}-{size[0]}")
+    page.save(pictures, f"{theme}-{size[0]}", views=4)
     wide = page.run("return document.documentElement.scrollWidth")
     assert wide == size[0]
     page.resize(1280, 720)
+
+
+def test_until_a_view_is_drawn_in_its_new_size_the_old_picture_is_seen_whole(page):
+    image = page.view(RIGHT).find_element("class name", "image-display-area")
+    assert image.rect == pytest.approx(page.view(RIGHT).rect, abs=2), "as large as the view"
+    assert image.value_of_css_property("object-fit") == "contain"
 
 
 def test_a_reload_finds_the_scene_as_it_was(page):

@@ -203,8 +203,10 @@ class Browser:
         chooser = self.driver.find_element("id", "mrs-input")
         chooser.send_keys("\n".join(str(file) for file in files))
 
-    def save(self, folder: Path, name: str) -> None:
-        """A picture of the page."""
+    def save(self, folder: Path, name: str, views: int = 0) -> None:
+        """A picture of the page, once the first ``views`` views rest."""
+        for index in range(views):
+            self.rested(index)
         self.driver.save_screenshot(str(folder / f"{name}.png"))
 
 

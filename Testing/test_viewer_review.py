@@ -163,9 +163,18 @@ def curve(page: Browser, index: int) -> np.ndarray:
     return np.array(re.findall(r"[ML]([\d.-]+) ([\d.-]+)", found[index]), float)
 
 
-def test_a_line_across_both_images_is_plotted_and_follows_the_mouse(page, pictures):
+def drag_end(page: Browser) -> None:
+    """Take the line's end and put it elsewhere."""
     from selenium.webdriver import ActionChains
 
+    view = page.view(LEFT)
+    end = round(view.rect["width"] / 4)
+    chain = ActionChains(page.driver).move_to_element_with_offset(view, end, 0).pause(0.5)
+    chain.click_and_hold().move_by_offset(-5, 20).pause(0.2).move_by_offset(-25, 60).pause(0.5)
+    chain.release().perform()
+
+
+def test_a_line_across_both_images_is_plotted_and_follows_the_mouse(page, pictures):
     plain = page.pixels(LEFT)
     page.click("profile")
     until(lambda: len(curve(page, 1)) > 20, "the plot")
@@ -174,17 +183,28 @@ def test_a_line_across_both_images_is_plotted_and_follows_the_mouse(page, pictur
     real, synthetic = curve(page, 0), curve(page, 1)
     assert len(real) == len(synthetic)
     assert "SYNTHETIC" in page.run("return document.getElementById('profile-plot').textContent")
-    view = page.view(LEFT)
-    end = round(view.rect["width"] / 4)
-    chain = ActionChains(page.driver).move_to_element_with_offset(view, end, 0).pause(0.5)
-    chain.click_and_hold().move_by_offset(-5, 20).pause(0.2).move_by_offset(-25, 60).pause(0.5)
-    chain.release().perform()
+    drag_end(page)
     until(lambda: len(curve(page, 0)) != len(real), "another plot after the end was dragged")
     page.save(pictures, "profile-dragged")
     page.click("draw-line")
     until(lambda: np.array_equal(curve(page, 0), real), "the line as at first")
     page.click("profile")
     page.settled(LEFT, lambda seen: differ(seen, plain) < 0.5, "no line")
+
+
+def test_the_mouse_is_where_it_is_seen_on_a_screen_of_fine_pixels(page):
+    page.resize(1280, 720, ratio=2)
+    page.rested(LEFT)
+    page.click("profile")
+    until(lambda: len(curve(page, 1)) > 20, "the plot")
+    page.rested(LEFT)
+    before = curve(page, 0)
+    drag_end(page)
+    until(lambda: len(curve(page, 0)) != len(before), "the end was taken")
+    page.click("draw-line")
+    page.click("profile")
+    page.resize(1280, 720)
+    page.rested(LEFT)
 
 
 # ---------------------------------------------------------------------------- corrections

@@ -129,9 +129,9 @@ class Browser:
         self.driver.quit()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def resize(self, width: int, height: int) -> None:
-        """Size of the page itself."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    def resize(self, width: int, height: int, ratio: float = 1) -> None:
+        """Size of the page itself; ``ratio``: pixels of the screen for each of its own."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def open(self, url: str) -> None:

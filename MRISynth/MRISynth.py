@@ -47,13 +47,18 @@ class MRISynth(ScriptedLoadableModule):
             "related methods, such as US 12,488,877 B2."
         )
         # The module Sample Data is there only when all modules are.
-        slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", prepareSlicer)
 
 
-def registerSampleData() -> None:
-    """Add the sample case to Slicer's module Sample Data."""
+def prepareSlicer() -> None:
+    """What scenes need before a panel is opened: our layouts, the mark SYNTHETIC in views; and
+    the sample case in Slicer's module Sample Data."""
+    from MRISynthLib import mrml
     from MRISynthWidgets.sample_case import register_sample_case
+    from MRISynthWidgets.synthetic_marks import mark_views
 
+    mrml.register_layouts()
+    mark_views()
     register_sample_case(os.path.join(os.path.dirname(__file__), "Resources/Icons"))
 
 
@@ -162,6 +167,12 @@ class MRISynthWidget(PanelWidget):
         return tuple(row.sequence for row in self.targetRows if row.ticked)
 
     # --------------------------------------------------------------------------- showing
+
+    @property
+    def mayArrange(self) -> bool:
+        """Whether the views may be laid out anew: not under the eyes of a blinded reader, nor
+        while the user works in another module."""
+        return self.parent.isEntered and not self.study.asking
 
     def refresh(self) -> None:
         """Show volumes and checks, and whether Apply can be pressed; find out what is wanted."""
@@ -291,10 +302,10 @@ class MRISynthWidget(PanelWidget):
         parameters = self._parameterNode or self.logic.getParameterNode()
         reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
         parameters.lastRun = run
-        if self.study.asking and nodes:  # the reader's view stays
-            parameters.syntheticVolume = nodes[0]
-        elif nodes:
+        if nodes and self.mayArrange:
             self.review.showPair(reference, nodes[0])
+        elif nodes:
+            parameters.syntheticVolume = nodes[0]
         self.showOutcome(result.info)
 
     def onContinueButton(self) -> None:
@@ -371,9 +382,10 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         """Tick for MRISynthSegment the inputs and what a run made, and nothing that it replaces."""
         inputs = SceneInputs("MRISynthSegment")
         chosen = {row.key: row.sequence for row in used}
+        there = set(chosen.values())
         for row in inputs.rows():
             node = slicer.mrmlScene.GetNodeByID(row.key)
-            if run and node.GetAttribute(RUN_ATTRIBUTE) == run:
+            if run and node.GetAttribute(RUN_ATTRIBUTE) == run and row.sequence not in there:
                 chosen[row.key] = row.sequence
         taken = set(chosen.values())
         for row in inputs.rows():

@@ -217,3 +217,37 @@ def test_a_folder_of_cases_is_read_patient_by_patient(desk, panel, tmp_path):
     assert ui.questionLabel.text == "Image 1 of 6" and not ui.studyLabel.text
     saved = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
     assert set(saved["cases"]) == {"p1 T2w", "p2 T2w"} and not desk.said
+
+
+def test_a_run_and_a_comparison_leave_the_blinded_reader_alone(desk, jobs, panel, study):
+    from MRISynthLib.progress import SliceReady
+    from panel_cases import comparison_result, synthesis_result
+
+    panel.review.ui.sideBySideButton.click()
+    desk.process()
+    panel.review.ui.compareButton.click()
+    desk.process()
+    study.ui.startButton.click()
+    desk.wait(lambda: study.asking)
+    desk.process()
+    desk.show_views("MRISynthStudy")
+    composite = desk.headless.slice_logic("MRISynthStudy").GetSliceCompositeNode()
+    image = composite.GetBackgroundVolumeID()
+    panel.ui.applyButton.click()
+    desk.process()
+    comparison, run = jobs
+    comparison.finish(comparison_result(comparison))
+    panel.review.comparing._poll()
+    run.events.append(SliceReady("CE-T1w", 2, np.full((40, 40), 500, np.float32)))
+    panel.run._poll()
+    desk.process()
+    assert not composite.GetForegroundVolumeID(), "the growing image lies over the question"
+    run.finish(synthesis_result(run))
+    panel.run._poll()
+    desk.wait(lambda: not panel.busy)
+    desk.process()
+    panel.logic.getParameterNode().reviewTileMm = 30
+    desk.process()
+    assert layout(desk) == 51320 and study.asking
+    assert composite.GetBackgroundVolumeID() == image
+    desk.show_views()

@@ -306,3 +306,69 @@ def test_a_comparison_can_be_stopped_and_can_fail(desk, panel, jobs):
     desk.process()
     assert desk.said == ["They show no part of the body in common."]
     assert ui.compareButton.enabled and not ui.compareLabel.text and panel.review.mode is None
+
+
+# ------------------------------------------------------- what happens while it is compared
+
+
+def compared(desk, panel, job):
+    job.finish(comparison_result(job))
+    panel.review.comparing._poll()
+    desk.process()
+
+
+@pytest.mark.parametrize("other", [True, False], ids=["another", "none"])
+def test_another_pair_chosen_while_it_is_compared_is_not_shown_as_this_one(
+    desk, jobs, panel, other
+):
+    t1w, _real, _synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.differenceButton.click()
+    desk.process()
+    ui.realSelector.setCurrentNode(t1w if other else None)
+    desk.process()
+    for job in jobs:
+        compared(desk, panel, job)
+    assert not desk.said and panel.review.mode is None
+
+
+def test_a_map_is_no_image_to_compare(desk, jobs, panel):
+    add_pair(desk)
+    (uncertainty,) = desk.slicer.util.getNodes("*uncertainty*").values()
+    panel.review.ui.syntheticSelector.setCurrentNode(uncertainty)
+    desk.process()
+    ui = panel.review.ui
+    assert not ui.compareButton.enabled and not ui.sideBySideButton.enabled
+    assert "is no image" in ui.compareButton.toolTip
+
+
+def test_who_works_in_another_module_keeps_the_layout(desk, jobs, panel):
+    from panel_cases import synthesis_result
+
+    add_volume(desk, "t1_tse_tra")
+    desk.process()
+    panel.ui.applyButton.click()
+    desk.process()
+    desk.open("MRISynthSegment")
+    before = layout(desk)
+    jobs[0].finish(synthesis_result(jobs[0]))
+    panel.run._poll()
+    desk.wait(lambda: not panel.busy)
+    desk.process()
+    assert layout(desk) == before
+    assert desk.slicer.util.getNodes("SYNTHETIC*"), "the result is there"
+
+
+def test_a_saved_pair_comes_back_under_the_open_panel(desk, panel, tmp_path):
+    _t1w, real, synthetic = add_pair(desk)
+    names = real.GetName(), synthetic.GetName()
+    path = str(tmp_path / "case.mrb")
+    assert desk.slicer.mrmlScene.WriteToMRB(path, None)
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process()
+    assert desk.slicer.mrmlScene.ReadFromMRB(path)
+    desk.process()
+    ui = panel.review.ui
+    shown = ui.realSelector.currentNode(), ui.syntheticSelector.currentNode()
+    assert tuple(node.GetName() for node in shown) == names
+    assert ui.compareButton.enabled

@@ -411,3 +411,77 @@ def test_what_a_run_made_replaces_the_real_image_and_earlier_ones(desk, jobs):
     assert rows[real.GetID()].ticked is False
     earlier = [row for row in rows.values() if row.synthetic and not row.ticked]
     assert len(earlier) == 1 and earlier[0].ticked is False
+
+
+def test_a_real_image_that_is_used_is_not_handed_over_twice(desk, jobs, monkeypatch):
+    import types
+
+    import panel_cases
+
+    model = panel_cases.MODELS["synthesis"]
+    takes_it = {**vars(model), "sequences_in": ("T1w", "T2w", "CE-T1w")}
+    monkeypatch.setitem(panel_cases.MODELS, "synthesis", types.SimpleNamespace(**takes_it))
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    panel.ui.applyButton.click()
+    desk.process()
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    desk.process()
+    real = add_volume(desk, "t1_tse_tra_km", 4)
+    panel.logic.inputs.set_chosen(real.GetID(), "CE-T1w")
+    desk.process()
+    assert real.GetName() in [row.name for row in panel.used]
+    panel.ui.continueButton.click()
+    segment = desk.open("MRISynthSegment")
+    assert segment.ui.applyButton.enabled, segment.ui.applyButton.toolTip
+    assert real.GetName() in [row.name for row in segment.used]
+
+
+# ------------------------------------------------------------------------- views, twice
+
+
+def test_only_views_on_the_screen_are_followed(desk, jobs, asked):
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    answer_all(desk, asked)
+    shown = desk.headless.slice_logic("MRISynth1").GetSliceNode()
+    shown.SetOrientationToAxial()
+    shown.GetSliceToRAS().SetElement(2, 3, 16.0)
+    shown.UpdateMatrices()
+    desk.show_views("MRISynth1", hidden=("Red",))
+    typed(desk, panel.targets.ui.promptLineEdit, "3T")
+    job = preview(desk, asked, made=True, inside=True)
+    assert job.parameters["visible_slice"] == 4
+    assert "MRISynth1" in panel.targets.ui.previewLabel.text
+    over = [
+        desk.headless.slice_logic(view).GetSliceCompositeNode().GetForegroundVolumeID()
+        for view in ("Red", "MRISynth1")
+    ]
+    assert not over[0] and over[1]
+    desk.show_views()
+
+
+def test_apply_pressed_again_while_packages_are_installed_does_nothing(desk, jobs, monkeypatch):
+    from MRISynthLib import packages
+
+    add_volume(desk, "t1_tse_tra", 1)
+    panel = desk.open("MRISynth")
+    # Slicer goes on taking clicks between the lines that pip prints
+    monkeypatch.setattr(packages, "ensure", lambda installer: panel.ui.applyButton.click())
+    panel.ui.applyButton.click()
+    desk.process()
+    assert len(jobs) == 1 and not desk.said
+
+
+def test_scenes_find_our_layouts_and_marks_before_a_panel_is_opened(desk, jobs, monkeypatch):
+    from MRISynthLib.views import OWN_LAYOUTS
+
+    cases = importlib.import_module("MRISynthWidgets.sample_case")
+    monkeypatch.setattr(cases, "register_sample_case", lambda icons: None)
+
+    marks = importlib.import_module("MRISynthWidgets.synthetic_marks")
+    assert marks._marks is None
+    importlib.import_module("MRISynth").prepareSlicer()
+    node = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert all(node.GetLayoutDescription(layout.id) for layout in OWN_LAYOUTS)
+    assert marks._marks is not None

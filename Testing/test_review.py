@@ -255,3 +255,8 @@ def test_points_outside_have_no_value_and_the_border_has(small_volume):
 def test_long_lines_and_points_have_a_bounded_number_of_samples(small_volume):
     assert len(line_profile([small_volume], (0, 0, 0), (5000, 0, 0)).positions) == 2000
     assert len(line_profile([small_volume], (0, 0, 0), (0, 0, 0)).positions) == 2
+
+
+def test_a_comparison_of_two_sequences_says_what_its_figures_mean(truth):
+    found = compare_images(truth, made(truth, truth.voxels, sequence="CE-T1w"))
+    assert "T2w is T2w, made CE-T1w" in found.warnings[0]

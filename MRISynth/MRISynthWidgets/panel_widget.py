@@ -73,6 +73,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.logic = None
         self._parameterNode = None
         self._guiTags: list[int] = []
+        self._starting = False
         self.used: tuple[InputRow, ...] = ()
         self.sections: tuple[Section, ...] = ()
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -152,7 +153,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent):
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
             self.addObserver(scene, event, self._onSceneChanged)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
@@ -208,6 +210,12 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
         self.showMessage("")
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene was loaded: only now the nodes are there to which its
+        choices refer."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -291,11 +299,17 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     def onApplyButton(self) -> None:
         """Install what is missing, then start the work."""
-        with self.showingErrors():
-            packages.ensure(SlicerInstaller())
-            self.showMessage("")
-            self.startWork()
-            self.showBusy()
+        if self._starting or self.busy:
+            return  # while packages are installed, Slicer goes on taking clicks
+        self._starting = True
+        try:
+            with self.showingErrors():
+                packages.ensure(SlicerInstaller())
+                self.showMessage("")
+                self.startWork()
+                self.showBusy()
+        finally:
+            self._starting = False
 
     @property
     def busy(self) -> bool:

@@ -114,10 +114,10 @@ class ReviewSection(Section):
         """Show what can be chosen, and let the views follow what was changed."""
         self._choosePair(parameters)
         real, synthetic = parameters.realVolume, parameters.syntheticVolume
-        problem = "" if real and synthetic and real is not synthetic else CHOOSE_TWO
+        problem = self._problem(real, synthetic)
         if problem and self.mode:
             self._letGo()
-        elif self.mode and self._shown != self._asked(parameters):
+        elif self.mode and not self.panel.study.asking and self._shown != self._asked(parameters):
             possible = self._mapThere(self.mode, real, synthetic)
             self._show(self.mode if possible else modes.SIDE_BY_SIDE, parameters)
         self._showButtons(synthetic, problem)
@@ -126,6 +126,14 @@ class ReviewSection(Section):
         self.ui.tileRow.setVisible(self.mode == modes.CHECKERBOARD)
         self._follow(parameters)
         self._showNumbers(real, synthetic, problem)
+
+    def _problem(self, real, synthetic) -> str:
+        """Why the two are no pair; empty if they are."""
+        if not (real and synthetic) or real is synthetic:
+            return CHOOSE_TWO
+        images = {row.key for row in self.logic.inputs.rows()}
+        maps = [node.GetName() for node in (real, synthetic) if node.GetID() not in images]
+        return _("{name} is no image; choose another one.").format(name=maps[0]) if maps else ""
 
     def _choosePair(self, parameters) -> None:
         """The newest synthetic volume, and once for each the real one of its sequence."""
@@ -306,10 +314,17 @@ class ReviewSection(Section):
             with self.panel.showingErrors():
                 node = add_derived(result["difference"], real, synthetic)
                 node.SetAttribute(COMPARISON_ATTRIBUTE, json.dumps(result.info))
-                if self._differenceWanted or self.mode == modes.DIFFERENCE:
-                    self._show(modes.DIFFERENCE, self.logic.getParameterNode())
+                self._showDifference(real, synthetic)
         self._differenceWanted = False
         self.panel.scheduleRefresh()
+
+    def _showDifference(self, real, synthetic) -> None:
+        """If it is what is looked at; not if another pair was chosen meanwhile."""
+        parameters = self.logic.getParameterNode()
+        chosen = (parameters.realVolume, parameters.syntheticVolume) == (real, synthetic)
+        wanted = self._differenceWanted or self.mode == modes.DIFFERENCE
+        if chosen and wanted and self.panel.mayArrange:
+            self._show(modes.DIFFERENCE, parameters)
 
     def _onStopped(self, error: Cancelled) -> None:
         self._say(_("Stopped; nothing was compared."))

@@ -61,9 +61,21 @@ class Overlaid:
 
 
 def shown_views() -> tuple[str, ...]:
-    """Names of the slice views of the present layout; empty without a main window."""
+    """Names of the slice views of the present layout; empty without a main window.
+
+    Slicer names all views that it ever made. A reader study's view is the reader's alone.
+    """
+    from MRISynthLib import mrml
+    from MRISynthLib.views import STUDY_LAYOUT
+
     manager = slicer.app.layoutManager()
-    return tuple(manager.sliceViewNames()) if manager is not None else ()
+    names = manager.sliceViewNames() if manager is not None else ()
+    return tuple(
+        name
+        for name in names
+        if name not in STUDY_LAYOUT.views
+        and mrml.slice_logic(name).GetSliceNode().IsMappedInLayout()
+    )
 
 
 def place_in_view(volume: Volume) -> SlicePlace:

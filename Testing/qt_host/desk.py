@@ -118,11 +118,16 @@ class Desk:
         panel.setup()
         return panel
 
-    def show_views(self, *names: str) -> None:
+    def show_views(self, *names: str, hidden: tuple[str, ...] = ()) -> None:
         """The slice views on the screen from now on; none at first. Call it after :meth:`open`,
-        and without names before :meth:`close`: there is no layout that panels could follow."""
-        shown = types.SimpleNamespace(sliceViewNames=lambda: names)
-        self.app.manager = shown if names else None
+        and without names before :meth:`close`: there is no layout that panels could follow.
+
+        ``hidden``: views of another layout, which Slicer's manager names all the same.
+        """
+        for name in (*names, *hidden):
+            self.headless.slice_logic(name).GetSliceNode().SetMappedInLayout(name in names)
+        known = types.SimpleNamespace(sliceViewNames=lambda: (*hidden, *names))
+        self.app.manager = known if names else None
 
     # ---------------------------------------------------------------------- time, looks
 

@@ -94,6 +94,11 @@ def compare_images(
         )
     callbacks.progress("compare", 1, 3)
     warnings = [f"The real image was not moved. {reason}" for reason in aligned.failed.values()]
+    if real.sequence and synthetic.sequence and real.sequence != synthetic.sequence:
+        warnings.append(
+            f"{real.name} is {real.sequence}, {synthetic.name} {synthetic.sequence}: the figures "
+            "tell how the sequences differ, not how good the synthesis is."
+        )
     regions, missing = _regions(masks or {}, synthetic, body)
     if missing:
         warnings.append(f"Not in the body that both images show: {', '.join(missing)}.")

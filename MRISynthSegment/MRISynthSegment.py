@@ -185,6 +185,9 @@ class MRISynthSegmentWidget(PanelWidget):
             clean=parameters.cleanUp,
             flips=parameters.mirroredViews,
         )
+        # what the user chose when Apply was pressed, whatever is chosen when the result comes
+        self._into = None if parameters.newSegmentation else parameters.segmentation
+        self._replaceEdited = parameters.replaceEdited
         self._reference = volumes[0]
         self._referenceID = self.used[0].key
         self._name = panel.segmentation_name(self.used)
@@ -195,13 +198,14 @@ class MRISynthSegmentWidget(PanelWidget):
         """Put the structures into the segmentation that is shown, or into a new one."""
         parameters = self._parameterNode or self.logic.getParameterNode()
         reference, self._reference = self._reference, None
+        into, self._into = self._into, None
         steps = self.logic.addResultSteps(
             result,
             reference,
             slicer.mrmlScene.GetNodeByID(self._referenceID),
-            None if parameters.newSegmentation else parameters.segmentation,
+            into if into is not None and into.GetScene() is not None else None,
             name=self._name,
-            replaceEdited=parameters.replaceEdited,
+            replaceEdited=self._replaceEdited,
             surfaces=parameters.show3D,
         )
         self.putIntoScene(steps, lambda added: self.showAdded(result, *added))

@@ -321,3 +321,26 @@ def test_a_segmentation_that_is_deleted_meanwhile_is_said_and_apply_works_again(
     apply(desk, panel, jobs, GTVp=TUMOUR, Brainstem=STEM)
     desk.process(5)
     assert set(masks_in(panel)) == {"GTVp", "Brainstem"}
+
+
+def test_what_was_chosen_when_apply_was_pressed_counts(desk, jobs, drawn):
+    first, parameters = shown_node(drawn), drawn.logic.getParameterNode()
+    drawn.ui.applyButton.click()
+    desk.process()
+    second = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    parameters.segmentation = second
+    desk.process()
+    finished(jobs[-1], GTVp=STEM)
+    desk.process()
+    assert second.GetSegmentation().GetNumberOfSegments() == 0, "it is not written over"
+    assert shown_node(drawn) is first and np.array_equal(masks_in(drawn)["GTVp"], STEM)
+
+
+def test_a_segmentation_deleted_during_the_run_is_made_anew(desk, jobs, drawn):
+    drawn.ui.applyButton.click()
+    desk.process()
+    desk.slicer.mrmlScene.RemoveNode(shown_node(drawn))
+    desk.process()
+    finished(jobs[-1], GTVp=STEM)
+    desk.process()
+    assert np.array_equal(masks_in(drawn)["GTVp"], STEM) and not desk.said

@@ -169,3 +169,31 @@ def test_a_new_run_forgets_the_clicks_on_what_it_drew(desk, jobs, drawn):
     apply(desk, drawn, jobs, GTVp=TUMOUR)
     desk.process()
     assert not ui.undoButton.enabled and not ui.addButton.checked
+
+
+def test_clicks_that_wait_when_the_images_go_are_taken_back_with_a_sentence(desk, jobs, drawn):
+    correction = section(drawn, "Correction")
+    correction.ui.addButton.click()
+    desk.process()
+    click(desk, drawn, 2, 5, 8)
+    click(desk, drawn, 3, 5, 8)
+    (image,) = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    drawn.logic.inputs.set_ticked(image.GetID(), False)
+    drawn.scheduleRefresh()
+    desk.process()
+    answer(desk, jobs[-1], TUMOUR)
+    desk.process()
+    assert "tick that volume" in correction.ui.correctionLabel.text
+    drawn.logic.inputs.set_ticked(image.GetID(), True)
+    drawn.scheduleRefresh()
+    desk.process()
+    assert correction.ui.undoButton.enabled, "the first click can be taken back"
+
+
+def test_clicks_use_the_model_that_apply_uses(desk, jobs, drawn):
+    drawn.logic.getParameterNode().model = "a model that this computer has not"
+    desk.process()
+    section(drawn, "Correction").ui.addButton.click()
+    desk.process()
+    click(desk, drawn, 2, 5, 8)
+    assert jobs[-1].parameters["bundle"] == "G"

@@ -243,6 +243,10 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     ui.exportButton.click()
     assert jobs[-1].parameters["study"] == {}
     assert "P7" not in str(desk.slicer.mrmlScene.GetSceneXMLString() or ""), "kept nowhere"
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process()
+    assert not ui.patientIDLineEdit.text and not ui.patientNameLineEdit.text, "another's"
+    assert not ui.nobodyCheckBox.checked
 
 
 def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(

@@ -82,7 +82,7 @@ class CorrectionSection(Section):
                 "Press, then click in a slice view {where}. Press again to stop."
             ).format(where=tip)
         history = self._session.history if self._session is not None else None
-        idle = not (self.work.running or self._queue)
+        idle = not (self.work.running or self._queue or self.panel.portions.running)
         self.ui.undoButton.enabled = history is not None and history.can_undo and idle
         self.ui.redoButton.enabled = history is not None and history.can_redo and idle
 
@@ -141,7 +141,7 @@ class CorrectionSection(Section):
         node = parameters.segmentation
         if self._session is None:
             reference = grid_of(node)
-            check_reference(reference, self._inputs(node)[0])
+            check_reference(reference, next(iter(self._inputs(node)), None))
             self._session = CorrectionSession(node, reference)
         points = self._session.points
         markups = points.made()
@@ -197,14 +197,14 @@ class CorrectionSection(Section):
 
         parameters = self.logic.getParameterNode()
         inputs = self._inputs(session.node)
-        check_reference(session.reference, inputs[0])
+        check_reference(session.reference, next(iter(inputs), None))
         before = session.request_volume(waiting.structure)
         later = sum(each.structure == waiting.structure for each in self._queue) - 1
         clicks = session.points.clicks(waiting.structure)
         request = decisions.refinement_parameters(
             waiting.structure,
             clicks[: len(clicks) - later],
-            model=parameters.model or None,
+            model=self.panel.inputOptions()["bundle"],
             device=parameters.device,
             register=parameters.registerInputs,
         )

@@ -204,11 +204,18 @@ class ExportSection(Section):
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def onPanelLeft(self) -> None:
+        """See :class:`Section`."""
+        self.database.forget()  # a study may be imported meanwhile
+
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
         self.work.abandon()
         self._dropStaging()
         self._reason = ""
+        for line in (self.ui.patientIDLineEdit, self.ui.patientNameLineEdit):
+            line.text = ""  # the next scene is another patient's
+        self.ui.nobodyCheckBox.checked = False
 
     def cleanup(self) -> None:
         """See :class:`Section`."""

@@ -65,6 +65,17 @@ def test_a_refresh_while_the_result_comes_does_not_change_the_pair(desk, panel):
     assert parameters.realVolume is real
 
 
+def test_a_real_image_that_is_loaded_later_is_chosen(desk, jobs):
+    _t1w, real, synthetic = add_pair(desk)
+    desk.slicer.mrmlScene.RemoveNode(real)
+    panel = desk.open("MRISynth")
+    desk.process()
+    again = add_volume(desk, "t2_tse_tra", 9)
+    desk.process()
+    parameters = panel.logic.getParameterNode()
+    assert parameters.realVolume is again and parameters.syntheticVolume is synthetic
+
+
 # ---------------------------------------------------------------- ways of looking
 
 

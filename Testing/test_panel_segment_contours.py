@@ -81,6 +81,13 @@ def test_both_outlines_and_the_structure_that_is_looked_at(desk, jobs, two):
     parameters.compareWith = third
     desk.process()
     assert not outlined(second), "it is not compared any more"
+    segments = second.GetSegmentation()
+    name = segments.GetNthSegment(0).GetName()
+    segments.GetNthSegment(1).SetName(name)
+    parameters.compareWith = second
+    desk.process()
+    assert not desk.said and "two segments" in ui.legendLabel.text
+    assert not outlined(first) and not outlined(second)
     ui.outlinesCheckBox.checked = False
     desk.process()
     assert not outlined(first)

@@ -148,9 +148,9 @@ class ReviewSection(Section):
         row = next((row for row in made if row.key == key), None)
         if row is None or parameters.reviewPaired == key:
             return
-        parameters.reviewPaired = key
         real = real_of(row, rows)
-        if real is not None:
+        if real is not None:  # if not, one that is loaded later is taken
+            parameters.reviewPaired = key
             parameters.realVolume = slicer.mrmlScene.GetNodeByID(real.key)
 
     def _showButtons(self, synthetic, problem: str) -> None:

@@ -6,6 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from MRISynthLib.errors import InputError
 from MRISynthSegmentLib import panel as decisions
 from MRISynthWidgets.section import Section
 
@@ -89,7 +90,15 @@ class ComparisonSection(Section):
             )
 
     def _showOutlines(self, nodes: tuple, parameters) -> None:
-        pairs = self._pairs(parameters) if nodes else {}
+        pairs, problem = {}, ""
+        if nodes:
+            try:
+                pairs = self._pairs(parameters)
+            except InputError as error:  # such as two structures of one name
+                nodes, problem = (), str(error)
+        names = [node.GetName() for node in nodes]
+        self.ui.legendLabel.text = decisions.legend(*names) if names else problem
+        self.ui.legendLabel.setVisible(bool(self.ui.legendLabel.text))
         wanted = (*nodes, tuple(pairs.items())) if nodes else ()
         if wanted == self._outlined:
             return
@@ -104,9 +113,6 @@ class ComparisonSection(Section):
         else:
             show_outlines(*nodes, pairs)
         self._outlined = wanted
-        names = [node.GetName() for node in nodes]
-        self.ui.legendLabel.text = decisions.legend(*names) if names else ""
-        self.ui.legendLabel.setVisible(bool(names))
 
     def _pairs(self, parameters) -> dict[str, str]:
         """Structures of which both outlines are shown: name in the first -> in the second."""

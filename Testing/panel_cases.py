@@ -89,6 +89,34 @@ def add_volume(desk, name, seed=0, shape=(5, 12, 10)):
     )
 
 
+def put_below_patient(desk, name, *nodes, patient_id=""):
+    """Nodes in a study of a new patient in the Data module's tree, as after loading DICOM."""
+    scene = desk.slicer.mrmlScene
+    tree = desk.slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    patient = tree.CreateSubjectItem(tree.GetSceneItemID(), name)
+    if patient_id:
+        tree.SetItemAttribute(patient, "DICOM.PatientID", patient_id)
+    study = tree.CreateStudyItem(patient, "study")
+    for node in nodes:
+        tree.CreateItem(study, node)
+
+
+def ticked_inputs(desk, panel):
+    """The volumes that are ticked in the table of inputs."""
+    table = panel.ui.inputTable
+    items = [table.item(row, 0) for row in range(table.rowCount)]
+    return [item.text() for item in items if item.checkState() == desk.qt.Qt.Checked]
+
+
+def tick_input(desk, panel, name, ticked=True):
+    """The user ticks a volume in the table of inputs, or unticks it."""
+    table = panel.ui.inputTable
+    items = [table.item(row, 0) for row in range(table.rowCount)]
+    (item,) = [item for item in items if item.text() == name]
+    item.setCheckState(desk.qt.Qt.Checked if ticked else desk.qt.Qt.Unchecked)
+    desk.process()
+
+
 def cells(table):
     """What a table of a panel says, line by line."""
     return [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from MRISynthLib.worker import TaskResult
-from panel_cases import add_volume, cells
+from panel_cases import add_volume, cells, put_below_patient, tick_input, ticked_inputs
 from panel_segment_cases import (
     STEM,
     TUMOUR,
@@ -119,6 +119,19 @@ def test_the_inputs_are_checked_in_words_and_what_is_serious_is_in_the_way(desk,
     table.item(1, 0).setCheckState(desk.qt.Qt.Unchecked)
     desk.process()
     assert panel.ui.applyButton.enabled and panel.ui.inputHintLabel.isHidden()
+
+
+def test_volumes_of_two_patients_are_not_mixed(desk, jobs):
+    nodes = [add_volume(desk, name) for name in ("A t1", "B t1", "B t2")]
+    put_below_patient(desk, "A", nodes[0]), put_below_patient(desk, "B", *nodes[1:])
+    panel = desk.open("MRISynthSegment")
+    assert ticked_inputs(desk, panel) == ["A t1"] and panel.ui.applyButton.enabled
+    tick_input(desk, panel, "B t2"), tick_input(desk, panel, "A t1")
+    sentence = "'B t2' is of another patient than 'A t1'; untick one of them."
+    assert panel.ui.applyButton.toolTip == sentence == panel.ui.inputHintLabel.text
+    assert not panel.ui.applyButton.enabled
+    tick_input(desk, panel, "A t1", False)
+    assert ticked_inputs(desk, panel) == ["B t1", "B t2"] and panel.ui.applyButton.enabled
 
 
 # ----------------------------------------------------------------------------------------- result

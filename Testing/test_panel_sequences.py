@@ -12,7 +12,13 @@ from fakes import write_test_bundle
 from MRISynthLib.errors import InputError, WorkerError
 from MRISynthLib.progress import SliceReady
 from MRISynthLib.worker import TaskResult
-from panel_cases import add_volume, synthesis_result
+from panel_cases import (
+    add_volume,
+    put_below_patient,
+    synthesis_result,
+    tick_input,
+    ticked_inputs,
+)
 from test_slicer_panels import choose
 
 
@@ -136,6 +142,82 @@ def test_the_dicom_files_of_a_volume_are_sent_along(desk, asked, monkeypatch):
     add_volume(desk, "t1_tse_tra").SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
     desk.open("MRISynth")
     assert waiting(asked, "checks")[0].parameters["files"] == [["/data/1.2.dcm", "/data/1.3.dcm"]]
+
+
+# --------------------------------------------------------------------------- patients
+
+
+@pytest.fixture
+def two_patients(desk):
+    """Name -> node of two sequences of patient A and of patient B."""
+    names = ("A t1", "A t2", "B t1", "B t2")
+    nodes = {name: add_volume(desk, name, seed) for seed, name in enumerate(names)}
+    put_below_patient(desk, "Somebody", *list(nodes.values())[:2], patient_id="A")
+    put_below_patient(desk, "Somebody", *list(nodes.values())[2:], patient_id="B")
+    return nodes
+
+
+def test_volumes_of_two_patients_are_not_mixed(desk, asked, two_patients):
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["A t1", "A t2"] and panel.ui.applyButton.enabled
+    assert "Patient B" in panel.ui.inputTable.item(2, 0).toolTip()
+    tick_input(desk, panel, "B t2")
+    assert ticked_inputs(desk, panel) == ["B t1", "B t2"], "the user chose the other patient"
+    tick_input(desk, panel, "A t1")
+    assert ticked_inputs(desk, panel) == ["A t1", "B t2"]
+    sentence = "'B t2' is of another patient than 'A t1'; untick one of them."
+    assert panel.ui.applyButton.toolTip == sentence == panel.ui.inputHintLabel.text
+    assert not panel.ui.applyButton.enabled and not panel.ui.inputHintLabel.isHidden()
+    tick_input(desk, panel, "B t2", False)
+    assert ticked_inputs(desk, panel) == ["A t1", "A t2"]
+    assert panel.ui.applyButton.enabled and panel.ui.inputHintLabel.text == ""
+
+
+def test_a_volume_that_is_moved_to_the_patient_may_be_used_beside_the_others(desk, jobs):
+    t1, t2 = add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    put_below_patient(desk, "Anna", t1), put_below_patient(desk, "Berta", t2)
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["t1_tse_tra"]
+    tree = desk.slicer.mrmlScene.GetSubjectHierarchyNode()
+    place = tree.GetItemParent(tree.GetItemByDataNode(t1))
+    tree.SetItemParent(tree.GetItemByDataNode(t2), place)
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["t1_tse_tra", "t2_tse_tra"]
+
+
+def test_the_dicom_headers_say_whose_a_volume_is(desk, jobs, monkeypatch):
+    patients = {"1.1": "A", "2.1": "B "}
+    database = types.SimpleNamespace(
+        isOpen=True,
+        instanceValue=lambda instance, tag: patients[instance] if tag == "0010,0020" else "",
+        fileForInstance=lambda instance: "",
+    )
+    monkeypatch.setattr(desk.slicer, "dicomDatabase", database, raising=False)
+    nodes = [add_volume(desk, name) for name in ("A t1", "B t2", "t2 of a file")]
+    for node, instance in zip(nodes, patients, strict=False):
+        node.SetAttribute("DICOM.instanceUIDs", instance)
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["A t1", "t2 of a file"]
+    assert [row.patient for row in panel.logic.inputs.rows()] == ["A", "B", ""]
+
+
+def test_what_is_made_belongs_to_the_patient_of_its_inputs(desk, jobs, two_patients):
+    contrast = add_volume(desk, "B t1 post gadolinium")
+    put_below_patient(desk, "Somebody", contrast, patient_id="B")
+    panel = desk.open("MRISynth")
+    panel.ui.applyButton.click()
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    desk.process()
+    parameters = panel._parameterNode
+    assert parameters.syntheticVolume.GetName() == "SYNTHETIC CE-T1w"
+    assert parameters.realVolume is two_patients["A t1"], "not B's contrast-enhanced scan"
+    made = [row for row in panel.logic.inputs.rows() if row.synthetic]
+    assert [row.patient for row in made] == ["A"]
+    attributes = parameters.syntheticVolume.GetAttributeNames()
+    assert not [name for name in attributes if "patient" in name.lower()]
+    desk.slicer.mrmlScene.RemoveNode(two_patients["A t1"])
+    desk.process()
+    assert [row.patient for row in panel.logic.inputs.rows() if row.synthetic] == [""]
 
 
 # ---------------------------------------------------------------------- targets, words

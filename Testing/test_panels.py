@@ -62,6 +62,57 @@ def test_synthetic_volumes_fill_gaps_only_where_asked():
     assert keys(panel.selected((FAKE_CE, real_ce), Model(), synthetic_too=True)) == ["7"]
 
 
+def of(patient, *rows):
+    return tuple(replace(row, key=f"{patient}{row.key}", patient=patient) for row in rows)
+
+
+def test_volumes_of_one_patient_are_chosen_unasked():
+    ours, theirs = of("A", T1W), of("B", SECOND_T1W, T2W)
+    assert keys(panel.selected((*ours, *theirs), Model())) == ["A1"]
+    assert keys(panel.selected((*theirs, *ours), Model())) == ["B3", "B2"]
+    # the first that can be used is another patient's
+    broken, left_out = of("A", BROKEN, replace(T1W, ticked=False))
+    assert keys(panel.selected((broken, left_out, *theirs), Model())) == ["B3", "B2"]
+    # nothing is known against those that are of no known patient
+    assert keys(panel.selected((T1W, *of("B", T2W)), Model())) == ["1", "B2"]
+
+
+def test_a_ticked_volume_says_which_patient_is_chosen():
+    rows = (*of("A", T1W, T2W), *of("B", SECOND_T1W, replace(T2W, ticked=True)))
+    assert keys(panel.selected(rows, Model())) == ["B3", "B2"]
+
+
+def test_a_synthetic_volume_of_another_patient_fills_no_gap():
+    rows = (*of("A", T1W), *of("B", FAKE_CE))
+    assert keys(panel.selected(rows, Model(), synthetic_too=True)) == ["A1"]
+    rows += of("A", FAKE_CE)
+    assert keys(panel.selected(rows, Model(), synthetic_too=True)) == ["A1", "A5"]
+
+
+def test_what_another_patient_has_is_proposed_all_the_same():
+    ours, theirs = of("A", T1W), of("B", InputRow("7", "t1 post gd", "CE-T1w", 0.95))
+    assert ticked(panel.target_rows((*ours, *theirs), ours, None, Model())) == ["CE-T1w"]
+
+
+def test_inputs_of_two_patients_are_refused():
+    ours, theirs = of("A", replace(T1W, ticked=True)), of("B", replace(T2W, ticked=True))
+    rows = (*ours, T1W, *theirs)
+    used = panel.selected(rows, Model())
+    assert keys(used) == ["A1", "B2"]
+    assert panel.input_problem(rows, used, Model()) == (
+        "'t2 tse' is of another patient than 't1 tse'; untick one of them."
+    )
+    both = *ours, *of("B", replace(SECOND_T1W, ticked=True))
+    reason = panel.input_problem(both, both, Model())
+    assert "another patient" in reason, "that both are T1w matters less"
+
+
+def test_contours_are_compared_on_images_of_one_patient():
+    theirs, made = of("B", InputRow("7", "t1 post gd", "CE-T1w", 0.95)), of("A", FAKE_CE)
+    assert segment_panel.image_pair((*theirs, *made)) is None
+    assert segment_panel.image_pair((*theirs, *of("A", T1W), *made)) == ("A1", "A5")
+
+
 def test_a_sequence_that_the_model_does_not_take_is_not_chosen_unasked():
     flair = InputRow("8", "flair", "FLAIR", 0.95)
     assert keys(panel.selected((flair, T1W), Model())) == ["1"]

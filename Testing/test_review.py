@@ -27,6 +27,7 @@ class Image:
     name: str
     sequence: str | None
     synthetic: bool = False
+    patient: str = ""
 
 
 # ---------------------------------------------------------------- pairs
@@ -40,6 +41,14 @@ def test_the_real_image_of_the_sequence_that_was_made_is_chosen():
     assert real_of(unknown, everything) is None
     assert real_of(Image("s", "STIR", True), everything) is None
     assert pairs_of(everything) == [(t2, made)]
+
+
+def test_a_real_image_of_another_patient_is_not_paired():
+    theirs, ours = Image("b", "T2w", patient="B"), Image("a", "T2w", patient="A")
+    made, of_unknown = Image("s", "T2w", True, patient="A"), Image("u", "T2w", True)
+    assert real_of(made, [theirs, ours, made]) is ours
+    assert real_of(made, [theirs, made]) is None
+    assert real_of(of_unknown, [theirs]) is theirs
 
 
 # ---------------------------------------------------------------- numbers

@@ -108,7 +108,8 @@ class InputTable:
         name = self.table.item(index, VOLUME)
         marked = row.synthetic and not row.name.startswith(SYNTHETIC_MARK)
         name.setText(f"{SYNTHETIC_MARK} {row.name}" if marked else row.name)
-        name.setToolTip(f"{row.name}\n{row.problem}" if row.problem else row.name)
+        patient = _("Patient {id}").format(id=row.patient) if row.patient else ""
+        name.setToolTip("\n".join(filter(None, (row.name, patient, row.problem))))
         if not row.problem:
             name.setCheckState(qt.Qt.Checked if is_used else qt.Qt.Unchecked)
         combo = self._combos[index]

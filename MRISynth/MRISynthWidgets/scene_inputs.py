@@ -6,7 +6,8 @@ with the node, and the sequence that the user chose counts in both modules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import slicer
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 CHOSEN_ATTRIBUTE = "MRISynth.ChosenSequence"
 TICKED_ATTRIBUTE = "{module}.Input"
+SOURCE_REFERENCE = "MRISynth.MadeFrom"
+"""An input that a volume was made from. Whose it is, is asked of that: attributes of a node are
+written into its image file, where a patient's ID must not be."""
 
 DICOM_TAGS = {
     "Modality": "0008,0060",
@@ -42,17 +46,25 @@ DICOM_NUMBERS = {
     "FlipAngle": "0018,1314",
 }
 """What recognition looks at, by keyword, and where Slicer's DICOM database has it."""
+DICOM_PATIENT_ID = "0010,0020"
 
 
-def dicom_acquisition(node) -> dict[str, str | float]:
-    """What the DICOM headers of a volume say, if Slicer's database has them."""
+def dicom_values(node, tags: Mapping[str, str]) -> dict[str, str]:
+    """What the DICOM headers of a volume say at ``tags``, by their keywords, if Slicer's database
+    has them."""
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     if not instances or database is None or not database.isOpen:
         return {}
+    return {
+        keyword: database.instanceValue(instances[0], tag).strip() for keyword, tag in tags.items()
+    }
+
+
+def dicom_acquisition(node) -> dict[str, str | float]:
+    """What the DICOM headers of a volume say of how it was taken."""
     acquisition: dict[str, str | float] = {}
-    for keyword, tag in (DICOM_TAGS | DICOM_NUMBERS).items():
-        value = database.instanceValue(instances[0], tag).strip()
+    for keyword, value in dicom_values(node, DICOM_TAGS | DICOM_NUMBERS).items():
         if keyword in DICOM_NUMBERS:
             try:
                 acquisition[keyword] = float(value)
@@ -61,6 +73,31 @@ def dicom_acquisition(node) -> dict[str, str | float]:
         elif value:
             acquisition[keyword] = value
     return acquisition
+
+
+def patient_of(node) -> str:
+    """What tells a volume's patient from others; empty if not known.
+
+    What Slicer's Data module shows is asked first: there the user can put right whose it is.
+    """
+    patient = _patient_in_hierarchy(node)
+    patient = patient or dicom_values(node, {"PatientID": DICOM_PATIENT_ID}).get("PatientID", "")
+    source = node.GetNodeReference(SOURCE_REFERENCE)
+    return patient or (patient_of(source) if source is not None else "")
+
+
+def _patient_in_hierarchy(node) -> str:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    names = slicer.vtkMRMLSubjectHierarchyConstants
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    patient = item and hierarchy.GetItemAncestorAtLevel(item, names.GetDICOMLevelPatient())
+    if not patient:
+        return ""
+    return (
+        hierarchy.GetItemAttribute(patient, names.GetDICOMPatientIDAttributeName()).strip()
+        or hierarchy.GetItemUID(patient, names.GetDICOMUIDName()).strip()
+        or hierarchy.GetItemName(patient).strip()
+    )
 
 
 class SceneInputs:
@@ -77,7 +114,9 @@ class SceneInputs:
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
             # Label maps and colour images are scalar volumes too, by inheritance.
             if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors():
-                rows[node.GetID()] = self._row(node)
+                row = self._row(node)
+                # a volume does not change when it is moved to a patient
+                rows[node.GetID()] = row and replace(row, patient=patient_of(node))
         self._cache = {key: value for key, value in self._cache.items() if key in rows}
         return tuple(row for row in rows.values() if row is not None)
 

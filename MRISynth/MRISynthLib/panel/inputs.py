@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, Protocol
 
+from ..review.pairing import of_two_patients
 from ..sequence_table import SEQUENCES
 
 
@@ -46,6 +48,8 @@ class InputRow:
         One sentence on why the volume cannot be an input; empty if it can.
     acquisition:
         What its header says of how it was taken, by DICOM keyword.
+    patient:
+        What tells its patient from others, such as a PatientID; empty if not known.
     """
 
     key: str
@@ -58,6 +62,7 @@ class InputRow:
     synthetic: bool = False
     problem: str = ""
     acquisition: Mapping[str, Any] = field(default_factory=dict)
+    patient: str = ""
 
     @property
     def sure(self) -> bool:
@@ -116,7 +121,7 @@ def selected(
     Rows that the user ticked or unticked stay so. Of the others, the first surely known one
     of each sequence that the model takes is used, so that loading a study and pressing Apply
     is enough. Synthetic volumes are used unasked only with ``synthetic_too``, and only for
-    sequences that have no real volume.
+    sequences that have no real volume. None is used unasked beside one of another patient.
     """
     rows = tuple(rows)
     usable = [row for row in rows if not row.problem]
@@ -128,6 +133,8 @@ def selected(
             if row.ticked is not None or row.synthetic != want_synthetic or row.sequence is None:
                 continue
             if row.sequence in taken or (model and row.sequence not in model.sequences_in):
+                continue
+            if any(of_two_patients(row, other) for other in (*by_hand, *automatic)):
                 continue
             taken.add(row.sequence)
             automatic.append(row)
@@ -146,6 +153,9 @@ def input_problem(rows: Sequence[InputRow], used: Sequence[InputRow], model: Mod
         if unsure:
             return f"Choose the sequence of '{unsure[0].name}' in the table, then tick it."
         return "Tick at least one volume to use as input."
+    for first, other in combinations(used, 2):
+        if of_two_patients(first, other):
+            return f"'{other.name}' is of another patient than '{first.name}'; untick one of them."
     by_sequence: dict[str, InputRow] = {}
     for row in used:
         if row.sequence is None:

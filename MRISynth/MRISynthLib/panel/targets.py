@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
+from ..review.pairing import of_two_patients
 from ..sequence_table import SEQUENCE_NAMES, SEQUENCES
 from .inputs import InputRow, Model, input_problem
 
@@ -30,12 +31,16 @@ def target_rows(
     model: Model | None,
 ) -> tuple[TargetRow, ...]:
     """The list of targets; ``ticked`` is None until the user has touched the list."""
+    used = tuple(used)
     given = {row.sequence for row in used}
     offered = [name for name in SEQUENCE_NAMES if model and name in model.sequences_out]
     if ticked is None:
         # What the user does not want as an input may be made, to be compared with it.
         real = (row for row in rows if not row.synthetic and row.ticked is not False)
-        present = {row.sequence for row in real}
+        # What there is of another patient is missing all the same.
+        present = {
+            row.sequence for row in real if not any(of_two_patients(row, each) for each in used)
+        }
         missing = [name for name in offered if name not in given | present]
         wanted = {PREFERRED_TARGET} if PREFERRED_TARGET in missing else set(missing[:1])
     else:

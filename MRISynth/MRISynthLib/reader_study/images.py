@@ -140,7 +140,9 @@ def pairs_among(volumes: Iterable[Volume], patient: str = "") -> list[Pair]:
 
 
 class _Paired:
-    """A volume as pairing sees it."""
+    """A volume as pairing sees it; all are of one patient."""
+
+    patient = ""
 
     def __init__(self, volume: Volume) -> None:
         self.volume, self.sequence = volume, volume.sequence

@@ -1,4 +1,4 @@
-"""Which real image belongs beside a synthetic one."""
+"""Which images belong together: of one patient, and the real one beside a synthetic one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ class Image(Protocol):
 
     sequence: str | None
     synthetic: bool
+    patient: str
 
 
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
+def of_two_patients(one: Image, other: Image) -> bool:
+    """Whether two images are known to be of different patients."""
+    return bool(one.patient and other.patient and one.patient != other.patient)
+
+
 def real_of(synthetic: AnyImage, images: Iterable[AnyImage]) -> AnyImage | None:
-    """The first real image of the sequence that was made; None if there is none."""
+    """The first real image of the sequence that was made, not of another patient; None if there
+    is none."""
     return next(
         (
             image
             for image in images
-            if not image.synthetic and image.sequence and image.sequence == synthetic.sequence
+            if not image.synthetic
+            and image.sequence
+            and image.sequence == synthetic.sequence
+            and not of_two_patients(image, synthetic)
         ),
         None,
     )

@@ -1,4 +1,4 @@
-"""What prompts mean, in three languages, and which are refused with advice."""
+"""What prompts mean, in three languages and a few words of more, and which are refused."""
 
 from __future__ import annotations
 
@@ -255,6 +255,104 @@ def test_negations_in_whole_sentences(text: str, sequence: str) -> None:
 )
 def test_no_denial_is_read_as_a_wish(text: str, sequence: str) -> None:
     assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T1 sin contraste",
+        "T1 sin medio de contraste",
+        "T1 s/ contraste",
+        "T1 antes del contraste",
+        "T1 senza contrasto",
+        "T1 senza mdc",
+        "T1 sem contraste",
+        "T1 sans produit de contraste",
+        "T1 zonder contrast",
+        "T1 zonder contrastmiddel",
+        "T1 utan kontrast",
+        "T1 uden kontrast",
+        "T1 bez kontrastu",
+        "T1 без контраста",
+        "Т1 без контрастного усиления",
+        "бесконтрастная T1",
+        "kontrastsız T1",
+        "KONTRASTSIZ T1",
+        "造影なし T1",
+        "造影無しT1",
+        "非造影T1",
+        "単純T1",
+    ],
+)
+def test_no_agent_in_other_languages(text: str) -> None:
+    assert understand(text).describe().startswith("T1w: T1-weighted look, no contrast agent")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T1 con contraste",
+        "T1 c/ contraste",
+        "T1 con mezzo di contrasto",
+        "T1 dopo contrasto",
+        "T1 com contraste",
+        "T1 avec contraste",
+        "T1 met contrastmiddel",
+        "T1 med kontrast",
+        "T1 z kontrastem",
+        "T1 s kontrastem",
+        "T1 po kontraście",
+        "T1 с контрастом",
+        "Т1 с контрастом",
+        "kontrastlı T1",
+        "造影T1",
+        "造影後T1強調画像",
+    ],
+)
+def test_agent_in_other_languages(text: str) -> None:
+    wanted = understand(text)
+    assert wanted.describe().startswith("CE-T1w: T1-weighted look, with contrast agent")
+    assert wanted.not_understood == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("T1 ilman gadolinium", "ilman"),
+        ("T1 kontrast yok", "yok"),
+        ("T1 χωρίς contrast", "χωρίσ"),
+        ("T1 post contrast fatsat yok", "yok"),
+        ("tanpa fat sat T2", "tanpa"),
+        ("T1 parotis sin KM", "sin"),
+        ("造影剤を使用しないT1", "を使用"),
+    ],
+)
+def test_an_unknown_word_beside_agent_or_fat_suppression_is_asked_about(
+    text: str, word: str
+) -> None:
+    with pytest.raises(InputError, match=f"'{word}'.* write 'with' or 'without' instead"):
+        understand(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("T1 fs larynx", "T1w-FS"),
+        ("T1 with contrast yesterday", "CE-T1w"),
+        ("T1 mit Kontrastmittel gewünscht", "CE-T1w"),
+        ("Modality: CE-T1w", "CE-T1w"),
+        ("purple T1, fs", "T1w-FS"),
+        ("T2 SENSE fs", "T2w-FS"),
+    ],
+)
+def test_harmless_words_beside_are_no_denial(text: str, sequence: str) -> None:
+    assert understand(text).sequence == sequence
+
+
+@pytest.mark.parametrize("text", ["胰胆管造影", "椎管造影"])
+def test_imaging_of_ducts_is_no_agent(text: str) -> None:
+    with pytest.raises(InputError, match="names no sequence"):
+        understand(text)
 
 
 @pytest.mark.parametrize(

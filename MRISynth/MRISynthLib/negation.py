@@ -30,8 +30,8 @@ _FILLERS = (
     r"(?:\s+(?:any|the|an|a|all|such|additional\w*|further|extra|prior|previous\w*|yet|even|still|"
     r"der|die|das|dem|den|des|ein|eine[mnrs]?|jed\w+|jeglich\w+|irgend\w+|zusätzlich\w+|vorherig\w+|"
     r"weiter\w+|noch|mehr|iv|intravenous|use|using|giv\w+|administration|inject\w*|gabe|zugabe|"
-    r"of|von|vom|with|mit|by|for|to|add\w*|been|is|want\w*|need\w*|required|apply|have|like|looking|"
-    r"wish|gewünscht|nötig|fall|circumstances))*"
+    r"of|von|vom|d[ei]l?|with|mit|by|for|to|add\w*|been|is|want\w*|need\w*|required|apply|have|"
+    r"like|looking|wish|gewünscht|nötig|fall|circumstances))*"
 )
 FILL = _FILLERS + r"\s+"
 """What may stand between a denial and what it denies."""
@@ -83,7 +83,9 @@ _AGENT_NAME = (
     r"(?:(?:gd|gad(?:o\w*)?)(?:\s+based)?|dotarem|clariscan|magnevist|prohance|multihance|"
     r"omniscan|elucirem|vueway|"
     r"contrast(?:\s+(?:agents?|medium|media|material|enhanced|enhancement|enhancing|dye))?|"
-    r"km(?:\s*gabe)?|kontrast(?!reich|arm|stark|umfang|\w*(?:frei|los))\w*|enhanc(?:ed|ing|ement)|"
+    r"(?:medio|mezzo|meio|produit)\s+d[ei]\s+contrast|contrast(?:middel|vloeistof|stof)|mdc|"
+    r"km(?:\s*gabe)?|kontrast(?!reich|arm|stark|umfang|\w*(?:frei|los)|s[ıi]z)\w*|"
+    r"kontraś\w*|контраст\w*(?:\s+усилен\w+)?|гадолини\w*|enhanc(?:ed|ing|ement)|"
     r"contrastagent)\b(?!\s+(?:to\s+noise|ratio))(?:\s+(?:injection|administration|gabe|verst\w+))?"
 )
 _AGENT = (
@@ -94,7 +96,8 @@ _WITH_AGENT = rf"(?<!\w)(?:(?:with|post|after|plus|mit|nach|iv|intravenous|\+)\s
 _NO_AGENT = (
     rf"\b(?:(?:before|prior\s+to|vor|pre){FILL}{_AGENT}|(?:nocontrast|non?(?:contrast\w*|enhanced|ce)|"
     r"un(?:enhanced|contrasted|verstärkt\w*)|precontrast|prekm|pregad\w*|nativ(?:e|es|er|en)?|plain|"
-    rf"(?:kontrast\w*|km)(?:frei|los)\w*|pre{_AFTER_CARE})\b)"
+    r"(?:kontrast\w*|km)(?:frei|los)\w*|kontrasts[ıi]z\w*|(?:не|бес)контраст\w*|"
+    rf"pre{_AFTER_CARE})\b)"
 )
 _INTOLERANCE = r"(?:allerg\w*|intoleran\w*|[ck]ontraindi\w+|refus\w+|declin\w+|lehnt\w*|unvertr\w+)"
 _CIRCUMSTANCE = (
@@ -140,6 +143,33 @@ _NEITHER = rf"{_NOT}{FILL}(?:{_WITH_AGENT}|{_FAT}){_BETWEEN}?\s+(?:or|nor|oder|n
 _MISSING = r"(?!\s+(?:acquired|available|aufgenommen|vorhanden\w*|vorlieg\w+|there|existing)\b)"
 _SUBJECTS = ((_WITH_AGENT, _AGENT, _NO_AGENT), (_FAT, _FAT, _NO_FAT))
 """Of agent and fat suppression: how they are affirmed, their names alone, how they are denied."""
+
+_HARMLESS = (
+    r"larynx|\w*pharynx|tongue|zunge|skull|base|schädel\w*|parotid\w*|tumou?rs?|lesions?|spine|"
+    r"modalit\w+|serien?\w*|protokoll|propeller|blade|vista|roi|mask|dicom|phantom|slices?|"
+    r"schicht\w*|real|resolution|high|same|our|your|there|which|only|nur|also|auch|then|dann|"
+    r"either|because|weil|when|if|wenn|used?|usable|off|aus|über|unter|für|bei|im|zur?|zum|als|wie|"
+    r"from|into|within|during|following|acquired|obtained|taken|early|late|delayed|phase|e|ö|"
+    r"sense|grappa|caipi\w*|haste|radial"
+)
+_DENIES_NOTHING = re.compile(
+    rf"{_FILLERS}|{_SAID}|\s+(?:{_DONE}|{_ASIDE}|{_HARMLESS}|[\u4e00-\u9fff]+|\w*\d\w*)"
+)
+"""What may stand beside the agent or fat suppression; Chinese denials are all known."""
+_AFFIRMS = ("with", "post", "after", "using", "plus", "mit", "nach")
+
+
+def words_beside(rest: Rest) -> tuple[str, ...]:
+    """The words directly before and after a name of the agent or of fat suppression that may deny
+    it in a language that is not known; none where it is said to be with it."""
+    return tuple(
+        word
+        for _, name, _ in _SUBJECTS
+        for match in re.finditer(rf"(?:\b(\w+)\s+)?(?<!\w){name}(?:\s+(\w+))?", rest.text)
+        if match[1] not in _AFFIRMS
+        for word in match.groups()
+        if word and not _DENIES_NOTHING.fullmatch(f" {word}")
+    )
 
 
 def take_denials(rest: Rest) -> tuple[set[bool], set[bool]]:

@@ -141,14 +141,17 @@ def canonical_text(contrast: Contrast) -> str:
 def understand(text: str, sequence: str | None = None) -> Contrast:
     """What contrast ``text`` asks for, in English, German or Chinese.
 
+    Contrast agent is understood in more languages; see :mod:`MRISynthLib.word_forms`.
+
     ``sequence`` is the target that the user chose beside the text, by any of its names; the text
     may then add to it (field strength, times) but not contradict it.
 
     Raises
     ------
     InputError
-        If the text means nothing, contradicts itself or ``sequence``, or asks for an image that
-        is none of the vocabulary's; the message names the nearest sequences.
+        If the text means nothing, contradicts itself or ``sequence``, asks for an image that is
+        none of the vocabulary's, or has a word beside the contrast agent or fat suppression that
+        may deny it; the message says what to write.
     """
     target = _target(sequence)
     values, rest = _take_numbers(plain(text))
@@ -228,6 +231,11 @@ def _check_words(words: Wording, text: str) -> None:
         )
     if len(words.fat) > 1:
         raise InputError(f"{quoted} asks for fat both suppressed and not; say which.")
+    if words.doubtful:
+        raise InputError(
+            f"{quoted} has the word '{words.doubtful[0]}', which MRISynth does not know, beside "
+            "contrast agent or fat suppression; write 'with' or 'without' instead, or leave it out."
+        )
 
 
 def _wish(words: Wording, target: str | None, text: str) -> tuple[str, bool, bool]:

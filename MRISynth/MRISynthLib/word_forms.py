@@ -1,7 +1,7 @@
 """One spelling for what radiology departments write in many: cases, compounds, languages.
 
-Chinese words become English ones, compounds come apart, frequent slips of the pen are mended, and
-a few phrases become the word that they stand for; what it all means is read in
+Words of other languages become English ones, compounds come apart, frequent slips of the pen are
+mended, and a few phrases become the word that they stand for; what it all means is read in
 :mod:`MRISynthLib.wording`.
 """
 
@@ -18,10 +18,10 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 _MEANING_OF_CHINESE = {
-    "nocontrast": "平扫 造影前 注射前",
+    "nocontrast": "平扫 单纯 造影前 注射前",
     "contrastagent": (
         "造影后 注射后 打药 注药 给药 用药 有药 加药 推药 注射药 注射药物 使用药 使用药物 对比增强 "
-        "增强剂 增强 强化 造影剂 对比剂 钆剂 钆喷酸葡胺 钆贝葡胺 钆特酸 钆布醇 钆"
+        "增强剂 增强 强化 造影剂 造影 对比剂 钆剂 钆喷酸葡胺 钆贝葡胺 钆特酸 钆布醇 钆"
     ),
     "fatsat": "压脂 抑脂 去脂 脂肪压制 脂肪抑制 脂肪饱和 水相",
     "in phase": "同相位",
@@ -35,7 +35,8 @@ _MEANING_OF_CHINESE = {
     "contraindicated": "禁忌",
     "refuses": "拒绝",
     "mapping": "定量",
-    "off": "关闭 关掉 关 否",
+    "off": "关闭 关掉 关 否 なし しない せず",
+    "yes": "あり",
     "forget": "忘记 忘了 忘",
     "adc": "表观扩散系数 表观弥散系数 扩散系数 弥散系数",
     "dwi": "弥散 扩散",
@@ -47,6 +48,9 @@ _MEANING_OF_CHINESE = {
     "planning": "定位",
     "synthetic": "合成",
     "angio": "血管造影",
+    "cholangiography": "胰胆管造影 胆管造影",
+    "myelography": "脊髓造影 椎管造影",
+    "urography": "尿路造影",
     "spinecho": "自旋回波",
     "gradientecho": "梯度回波",
     "epi": "平面回波",
@@ -65,13 +69,22 @@ _MEANING_OF_CHINESE = {
     "but": "但 而",
     "injecting": "注射",
     "": (
-        "加权成像 加权像 加权 饱和 图像 序列 扫描 鼻咽部 鼻咽 磁共振 成像 技术 需要 保持 保留 补充 "
+        "强调画像 强调像 强调 加权成像 加权像 加权 饱和 图像 序列 扫描 鼻咽部 鼻咽 磁共振 成像 "
+        "技术 需要 保持 保留 补充 "
         "不仅仅 不仅 不只 不但 不光 关节 关注 关于 谢谢 请 做 生成 一个 的 像 图"
     ),
 }
 _CHINESE = {
     word: meaning for meaning, words in _MEANING_OF_CHINESE.items() for word in words_of(words)
 }
+_OTHER_SPELLINGS = dict(
+    zip(
+        words_of("強 無し 無 沒 後 剤 単純 調 有り"),
+        words_of("强 なし 无 没 后 剂 单纯 调 あり"),
+        strict=True,
+    )
+)
+"""Of Chinese and Japanese words -> how they stand above."""
 _CHINESE_PATTERN = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
 _CHINESE_VERBS = (
     "有|要|用|做|作|加|需要?|必|打|注射|进行|行|使用|采用|想要?|含|带|予|给|施加?|是|法|能|可以?|宜|"
@@ -88,12 +101,30 @@ _BEFORE_AGENT = re.compile(r"(?:\bcontrastagent\s+)+(?:之|以)?前(?!列)")
 _AFTER_AGENT = re.compile(r"(\bcontrastagent\s+)(?:之|以)?后")
 _BORDER = re.compile(r"(?<=[\u4e00-\u9fff])(?=[a-z0-9])|(?<=[a-z0-9])(?=[\u4e00-\u9fff])")
 
+_MEANING_OF_OTHERS = {
+    "without": "senza sem zonder utan uten uden bez fără fara без",
+    "with": "con com avec met med с со",
+    "before": "antes avant före voor przed před перед до",
+    "after": "tras dopo após après efter après po после",
+}
+"""English words -> what stands for them in Spanish, Italian, Portuguese, French, Dutch, Swedish,
+Norwegian, Danish, Polish, Czech, Romanian and Russian."""
+_OTHERS = {
+    word: meaning for meaning, words in _MEANING_OF_OTHERS.items() for word in words_of(words)
+}
+
 _DARK = r"(?:dark|black|schwarz|dunkel|nulled|null|genullt|attenuated|sup+r\w+|unterdr\w+)"
 _CSF = r"(?:csf|liquors?|cerebrospinal fluid|fluid)"
 _PHRASES = (
     (r"\b(?:can['’]?t|cannot|can not|won['’]t)\b", "not"),
     (r"\b(do|does|did|is|are|was|were|should|could|would)n['’]?t\b", r"\1 not"),
     (r"\bw/o\b", "without"),
+    # "sin" by itself may be Latin for the left side
+    (r"\bsin(?=(?:\s+\w+){0,3}\s+(?:contraste|gadolinio)\b)", "without"),
+    (r"\bs/(?=\s?(?:contrast|gad|mdc))", "without "),
+    (r"\bc/(?=\s?(?:contrast|gad|mdc))", "with "),
+    (r"\b(?:s|sa|z|ze) (?=kontrast)", "with "),
+    (r"\bт(?=[12])", "t"),
     (r"\bwo(?= (?:iv |i\.?v\.? )?(?:contrast|gad\w*|gd|fat\w*|fs)\b)", "without"),
     (r"\bi\.\s?v\.?(?!\w)|\bi v\b", "iv"),
     (r"\+\s?/\s?-|±", " maybe "),
@@ -203,7 +234,7 @@ def normalise(text: str) -> str:
     text = re.sub(r"[^\w\s.,+|]", " ", text)
     words: list[str] = []
     for token in text.split():
-        words.extend(_split_compound(_corrected(token)))
+        words.extend(_split_compound(_OTHERS.get(token) or _corrected(token)))
     text = " ".join(words)
     for pattern, meaning in _MEANINGS:
         text = re.sub(pattern, meaning, text)
@@ -211,7 +242,8 @@ def normalise(text: str) -> str:
 
 
 def _without_chinese(text: str) -> str:
-    text = text.replace("強", "强").replace("無", "无").replace("沒", "没")
+    for spelling, usual in _OTHER_SPELLINGS.items():
+        text = text.replace(spelling, usual)
     text = _CHINESE_NOT.sub(" not ", _CHINESE_MAYBE.sub(" maybe ", _NOT_YET.sub("", text)))
     text = _CHINESE_PATTERN.sub(lambda match: f" {_CHINESE[match[0]]} ", text)
     text = text.replace(" not 药", " not contrastagent ")

@@ -1,7 +1,8 @@
 """What the words of a radiology department mean, whoever wrote them.
 
 File names, series descriptions and prompts are read by the same rules, so that "T1 post FS"
-means one thing everywhere. English, German and Chinese; no model, no heavy import.
+means one thing everywhere. English, German and Chinese, and of some more languages whether there is
+contrast agent; no model, no heavy import.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .negation import FILL, FIRM_NOT, Rest, take_affirmations, take_denials
+from .negation import FILL, FIRM_NOT, Rest, take_affirmations, take_denials, words_beside
 from .word_forms import normalise, words_of
 
 _FOREIGN = {
@@ -110,6 +111,7 @@ class Wording:
     combinations such as "T2 FLAIR" are merged: more than one means that the text contradicts
     itself. ``contrast`` and ``fat`` are sets that hold True and/or False for the contrast agent
     and for fat suppression. ``foreign`` names kinds of image outside the vocabulary.
+    ``doubtful`` are those of the ``unknown`` words that may deny the agent or fat suppression.
     """
 
     families: tuple[str, ...] = ()
@@ -123,6 +125,7 @@ class Wording:
     mask: bool = False
     dixon: bool = False
     unknown: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
 
 def read(text: str) -> Wording:
@@ -139,6 +142,7 @@ def read(text: str) -> Wording:
     no_agent, no_fat = take_denials(rest)
     refused = [kind for match in _REFUSED.finditer(rest.text) for kind in _kinds(Rest(match[0]))]
     rest.take(_REFUSED.pattern)
+    beside = words_beside(rest)
     agent, fat = take_affirmations(rest)
     gradient = "gradient echo" if _GRADIENT_NAMES.search(rest.text) else None
     if _PREPARED_NAMES.search(rest.text):
@@ -161,6 +165,7 @@ def read(text: str) -> Wording:
         mask=mask,
         dixon=dixon,
         unknown=unknown,
+        doubtful=tuple(word for word in beside if word in unknown),
     )
 
 

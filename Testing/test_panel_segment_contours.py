@@ -63,6 +63,26 @@ def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
     assert cells(again) == lines and not desk.said
 
 
+def test_what_lies_outside_the_image_is_not_left_out_without_a_word(desk, jobs, two):
+    from MRISynthSegmentLib.mrml import segmentation_node_from
+    from MRISynthSegmentLib.segmentation import Segmentation
+    from MRISynthSegmentLib.shown.mrml import grid_of
+
+    grid, parameters = grid_of(shown_node(two)), two.logic.getParameterNode()
+    longer = grid.replace(voxels=np.zeros((12, *grid.shape[1:]), np.uint8))
+    mask = np.zeros(longer.shape, bool)
+    mask[1:11, 3:8, 2:7] = True  # the tumour, and seven slices more
+    other = Segmentation({"GTVp": mask, "Brainstem": mask & (longer.voxels > 0)}, longer)
+    parameters.compareWith = segmentation_node_from(other, name="longer")
+    desk.process()
+    ui = section(two, "Comparison").ui
+    ui.compareButton.click()
+    jobs[-1].finish(measured(jobs[-1]))
+    desk.process()
+    assert "GTVp: part of it lies outside the image" in ui.comparisonLabel.text
+    assert "Brainstem: part" not in ui.comparisonLabel.text
+
+
 def test_both_outlines_and_the_structure_that_is_looked_at(desk, jobs, two):
     from MRISynthSegmentLib.shown.mrml import outlined
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import slicer
 import vtk
 
@@ -16,6 +18,7 @@ from MRISynthLib.mrml import show_side_by_side
 from MRISynthLib.volume import Volume
 
 from ..comparison import common_structures
+from ..labelmaps.mrml import own_mask
 from ..mrml import segmentation_from_node, segmentation_node_from, segments_by_name
 from ..packed import packed, unpacked
 from ..segmentation import Segmentation
@@ -23,6 +26,9 @@ from ..shown.mrml import grid_of, inside_point, jump_to, reference_node_of
 
 if TYPE_CHECKING:
     from MRISynthLib.worker import TaskResult
+
+CUT_SHARE, CUT_MILLILITRES = 0.1, 0.05
+"""What resampling to another grid may take from a structure without a word."""
 
 TABLE_ATTRIBUTE = "MRISynth.Comparison"
 """Marks the table node of a comparison; its value says of what."""
@@ -80,9 +86,34 @@ def comparison_request(
     request: dict[str, Any] = {"names": list(names)}
     volumes: list[Volume] = []
     for key, node in (("first", first), ("second", second)):
-        request[key], parts = packed(segmentation_from_node(node, grid))
+        segmentation = segmentation_from_node(node, grid)
+        if node is second and (cut := _cut_off(node, segmentation, same.values())):
+            beyond = (
+                f"{', '.join(cut)}: part of it lies outside the image of {names[0]} and is not "
+                "measured."
+            )
+            segmentation = replace(segmentation, warnings=(*segmentation.warnings, beyond))
+        request[key], parts = packed(segmentation)
         volumes += parts
     return request, volumes
+
+
+def _cut_off(
+    node: slicer.vtkMRMLSegmentationNode, inside: Segmentation, names: Iterable[str]
+) -> list[str]:
+    """Structures of which the grid of ``inside`` leaves a noticeable part out."""
+    content, ids, cut = node.GetSegmentation(), segments_by_name(node), []
+    for name in names:
+        mask, grid = own_mask(content.GetSegment(ids[name]))
+        whole = _millilitres(mask, grid)
+        lost = whole - _millilitres(inside.masks[name], inside.reference)
+        if lost > max(CUT_SHARE * whole, CUT_MILLILITRES):
+            cut.append(name)
+    return cut
+
+
+def _millilitres(mask: np.ndarray, grid: Volume) -> float:
+    return float(mask.sum() * abs(np.linalg.det(grid.index_to_world[:3, :3])) / 1000)
 
 
 def keep_comparison(

@@ -63,6 +63,39 @@ def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
     assert cells(again) == lines and not desk.said
 
 
+def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
+    from MRISynthSegmentLib.mrml import correct_structures
+    from MRISynthSegmentLib.shown.mrml import grid_of
+
+    ui, parameters = section(two, "Comparison").ui, two.logic.getParameterNode()
+    label, (first, second) = ui.comparedLabel, (parameters.segmentation, parameters.compareWith)
+    assert label.isHidden()
+
+    def compare():
+        ui.compareButton.click()
+        jobs[-1].finish(measured(jobs[-1]))
+        desk.process()
+
+    compare()
+    current = f"{first.GetName()} (first) against {second.GetName()} (second):"
+    assert label.text == current and not label.styleSheet
+    ui.outlinesCheckBox.checked = True
+    desk.process()
+    ui.outlinesCheckBox.checked = False
+    desk.process()
+    assert label.text == current, "nothing was edited"
+    correct_structures(first, {"GTVp": STEM}, grid_of(first))
+    desk.process()
+    assert "as they were" in label.text and label.styleSheet
+    compare()
+    assert label.text == current
+    parameters.compareWith = desk.slicer.mrmlScene.AddNewNodeByClass(
+        "vtkMRMLSegmentationNode", "third"
+    )
+    desk.process()
+    assert "as they were" in label.text and second.GetName() in label.text
+
+
 def test_what_lies_outside_the_image_is_not_left_out_without_a_word(desk, jobs, two):
     from MRISynthSegmentLib.mrml import segmentation_node_from
     from MRISynthSegmentLib.segmentation import Segmentation

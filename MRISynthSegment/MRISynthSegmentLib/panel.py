@@ -403,6 +403,17 @@ def comparison_sentences(info: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def compared_words(names: Sequence[str], *, current: bool) -> str:
+    """Whose figures a table of a comparison has."""
+    first, second = names
+    if current:
+        return f"{first} (first) against {second} (second):"
+    return (
+        f"These figures are of {first} (first) against {second} (second) as they were; compare "
+        "again for what is chosen now."
+    )
+
+
 def legend(first: str, second: str) -> str:
     """Rich text that says which outline is whose."""
     lines = []

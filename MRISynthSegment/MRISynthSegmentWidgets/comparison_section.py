@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from MRISynthLib.errors import InputError
 from MRISynthSegmentLib import panel as decisions
+from MRISynthWidgets.panel_widget import WARNING_STYLE
 from MRISynthWidgets.section import Section
 
 from .section_work import SectionWork
@@ -24,6 +25,7 @@ class ComparisonSection(Section):
     def connectWidgets(self) -> None:
         """See :class:`Section`."""
         self._outlined: tuple = ()
+        self._measured: tuple | None = None
         self._filled = None
         self.work = SectionWork(
             self,
@@ -49,6 +51,7 @@ class ComparisonSection(Section):
         )
         self.ui.loadButton.enabled = not self.work.running and first is not None
         self._fill(parameters.comparison)
+        self._sayOfWhat(parameters)
         table = parameters.comparison
         self.ui.saveTableButton.enabled = table is not None
         both = first is not None and second is not None and first is not second
@@ -78,6 +81,28 @@ class ComparisonSection(Section):
                 table.setItem(index, column, qt.QTableWidgetItem(text))
         table.resizeColumnsToContents()
         table.setVisible(bool(rows))
+
+    def _sayOfWhat(self, parameters) -> None:
+        """Whose figures the table has, and whether these are still so."""
+        from MRISynthSegmentLib.compared.mrml import compared_names
+
+        names, label = compared_names(parameters.comparison), self.ui.comparedLabel
+        nodes = parameters.segmentation, parameters.compareWith
+        chosen = [node.GetName() if node is not None else "" for node in nodes]
+        measured = self._measured is None or self._measured == self._state(nodes)
+        current = measured and all(map(str.startswith, names, chosen)) and all(chosen)
+        text = decisions.compared_words(names, current=current) if names else ""
+        label.text = text
+        label.setStyleSheet("" if current else WARNING_STYLE)
+        label.setVisible(bool(text))
+
+    @staticmethod
+    def _state(nodes) -> tuple:
+        """What changes when other segmentations are chosen, or these are edited."""
+        return tuple(
+            (node.GetID(), node.GetSegmentation().GetMTime()) if node is not None else ()
+            for node in nodes
+        )
 
     def _suggestImages(self, parameters) -> None:
         """The first time, a real image and a synthetic one of the same sequence if there is."""
@@ -131,12 +156,19 @@ class ComparisonSection(Section):
         with self.panel.showingErrors():
             parameters = self.logic.getParameterNode()
             request, volumes = comparison_request(parameters.segmentation, parameters.compareWith)
-            self.work.start(decisions.COMPARISON_TASK, request, volumes, self._compared)
+            state = self._state((parameters.segmentation, parameters.compareWith))
+            self.work.start(
+                decisions.COMPARISON_TASK,
+                request,
+                volumes,
+                lambda result: self._compared(result, state),
+            )
 
-    def _compared(self, result) -> None:
+    def _compared(self, result, state: tuple) -> None:
         from MRISynthSegmentLib.compared.mrml import keep_comparison
 
         parameters = self.logic.getParameterNode()
+        self._measured = state
         parameters.comparison = keep_comparison(result.info, parameters.comparison)
         self.work.say("\n".join(decisions.comparison_sentences(result.info)))
 
@@ -204,6 +236,7 @@ class ComparisonSection(Section):
         """See :class:`Section`."""
         self.work.abandon()
         self._outlined = ()
+        self._measured = None
 
     def cleanup(self) -> None:
         """See :class:`Section`."""

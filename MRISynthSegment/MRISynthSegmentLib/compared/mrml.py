@@ -139,6 +139,14 @@ def keep_comparison(
     return node
 
 
+def compared_names(node: slicer.vtkMRMLTableNode | None) -> tuple[str, ...]:
+    """Of which two segmentations such a table is; nothing for None."""
+    if node is None:
+        return ()
+    first, _, second = (node.GetAttribute(TABLE_ATTRIBUTE) or "").partition(" / ")
+    return first, second
+
+
 def comparison_texts(
     node: slicer.vtkMRMLTableNode | None,
 ) -> tuple[list[str], list[list[str]]]:

@@ -180,6 +180,17 @@ def test_a_structure_is_hidden_by_its_box_and_seen_by_a_click(desk, jobs, drawn)
     node.GetDisplayNode().SetSegmentVisibility("GTVp", False)  # in another module
     desk.process()
     assert table.item(0, 0).checkState() == desk.qt.Qt.Unchecked
+    table.item(0, 0).setCheckState(desk.qt.Qt.Checked)
+    desk.process()
+    node.GetDisplayNode().SetVisibility(False)  # the eye in the Data module
+    desk.process()
+    assert [table.item(row, 0).checkState() for row in (0, 1)] == [desk.qt.Qt.Unchecked] * 2
+    table.item(1, 0).setCheckState(desk.qt.Qt.Checked)
+    desk.process()
+    display = node.GetDisplayNode()
+    assert display.GetVisibility() and display.GetVisibleSegmentIDs() == ("Brainstem",)
+    section(drawn, "Result").ui.showAllButton.click()
+    desk.process()
     view.GetSliceToRAS().SetElement(2, 3, 500.0)
     table.cellClicked(1, 1)
     assert view.GetSliceToRAS().GetElement(2, 3) == pytest.approx(8.0)  # slice 2 of 4 mm

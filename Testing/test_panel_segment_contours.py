@@ -130,6 +130,9 @@ def test_both_outlines_and_the_structure_that_is_looked_at(desk, jobs, two):
     ui.comparisonTable.cellClicked(1, 0)
     desk.process()
     assert first.GetDisplayNode().GetVisibleSegmentIDs() == ("Brainstem",)
+    ui.comparisonTable.cellClicked(1, 0)
+    desk.process()
+    assert len(first.GetDisplayNode().GetVisibleSegmentIDs()) == 2, "all again"
     third = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "third")
     parameters.compareWith = third
     desk.process()

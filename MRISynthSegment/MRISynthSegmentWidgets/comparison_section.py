@@ -198,11 +198,13 @@ class ComparisonSection(Section):
         self.work.say("\n".join(result.info.get("warnings", ())))
 
     def onCellClicked(self, index: int, column: int) -> None:
-        """Bring a structure into all views, and show its outlines only."""
+        """Bring a structure into all views, and show its outlines only; at the second click, all
+        outlines again."""
         parameters = self.logic.getParameterNode()
         name = self.ui.comparisonTable.item(index, 0).text()
-        parameters.comparedStructure = name
-        if parameters.segmentation is not None:
+        again = parameters.comparedStructure == name
+        parameters.comparedStructure = "" if again else name
+        if not again and parameters.segmentation is not None:
             from MRISynthSegmentLib.compared.mrml import jump_to_name
 
             jump_to_name(parameters.segmentation, name)

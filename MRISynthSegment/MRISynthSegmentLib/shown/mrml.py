@@ -64,7 +64,8 @@ class SegmentTable:
                     segment_id=segment_id,
                     colour=tuple(segment.GetColor()),
                     edited=found.edited,
-                    shown=display is None or bool(display.GetSegmentVisibility(segment_id)),
+                    shown=display is None
+                    or bool(display.GetVisibility() and display.GetSegmentVisibility(segment_id)),
                 )
             )
         order = {name: place for place, name in enumerate(STRUCTURES)}
@@ -153,6 +154,7 @@ def show_segments(
     node: slicer.vtkMRMLSegmentationNode, shown: Iterable[str], hidden: Iterable[str] = ()
 ) -> None:
     """Show and hide segments by their ids."""
+    shown, hidden = list(shown), list(hidden)
     display = node.GetDisplayNode()
     if display is None:
         return
@@ -160,6 +162,11 @@ def show_segments(
     for names, visible in ((shown, True), (hidden, False)):
         for segment_id in names:
             display.SetSegmentVisibility(segment_id, visible)
+    if shown and not display.GetVisibility():
+        # all were hidden together, as by the eye in the Data module: only these are seen now
+        for segment_id in set(node.GetSegmentation().GetSegmentIDs()) - set(shown):
+            display.SetSegmentVisibility(segment_id, False)
+        display.SetVisibility(True)
     display.EndModify(was_modifying)
 
 

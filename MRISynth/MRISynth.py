@@ -21,7 +21,7 @@ from slicer.ScriptedLoadableModule import (
 from MRISynthLib import panel
 from MRISynthLib.review import modes
 from MRISynthWidgets.panel_widget import PanelWidget
-from MRISynthWidgets.scene_inputs import SOURCE_REFERENCE, SceneInputs
+from MRISynthWidgets.scene_inputs import SceneInputs
 
 RUN_ATTRIBUTE = "MRISynth.Run"
 """Attribute of a synthetic volume's node: the run that made it."""
@@ -248,7 +248,7 @@ class MRISynthWidget(PanelWidget):
         self.targets.remember()
         self._addUncertainty = parameters.addUncertainty
         self._referenceID = reference.GetID()
-        self._sourceID = next((row.key for row in used if row.patient), used[0].key)
+        self._sourceIDs = [row.key for row in used]
         self.growing.start(volumes[0])
         visible = self.logic.slicePlace(reference).index
         request = self.request(self.targets.understanding, visible)
@@ -296,7 +296,7 @@ class MRISynthWidget(PanelWidget):
 
         run = uuid.uuid4().hex
         steps = self.logic.addResultSteps(
-            result, uncertainty=self._addUncertainty, run=run, source=self._sourceID
+            result, uncertainty=self._addUncertainty, run=run, sources=self._sourceIDs
         )
         self.putIntoScene(steps, lambda nodes: self.showAdded(result, nodes, run))
 
@@ -359,10 +359,11 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
 
         return finished(self.addResultSteps(result, **options))
 
-    def addResultSteps(self, result, *, uncertainty: bool = True, run: str = "", source: str = ""):
+    def addResultSteps(self, result, *, uncertainty: bool = True, run: str = "", sources=()):
         """Add the volumes of a worker's result to the scene one by one, all or none; the value
-        are the images' nodes. ``source`` is the ID of an input, whose patient they are of."""
+        are the images' nodes. ``sources`` are the IDs of the inputs that they were made from."""
         from MRISynthLib import mrml
+        from MRISynthLib.node_attributes import set_sources
 
         images, added = [], []
         try:
@@ -372,7 +373,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
                     continue
                 added.append(mrml.node_from_volume(volume))
                 added[-1].SetAttribute(RUN_ATTRIBUTE, run)
-                added[-1].SetNodeReferenceID(SOURCE_REFERENCE, source or None)
+                set_sources(added[-1], sources)
                 if is_image:
                     images.append(added[-1])
                 yield

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from panel_cases import cells
+from panel_cases import add_volume, cells
 from panel_segment_cases import STEM, TUMOUR, apply, open_drawn, section, shown_node
 
 
@@ -310,6 +310,22 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     desk.process()
     assert not ui.patientIDLineEdit.text and not ui.patientNameLineEdit.text, "another's"
     assert not ui.nobodyCheckBox.checked
+
+
+def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(desk):
+    from MRISynthLib import mrml
+    from MRISynthLib.node_attributes import set_sources
+    from MRISynthLib.provenance import Provenance
+    from MRISynthSegmentLib.exported.mrml import inputs_of
+
+    first, _second = add_volume(desk, "t1_tse_tra"), add_volume(desk, "t1_tse_tra", 2)
+    record = Provenance(
+        synthetic=True, sequence="STIR", inputs=({"sequence": "T1w", "name": "t1_tse_tra"},)
+    )
+    source = mrml.volume_from_node(first)
+    made = mrml.node_from_volume(source.replace(name="STIR", provenance=record))
+    set_sources(made, [first.GetID()])
+    assert inputs_of(made) == (first,)
 
 
 def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(

@@ -215,7 +215,8 @@ def test_what_is_made_belongs_to_the_patient_of_its_inputs(desk, jobs, two_patie
     assert [row.patient for row in made] == ["A"]
     attributes = parameters.syntheticVolume.GetAttributeNames()
     assert not [name for name in attributes if "patient" in name.lower()]
-    desk.slicer.mrmlScene.RemoveNode(two_patients["A t1"])
+    for name in ("A t1", "A t2"):
+        desk.slicer.mrmlScene.RemoveNode(two_patients[name])
     desk.process()
     assert [row.patient for row in panel.logic.inputs.rows() if row.synthetic] == [""]
 

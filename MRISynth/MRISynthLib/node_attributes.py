@@ -15,9 +15,26 @@ PROVENANCE_ATTRIBUTE = "MRISynth.Provenance"
 ACQUISITION_ATTRIBUTE = "MRISynth.Acquisition"
 WARNINGS_ATTRIBUTE = "MRISynth.Warnings"
 
+SOURCES_REFERENCE = "MRISynth.MadeFrom"
+"""Role of the nodes from which a volume was made."""
+
 
 Node = Any
 """A ``vtkMRMLNode``."""
+
+
+def set_sources(node: Node, keys: Iterable[str]) -> None:
+    """Note by their IDs from which nodes of the scene a volume was made."""
+    node.RemoveNodeReferenceIDs(SOURCES_REFERENCE)
+    for key in keys:
+        node.AddNodeReferenceID(SOURCES_REFERENCE, key)
+
+
+def sources_of(node: Node) -> list[Node]:
+    """The nodes from which a volume was made, as far as the scene still has them."""
+    count = node.GetNumberOfNodeReferences(SOURCES_REFERENCE)
+    nodes = (node.GetNthNodeReference(SOURCES_REFERENCE, number) for number in range(count))
+    return [each for each in nodes if each is not None]
 
 
 def describe_node(node: Node, volume: Volume) -> None:

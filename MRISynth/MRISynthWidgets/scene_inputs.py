@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 CHOSEN_ATTRIBUTE = "MRISynth.ChosenSequence"
 TICKED_ATTRIBUTE = "{module}.Input"
-SOURCE_REFERENCE = "MRISynth.MadeFrom"
-"""An input that a volume was made from. Whose it is, is asked of that: attributes of a node are
-written into its image file, where a patient's ID must not be."""
 
 DICOM_TAGS = {
     "Modality": "0008,0060",
@@ -80,10 +77,12 @@ def patient_of(node) -> str:
 
     What Slicer's Data module shows is asked first: there the user can put right whose it is.
     """
+    from MRISynthLib.node_attributes import sources_of
+
     patient = _patient_in_hierarchy(node)
     patient = patient or dicom_values(node, {"PatientID": DICOM_PATIENT_ID}).get("PatientID", "")
-    source = node.GetNodeReference(SOURCE_REFERENCE)
-    return patient or (patient_of(source) if source is not None else "")
+    # Attributes of a node are written into its image file, where a patient's ID must not be.
+    return patient or next(filter(None, map(patient_of, sources_of(node))), "")
 
 
 def _patient_in_hierarchy(node) -> str:

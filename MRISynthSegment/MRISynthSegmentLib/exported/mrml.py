@@ -11,7 +11,7 @@ import slicer
 from MRISynthLib.errors import OutputError
 from MRISynthLib.io.output import staged_file
 from MRISynthLib.mrml import volume_from_node
-from MRISynthLib.node_attributes import provenance_of
+from MRISynthLib.node_attributes import provenance_of, sources_of
 from MRISynthLib.volume import Volume
 
 from ..compared.mrml import needed_grid
@@ -88,11 +88,13 @@ def save_node(node: slicer.vtkMRMLSegmentationNode, path: Path) -> None:
 def inputs_of(
     node: slicer.vtkMRMLScalarVolumeNode | None,
 ) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
-    """The images of the scene that a synthetic one was made from, by the names in its record."""
+    """The images of the scene that a synthetic one was made from, by the names in its record;
+    those that it refers to before others of the same name."""
     provenance = provenance_of(node) if node is not None else None
     names = [str(item.get("name")) for item in provenance.inputs] if provenance else []
     found = slicer.util.getNodesByClass(
         "vtkMRMLScalarVolumeNode", node.GetScene() if node else None
     )
-    by_name = {each.GetName(): each for each in found if each is not node}
+    known = [*found, *(sources_of(node) if node is not None else ())]
+    by_name = {each.GetName(): each for each in known if each is not node}
     return tuple(by_name[name] for name in names if name in by_name)

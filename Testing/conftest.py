@@ -117,3 +117,11 @@ def jobs(desk, monkeypatch):
     monkeypatch.setattr(worker, "WorkerClient", client)
     monkeypatch.setattr(bundles, "find_bundles", lambda task=None: [panel_cases.MODELS[task]])
     return submitted
+
+
+@pytest.fixture
+def asked(jobs):
+    """What the panel asked of the worker by itself."""
+    from MRISynthLib import worker
+
+    return worker.WorkerClient.background

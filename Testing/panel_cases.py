@@ -161,3 +161,29 @@ def comparison_result(job, **info):
     figures |= {volume.name: figures["body"] for volume in job.volumes[2:]}
     said = {"figures": figures, "moved_mm": None, "warnings": [], **info}
     return TaskResult([("difference", difference)], said)
+
+
+def waiting(asked, task=None):
+    return [job for job in asked if not job.done and not job.cancelled and task in (None, job.task)]
+
+
+def answer(desk, job, remarks=()):
+    """The worker's remarks: (position of the volume, topic, text, serious)."""
+    found = [[] for _ in job.volumes]
+    for index, topic, text, serious in remarks:
+        found[index].append({"topic": topic, "text": text, "serious": serious})
+    from MRISynthLib.worker import TaskResult
+
+    job.finish(TaskResult([], {"remarks": found}))
+    desk.process()
+
+
+def answer_all(desk, asked):
+    while waiting(asked):
+        answer(desk, waiting(asked)[0])
+
+
+def typed(desk, line, text):
+    line.text = text
+    line.textEdited(text)
+    desk.process()

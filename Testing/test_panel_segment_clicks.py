@@ -10,6 +10,7 @@ from panel_segment_cases import (
     STEM,
     TUMOUR,
     apply,
+    finished,
     mask_of,
     masks_in,
     open_drawn,
@@ -188,6 +189,26 @@ def test_clicks_that_wait_when_the_images_go_are_taken_back_with_a_sentence(desk
     drawn.scheduleRefresh()
     desk.process()
     assert correction.ui.undoButton.enabled, "the first click can be taken back"
+
+
+def test_no_click_is_taken_back_while_a_result_comes_into_the_scene(desk, jobs, drawn, monkeypatch):
+    import importlib
+
+    correction = section(drawn, "Correction")
+    correction.ui.addButton.click()
+    desk.process()
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (8, 9)))
+    assert correction.ui.undoButton.enabled
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each structure
+    drawn.ui.applyButton.click()
+    desk.process()
+    finished(jobs[-1], GTVp=STEM, Brainstem=STEM)
+    drawn.run._poll()
+    drawn.portions._go_on()
+    drawn._refreshNow()
+    assert drawn.portions.running and not correction.ui.undoButton.enabled
 
 
 def test_clicks_use_the_model_that_apply_uses(desk, jobs, drawn):

@@ -312,6 +312,21 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     assert not ui.nobodyCheckBox.checked
 
 
+def test_a_study_that_is_imported_later_is_found(desk, jobs, monkeypatch):
+    database = types.SimpleNamespace(
+        isOpen=True, fileForInstance=lambda uid: "", instanceValue=lambda uid, tag: ""
+    )
+    monkeypatch.setattr(desk.slicer, "dicomDatabase", database, raising=False)
+    panel = desk.open("MRISynthSegment")
+    node = add_volume(desk, "t1_tse_tra")
+    node.SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
+    known = section(panel, "Export").database
+    assert known.files_of(node) == ()
+    database.fileForInstance = lambda uid: f"{uid}.dcm"
+    desk.open("MRISynth")  # as to the DICOM module and back
+    assert known.files_of(node) == ("1.2.dcm", "1.3.dcm")
+
+
 def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(desk):
     from MRISynthLib import mrml
     from MRISynthLib.node_attributes import set_sources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
 
@@ -218,3 +219,17 @@ def test_screenshot_shows_the_panel(desk, jobs, name, tmp_path):
     picture = np.asarray(Image.open(desk.screenshot(desk.open(name), tmp_path / "panel.png")))
     assert picture.shape[1] == 420 and picture.shape[0] > 300
     assert picture[..., :3].std() > 10, "nothing was drawn"
+
+
+def test_scenes_find_our_layouts_and_marks_before_a_panel_is_opened(desk, jobs, monkeypatch):
+    from MRISynthLib.views import OWN_LAYOUTS
+
+    cases = importlib.import_module("MRISynthWidgets.sample_case")
+    monkeypatch.setattr(cases, "register_sample_case", lambda icons: None)
+
+    marks = importlib.import_module("MRISynthWidgets.synthetic_marks")
+    assert marks._marks is None
+    importlib.import_module("MRISynth").prepareSlicer()
+    node = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert all(node.GetLayoutDescription(layout.id) for layout in OWN_LAYOUTS)
+    assert marks._marks is not None

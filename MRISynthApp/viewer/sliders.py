@@ -12,8 +12,8 @@ from trame_slicer.app.ui.slider import SliderState
 from trame_slicer.views import SliceView
 
 FOLLOW_SECONDS = 0.2
-"""Between two places of a slider whose view is scrolled. Placing it for each picture takes a
-browser about a fifth of its work."""
+"""Between two places of a slider whose view is scrolled: to place it for each picture would cost
+the browser time that the pictures need."""
 
 
 class SliceSlider:

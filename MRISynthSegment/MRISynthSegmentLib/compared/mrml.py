@@ -18,11 +18,10 @@ from MRISynthLib.mrml import show_side_by_side
 from MRISynthLib.volume import Volume
 
 from ..comparison import common_structures
-from ..labelmaps.mrml import own_mask
 from ..mrml import segmentation_from_node, segmentation_node_from, segments_by_name
 from ..packed import packed, unpacked
 from ..segmentation import Segmentation
-from ..shown.mrml import grid_of, inside_point, jump_to, reference_node_of
+from ..shown.mrml import grid_of, inside_point, jump_to, reference_node_of, size_of
 
 if TYPE_CHECKING:
     from MRISynthLib.worker import TaskResult
@@ -103,17 +102,13 @@ def _cut_off(
 ) -> list[str]:
     """Structures of which the grid of ``inside`` leaves a noticeable part out."""
     content, ids, cut = node.GetSegmentation(), segments_by_name(node), []
+    voxel = abs(np.linalg.det(inside.reference.index_to_world[:3, :3])) / 1000
     for name in names:
-        mask, grid = own_mask(content.GetSegment(ids[name]))
-        whole = _millilitres(mask, grid)
-        lost = whole - _millilitres(inside.masks[name], inside.reference)
+        _, whole = size_of(content.GetSegment(ids[name]))
+        lost = whole - inside.masks[name].sum() * voxel
         if lost > max(CUT_SHARE * whole, CUT_MILLILITRES):
             cut.append(name)
     return cut
-
-
-def _millilitres(mask: np.ndarray, grid: Volume) -> float:
-    return float(mask.sum() * abs(np.linalg.det(grid.index_to_world[:3, :3])) / 1000)
 
 
 def keep_comparison(

@@ -78,17 +78,18 @@ class SegmentTable:
         if before is not None and before.state == state:
             found = before
         else:
-            voxels, millilitres = _size(image, label)
+            voxels, millilitres = size_of(segment)
             found = _Measured(state, voxels, millilitres, is_edited(segment))
         self._kept[segment_id] = found
         return found
 
 
-def _size(image, label: int) -> tuple[int, float]:
-    """Voxels and millilitres of a label."""
+def size_of(segment) -> tuple[int, float]:
+    """Voxels and millilitres of a segment, in the node's own frame."""
+    image = segment.GetRepresentation(LABELMAP)
     if image is None or image.IsEmpty():
         return 0, 0.0
-    count = int(np.count_nonzero(label_voxels(image) == label))
+    count = int(np.count_nonzero(label_voxels(image) == segment.GetLabelValue()))
     return count, count * abs(float(np.linalg.det(image_to_world(image)[:3, :3]))) / 1000
 
 

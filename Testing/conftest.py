@@ -16,7 +16,7 @@ from MRISynthLib.volume import Volume, matrix_from_parts
 from MRISynthLib.worker.serve import NICENESS, stand_back
 
 AUTOGROUP = Path("/proc/self/autogroup")
-"""How Linux weighs this session's programs against others'."""
+"""How Linux weighs this session's programs against others'; empty where it does not."""
 
 NICENESS_BEFORE = pytest.StashKey[str]()
 
@@ -29,8 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compute a little before the workers that tests start, not more: or they would get little
     of a processor on which other tests compute."""
     if not hasattr(config, "workerinput"):  # pytest-xdist's processes inherit it
-        if AUTOGROUP.exists():
-            config.stash[NICENESS_BEFORE] = AUTOGROUP.read_text(encoding="ascii").split()[-1]
+        weight = AUTOGROUP.read_text(encoding="ascii").split() if AUTOGROUP.exists() else []
+        if weight:
+            config.stash[NICENESS_BEFORE] = weight[-1]
         stand_back(NICENESS - 1)
 
 

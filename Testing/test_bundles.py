@@ -16,6 +16,7 @@ from fakes import METADATA, NETWORK, write_test_bundle
 from MRISynthLib import bundles
 from MRISynthLib.bundle_files import COMMON_FIELDS, TASKS
 from MRISynthLib.bundle_network import build_network
+from MRISynthLib.bundle_weights import in_eight_bits
 from MRISynthLib.bundles import (
     bundle_folders,
     bundle_roots,
@@ -122,6 +123,33 @@ def test_a_screen_comes_in_a_file_of_its_own_and_leaves_the_network_s_as_it_was(
     assert (bundle.folder / network).read_bytes() == (without.folder / network).read_bytes()
     joined = verify(bundle.folder).weights()
     assert joined.keys() == weights.keys() and torch.equal(joined["screen.limit"], torch.ones(3))
+
+
+def test_weights_in_eight_bits_are_half_as_large_and_nearly_the_same(tmp_path) -> None:
+    torch.manual_seed(0)
+    kernel = torch.randn(64, 32, 3, 3) * torch.logspace(-6, 2, 64)[:, None, None, None]
+    kernel[5] = 0
+    weights = {"kernel": kernel, "offset": torch.randn(64), "steps": torch.tensor(7)}
+    halves = write_bundle(
+        tmp_path / "Half", METADATA["synthesis"], {}, weights | {"kernel": kernel.half()}
+    )
+    bundle = write_bundle(tmp_path / "Eight", METADATA["synthesis"], {}, in_eight_bits(weights))
+
+    def size(written):
+        return (written.folder / "models" / "model.safetensors").stat().st_size
+
+    assert size(bundle) < 0.53 * size(halves)
+    found = verify(bundle.folder).weights()
+    assert found.keys() == weights.keys()
+    assert torch.equal(found["offset"], weights["offset"]) and found["steps"] == 7
+    largest = kernel.abs().amax((1, 2, 3))
+    error = (found["kernel"] - kernel).abs().amax((1, 2, 3))
+    assert (error <= 0.504 / 127 * largest).all(), "each channel has its own scale"
+    stored = in_eight_bits(weights)
+    del stored["kernel"]
+    broken = write_bundle(tmp_path / "Broken", METADATA["synthesis"], {}, stored)
+    with pytest.raises(BundleError, match="lack a part"):
+        broken.weights()
 
 
 def test_writing_again_replaces_and_leaves_nothing_else(folder) -> None:

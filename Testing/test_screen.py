@@ -11,7 +11,8 @@ import torch
 from fakes import head
 from models import ABOUT
 from MRISynthLib.bundle_files import CARD
-from MRISynthLib.bundles import Bundle, write_bundle
+from MRISynthLib.bundle_weights import in_eight_bits
+from MRISynthLib.bundles import SCREEN, Bundle, write_bundle
 from MRISynthLib.errors import InputError
 from MRISynthLib.io.nifti import write_nifti
 from MRISynthLib.preprocessing.preparation import prepare
@@ -137,10 +138,16 @@ def test_a_screen_is_fitted_on_whole_images_of_patients(bundle, tmp_path):
         for n in range(12)
     ]
     model = bundle("Whole", limit=1e-9, doubtful=1.1)
+    network = {k: v for k, v in model.weights().items() if not k.startswith(SCREEN)}
+    screen = {k: v for k, v in model.weights().items() if k.startswith(SCREEN)}
+    weights = in_eight_bits(network) | screen
+    model = write_bundle(tmp_path / "Eight", model.metadata, model.inference, weights)
     with pytest.raises(InputError, match="at least 4 patients"):
         fit_screen(model, cases[:3], tmp_path / "few")
     fitted_one = fit_screen(model, cases, tmp_path / "fitted")
     assert fitted_one.metadata["screen"]["images it was fitted on"] == 12
+    files = [each.folder / "models" / "model.safetensors" for each in (model, fitted_one)]
+    assert files[0].read_bytes() == files[1].read_bytes(), "the network is as it was"
     assert "images it was fitted on: 12" in (fitted_one.folder / CARD).read_text("utf-8")
     synthesizer = Synthesizer(fitted_one, "cpu")
 

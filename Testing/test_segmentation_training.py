@@ -438,7 +438,14 @@ def test_a_run_becomes_a_bundle_that_says_that_it_takes_clicks(heads, tmp_path, 
     assert bundle.structures == LEARNED
     network = verify(bundle.folder).network()
     assert isinstance(network, StructureNet)
-    assert network({"T1w": torch.zeros(1, 64, 64)}).shape == (1, len(LEARNED) + 1, 64, 64)
+    image = {"T1w": torch.rand(1, 64, 64)}
+    with torch.no_grad():
+        found = network(image)
+    assert found.shape == (1, len(LEARNED) + 1, 64, 64)
+    small = export_segmentation(tmp_path / "run", tmp_path / "small", "Small", {}, eight_bit=True)
+    assert small.metadata["training"] == bundle.metadata["training"]
+    with torch.no_grad():
+        assert (small.network()(image) - found).abs().max() < 0.02 * found.abs().max()
 
 
 @pytest.mark.parametrize(

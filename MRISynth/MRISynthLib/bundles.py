@@ -4,7 +4,8 @@ A bundle is a folder in the layout of a MONAI Bundle::
 
     configs/metadata.json      what the model takes and makes, what it was trained on
     configs/inference.json     "network_def" and how to run it
-    models/model.safetensors   or model-00001-of-00002.safetensors and so on
+    models/model.safetensors   or model-00001-of-00002.safetensors and so on; large tensors may be
+                               int8 with scales beside them (see bundle_weights)
     models/screen.safetensors  a synthesis model's screen, which is fitted after the rest
     docs/README.md             the model card
     SHA256SUMS                 one line a file
@@ -45,6 +46,7 @@ from .bundle_files import (
 )
 from .bundle_network import build_network
 from .bundle_store import imported_root
+from .bundle_weights import restored
 from .errors import BundleError, OutputError
 
 if TYPE_CHECKING:
@@ -102,13 +104,22 @@ class Bundle:
         return dict(self.metadata.get("weak_structures", {}))
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """All tensors of the safetensors files, by name.
+        """All weights by name; those that are stored in eight bits as float32.
 
         Raises
         ------
         BundleError
             If a file is damaged or two files hold the same tensor.
         """
+        try:
+            return restored(self.stored_weights())
+        except (KeyError, RuntimeError) as error:
+            raise BundleError(
+                f"The weights in {self.folder} lack a part; install the model again."
+            ) from error
+
+    def stored_weights(self) -> dict[str, torch.Tensor]:
+        """All tensors of the safetensors files, by name; BundleError as :meth:`weights`."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 

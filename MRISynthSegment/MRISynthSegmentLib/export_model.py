@@ -38,9 +38,12 @@ def weak_structures(figures: Mapping[str, Any]) -> dict[str, float | None]:
     return {name: dice for name, dice in means.items() if dice is None or dice < WEAK}
 
 
-def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str, Any]) -> Bundle:
+def export_segmentation(
+    run: Path, folder: Path, name: str, figures: Mapping[str, Any], eight_bit: bool = False
+) -> Bundle:
     """A run of ``train segmentation`` as a bundle, which says that it takes clicks and how many
-    neighbouring slices it looks at, and which structures it finds poorly."""
+    neighbouring slices it looks at, and which structures it finds poorly. ``eight_bit``: see
+    :func:`MRISynthLib.training.export.export_run`."""
     config = read_run(run)
     metadata = {
         "name": name,
@@ -56,4 +59,12 @@ def export_segmentation(run: Path, folder: Path, name: str, figures: Mapping[str
         "structures": len(STRUCTURES),
         "features": list(config["features"]),
     }
-    return export_run(run, folder, metadata, network_def, float(config["pixel_mm"]), figures)
+    return export_run(
+        run,
+        folder,
+        metadata,
+        network_def,
+        float(config["pixel_mm"]),
+        figures,
+        eight_bit=eight_bit,
+    )

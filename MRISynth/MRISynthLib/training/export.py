@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from ..bundle_weights import in_eight_bits
 from ..bundles import TEXT_MODEL, Bundle, write_bundle
 from ..errors import InputError
 from ..evaluation.parts import EVERY_PATIENT
@@ -58,8 +59,9 @@ def export_run(
     survey: Mapping[str, Any] | None = None,
     further: Mapping[str, torch.Tensor] | None = None,
     text_model: Mapping[str, Path] | None = None,
+    eight_bit: bool = False,
 ) -> Bundle:
-    """Write the best averaged weights of a run as a bundle in half precision.
+    """Write the best averaged weights of a run as a bundle, in half precision or in eight bits.
 
     Parameters
     ----------
@@ -71,13 +73,18 @@ def export_run(
     survey, further, text_model:
         What the run found out about itself, weights beside the network's own, and the files of a
         text model of another maker.
+    eight_bit:
+        Store large tensors as :func:`MRISynthLib.bundle_weights.in_eight_bits` does.
     """
     config = read_run(run)
     found, step = best_weights(run)
+    parameters = sum(value.numel() for value in [*found.values(), *(further or {}).values()])
     weights = {
-        key: value.half().contiguous() if value.dtype.is_floating_point else value
+        key: value.half().contiguous() if value.is_floating_point() else value
         for key, value in found.items()
     }
+    if eight_bit:
+        weights = in_eight_bits(weights)
     # distances need the precision of their numbers, and are few
     weights |= {key: value.float().contiguous() for key, value in (further or {}).items()}
     labelled, real = _labelled(config), trained_on(Path(run))
@@ -100,7 +107,7 @@ def export_run(
         "training": {
             "steps": step,
             "hours": round(_seconds(Path(run), step) / 3600, 2),
-            "parameters": sum(v.numel() for v in weights.values()),
+            "parameters": parameters,
             "held_out_maps": list(config["held_out_maps"]) if labelled else [],
             **({"before": before} if before else {}),
         },
@@ -138,13 +145,18 @@ def _labelled(config: Mapping[str, Any]) -> str:
 
 
 def export_synthesis(
-    run: Path, folder: Path, name: str, figures: Mapping[str, Any], matching: bool = False
+    run: Path,
+    folder: Path,
+    name: str,
+    figures: Mapping[str, Any],
+    matching: bool = False,
+    eight_bit: bool = False,
 ) -> Bundle:
     """A run of ``train synthesis`` as a bundle, with its survey and, if it had towers, a screen
     that lets everything pass until :func:`MRISynthLib.training.screening.fit_screen` fits it.
 
     ``matching``: whether site matching was measured to help this model, and is on unless asked
-    otherwise.
+    otherwise. ``eight_bit``: see :func:`export_run`.
     """
     config = read_run(run)
     network = make_network(config)
@@ -170,7 +182,16 @@ def export_synthesis(
     pixel_mm = float(config["pixel_mm"])
     text_model = files_of_towers(Path(config["towers"])) if config["towers"] else {}
     return export_run(
-        run, folder, metadata, network_def, pixel_mm, figures, survey, further, text_model
+        run,
+        folder,
+        metadata,
+        network_def,
+        pixel_mm,
+        figures,
+        survey,
+        further,
+        text_model,
+        eight_bit,
     )
 
 

@@ -71,7 +71,7 @@ def fit_screen(
         callbacks.progress("look", done, len(cases))
         looks[case.patient in fitting] += _looks(synthesizer, case)
     set_limits(screen, looks[True], looks[False], synthesizer.pixel_mm)
-    weights = bundle.weights()
+    weights = bundle.stored_weights()
     for key, value in screen.state_dict().items():
         weights[f"screen.{key}"] = value.float().cpu().contiguous()
     about = {

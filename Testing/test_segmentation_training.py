@@ -320,6 +320,20 @@ def test_a_tumour_in_a_healthy_slice_costs_more_than_an_organ_that_is_too_large(
     assert costs[GTVP] > costs[BRAIN] + 0.05
 
 
+def test_a_structure_that_is_found_nowhere_is_not_lost_for_ever():
+    truth = torch.zeros(6, len(LEARNED), 192, 192, dtype=torch.bool)
+    truth[0, GTVP, 50:58, 50:58] = True
+    truth[:, BRAIN, 30:150, 30:150] = True
+    nothing = torch.zeros(len(truth), 1)
+    everything_known = torch.ones(truth.shape[:2], dtype=torch.bool)
+    lesson = Lesson({}, None, nothing, truth, everything_known)
+    logits = logits_of(truth)
+    logits[:, GTVP] = -8.0
+    logits.requires_grad_()
+    structure_loss(logits, lesson).backward()
+    assert float(logits.grad[:, GTVP].sum()) < -0.1, "it is looked for again"
+
+
 def test_small_structures_weigh_more_as_training_begins():
     first, last = most_weight(0.0), most_weight(1.0)
     assert first[BRAIN] > first[GTVP] > 1 and (last < first).all() and (last >= 1).all()

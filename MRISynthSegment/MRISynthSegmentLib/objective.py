@@ -31,13 +31,15 @@ IN_VAIN_PIXELS = 100.0
 CLICK_WEIGHT = 4.0
 """So much more a pixel counts where a click is."""
 
+SMOOTH = 1e-3
+"""Pixels that are added to both sides of an overlap, which has no value without any."""
+
 EPSILON = 1e-6
 
 _TARGETS = [number for number, name in enumerate(LEARNED) if STRUCTURES[name].is_target]
 
-_OF_BATCH, _OF_SLICE = (
-    DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0, batch=batch) for batch in (True, False)
-)
+_OF_BATCH = DiceLoss(reduction="none", smooth_nr=SMOOTH, smooth_dr=SMOOTH, batch=True)
+_OF_SLICE = DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0, batch=False)
 
 
 def most_weight(progress: float) -> torch.Tensor:
@@ -52,6 +54,10 @@ def most_weight(progress: float) -> torch.Tensor:
 def structure_loss(logits: torch.Tensor, lesson: Lesson, progress: float = 0.0) -> torch.Tensor:
     """Soft Dice over the batch, cross-entropy, and tumours found in vain, of all structures, only
     where they are known.
+
+    Of the Dice its negative logarithm counts (K. Wong et al., 3D segmentation with exponential
+    logarithmic loss for highly unbalanced object sizes, MICCAI 2018). A structure that is found
+    nowhere would have no gradient of the Dice itself, and stay lost; so small ones were.
 
     Parameters
     ----------
@@ -75,7 +81,8 @@ def structure_loss(logits: torch.Tensor, lesson: Lesson, progress: float = 0.0) 
     # one Dice a structure over the whole batch: most slices hold only a few structures
     apart = _OF_BATCH(torch.sigmoid(logits) * known, truth * known).flatten()
     present = (inside > 0).float()
-    overlap = (apart * present).sum() / present.sum().clamp_min(1)
+    missed = -(1 - apart).clamp_min(EPSILON).log()
+    overlap = (missed * present).sum() / present.sum().clamp_min(1)
     return ENTROPY * entropy + overlap + IN_VAIN * _in_vain(logits, truth, lesson.known)
 
 

@@ -83,7 +83,7 @@ def test_the_table_says_volume_and_doubt_and_what_was_edited(node, drawn):
 def test_what_did_not_change_is_not_measured_again(node, drawn, monkeypatch):
     table = shown.SegmentTable()
     before = table.rows(node)
-    monkeypatch.setattr(shown, "_size", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(shown, "size_of", lambda *_: pytest.fail("measured again"))
     node.GetDisplayNode().SetSegmentVisibility("Brain", False)
     after = table.rows(node)
     assert [row.millilitres for row in after] == [row.millilitres for row in before]
@@ -188,16 +188,36 @@ def test_placing_is_persistent_and_ends_only_its_own(headless, node, drawn):
     logic = headless.application_logic
     interaction = logic.GetInteractionNode()
     points = clicked.ClickPoints(node)
-    assert not clicked.is_placing(points, logic)
-    clicked.start_placing(points, logic)
-    assert clicked.is_placing(points, logic) and interaction.GetPlaceModePersistence()
+    placing = clicked.Placing(points, logic)
+    assert placing.active and interaction.GetPlaceModePersistence()
     other = headless.scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "somebody's")
     logic.GetSelectionNode().SetReferenceActivePlaceNodeID(other.GetID())
-    clicked.stop_placing(points, logic)
+    placing.stop()
     assert interaction.GetCurrentInteractionMode() == interaction.Place
-    clicked.start_placing(points, logic)
-    clicked.stop_placing(points, logic)
+    placing = clicked.Placing(points, logic)
+    placing.stop()
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert not placing.active
+
+
+@pytest.mark.parametrize("persistent", [0, 1])
+@pytest.mark.parametrize("end", ["stop", "right click", "segmentation deleted", "points deleted"])
+def test_after_placing_slicer_places_as_the_user_had_chosen(headless, node, end, persistent):
+    logic = headless.application_logic
+    interaction = logic.GetInteractionNode()
+    interaction.SetPlaceModePersistence(persistent)
+    points = clicked.ClickPoints(node)
+    placing = clicked.Placing(points, logic)
+    if end == "right click":
+        interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+    elif end == "segmentation deleted":
+        headless.scene.RemoveNode(node)
+    elif end == "points deleted":
+        headless.scene.RemoveNode(points.node)
+        assert not placing.active
+    placing.stop()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert interaction.GetPlaceModePersistence() == persistent
 
 
 @pytest.fixture
@@ -270,9 +290,46 @@ def test_clicks_on_what_was_drawn_anew_are_forgotten(session, drawn):
     larger = drawn.masks["GTVp"] | box(drawn.reference, (2, 4), (8, 12), (12, 14))
     click(session, "GTVp", larger)
     click(session, "Eye_L", larger)
-    session.drawn_anew(["GTVp"])
+    session.forget(["GTVp"])
     assert session.points.clicks("GTVp") == () and len(session.points.clicks("Eye_L")) == 1
     assert session.undo() == "Eye_L" and session.undo() == ""
+
+
+def test_a_segment_that_is_renamed_is_still_the_one_that_was_clicked(session, node, drawn):
+    larger = drawn.masks["GTVp"] | box(drawn.reference, (2, 4), (8, 12), (12, 14))
+    click(session, "GTVp", larger)
+    node.GetSegmentation().GetSegment("GTVp").SetName("GTV, final")
+    again = session.segment_of("GTVp")
+    assert again != "GTVp" and session.points.clicks(again) == ()
+    assert session.segment_of("GTV, final") == "GTVp"
+    assert session.undo() == "GTV, final"
+    assert np.array_equal(session.mask("GTVp"), drawn.masks["GTVp"])
+    assert not session.has(again) and session.points.clicks("GTVp") == ()
+
+
+def test_clicks_on_a_segment_go_with_it(session, node, drawn):
+    larger = drawn.masks["GTVp"] | box(drawn.reference, (2, 4), (8, 12), (12, 14))
+    click(session, "Eye_L", larger)
+    click(session, "GTVp", larger)
+    click(session, "GTVp", drawn.masks["GTVp"], adds=False)
+    session.undo()
+    node.GetSegmentation().RemoveSegment("GTVp")
+    assert session.redo() == "" and session.points.segment_ids() == {"Eye_L"}
+    assert session.undo() == "Eye_L" and session.undo() == ""
+    assert not session.has("GTVp")
+
+
+def test_undo_takes_away_the_point_of_its_own_click(session, node, drawn):
+    larger = drawn.masks["GTVp"] | box(drawn.reference, (2, 4), (8, 12), (12, 14))
+    clicked_at(session.points, session.reference, 3, 5, 5)
+    (first,) = session.points.take_new("GTVp", True)
+    before = session.mask("GTVp")
+    session.apply("GTVp", first, before, larger)
+    click(session, "GTVp", before)
+    session.points.node.RemoveNthControlPoint(1)  # by Slicer's own menu
+    session.undo()
+    assert np.array_equal(session.mask("GTVp"), larger)
+    assert session.points.clicks("GTVp") == (first,)
 
 
 def test_contours_are_corrected_on_their_own_image_only(drawn):

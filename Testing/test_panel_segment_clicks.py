@@ -24,23 +24,36 @@ def drawn(desk, jobs):
     return open_drawn(desk, jobs)
 
 
+def places(desk, node=None):
+    """Whether Slicer's mouse sets points, of ``node`` if one is given."""
+    logic = desk.app.applicationLogic()
+    interaction = logic.GetInteractionNode()
+    chosen = logic.GetSelectionNode().GetActivePlaceNodeID()
+    placing = interaction.GetCurrentInteractionMode() == interaction.Place
+    return placing and (node is None or chosen == node.GetID())
+
+
 def click(desk, panel, k, j, i):
     """In a slice view, with the mouse in place mode."""
-    from MRISynthSegmentLib.clicked.mrml import ClickPoints, is_placing
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints
     from MRISynthSegmentLib.shown.mrml import grid_of
 
     points = ClickPoints(shown_node(panel))
-    assert is_placing(points), "a click would turn the view"
+    assert places(desk, points.node), "a click would turn the view"
     x, y, z, _ = grid_of(shown_node(panel)).index_to_world @ (i, j, k, 1)
     points.node.AddControlPointWorld(-x, -y, z)
     desk.process()
 
 
-def answer(desk, job, mask):
+def job_done(job, mask):
     from MRISynthLib.worker import TaskResult
 
     name = job.parameters["structure"]
     job.finish(TaskResult([(name, job.volumes[0].with_voxels(mask, name=name))]))
+
+
+def answer(desk, job, mask):
+    job_done(job, mask)
     desk.process()
 
 
@@ -218,3 +231,178 @@ def test_clicks_use_the_model_that_apply_uses(desk, jobs, drawn):
     desk.process()
     click(desk, drawn, 2, 5, 8)
     assert jobs[-1].parameters["bundle"] == "G"
+
+
+# ------------------------------------------------------- what changes while a click is computed
+
+
+def second(desk, panel, jobs, **masks):
+    """A second segmentation, drawn on the same image; it is shown."""
+    section(panel, "Structure").ui.newSegmentationCheckBox.checked = True
+    desk.process()
+    apply(desk, panel, jobs, **masks)
+    desk.process()
+    return shown_node(panel)
+
+
+def crosses(node):
+    """Those that are seen of a segmentation's clicks."""
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints
+
+    points = ClickPoints(node).node
+    count = points.GetNumberOfControlPoints() if points is not None else 0
+    return sum(points.GetNthControlPointVisibility(index) for index in range(count))
+
+
+def begin(desk, panel):
+    correction = section(panel, "Correction")
+    correction.ui.addButton.click()
+    desk.process()
+    return correction
+
+
+@pytest.fixture
+def arriving(desk, jobs, drawn, monkeypatch):
+    """A click is computed while a result comes into the scene, of which half is there."""
+    import importlib
+
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each structure
+
+    def arrive(**found):
+        correction = begin(desk, drawn)
+        click(desk, drawn, 2, 5, 8)
+        waiting = jobs[-1]
+        section(drawn, "Structure").ui.replaceEditedCheckBox.checked = True
+        drawn.ui.applyButton.click()
+        desk.process()
+        finished(jobs[-1], **found)
+        drawn.run._poll()
+        drawn.portions._go_on()
+        assert drawn.portions.running
+        return correction, waiting
+
+    return arrive
+
+
+def test_a_click_that_is_answered_while_a_result_comes_in_is_applied_after_it(
+    desk, jobs, drawn, arriving
+):
+    correction, waiting = arriving(Brainstem=STEM)
+    larger = TUMOUR | mask_of((2, 3), (5, 6), (7, 9))
+    job_done(waiting, larger)
+    correction.work.run._poll()
+    assert np.array_equal(masks_in(drawn)["GTVp"], TUMOUR), "not in between"
+    desk.process()
+    assert np.array_equal(masks_in(drawn)["GTVp"], larger)
+    assert correction.ui.correctionLabel.text == "Primary gross tumour volume: +0.03 ml."
+    assert correction.ui.undoButton.enabled
+
+
+def test_a_click_on_what_is_drawn_anew_meanwhile_is_dropped_with_a_sentence(
+    desk, jobs, drawn, arriving
+):
+    anew = mask_of((2, 4), (3, 8), (2, 7))
+    correction, waiting = arriving(GTVp=anew, Brainstem=STEM)
+    job_done(waiting, TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    correction.work.run._poll()
+    desk.process()
+    assert np.array_equal(masks_in(drawn)["GTVp"], anew)
+    assert "drawn anew before the click" in correction.ui.correctionLabel.text
+    assert not correction.ui.undoButton.enabled and not crosses(shown_node(drawn))
+
+
+def test_a_structure_that_is_renamed_while_a_click_is_computed_is_corrected(desk, jobs, drawn):
+    correction = begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    content = shown_node(drawn).GetSegmentation()
+    content.GetSegment(content.GetSegmentIdBySegmentName("GTVp")).SetName("GTV final")
+    desk.process()
+    larger = TUMOUR | mask_of((2, 3), (5, 6), (7, 9))
+    answer(desk, jobs[-1], larger)
+    found = masks_in(drawn)
+    assert set(found) == {"GTV final", "Brainstem"}
+    assert np.array_equal(found["GTV final"], larger)
+    assert correction.ui.correctionLabel.text == "GTV final: +0.03 ml."
+    click(desk, drawn, 2, 6, 8)
+    assert jobs[-1].parameters["structure"] == "GTV final", "it is still the chosen one"
+    assert len(jobs[-1].parameters["clicks"]) == 2
+    answer(desk, jobs[-1], larger | mask_of((2, 3), (6, 7), (7, 9)))
+    for _ in range(2):
+        correction.ui.undoButton.click()
+        desk.process()
+    assert np.array_equal(masks_in(drawn)["GTV final"], TUMOUR)
+    assert crosses(shown_node(drawn)) == 0
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["the panel saw it", "at the last moment"])
+def test_a_structure_that_is_deleted_while_a_click_is_computed_stays_deleted(
+    desk, jobs, drawn, seen
+):
+    correction = begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    click(desk, drawn, 2, 6, 8)
+    job = jobs[-1]
+    content = shown_node(drawn).GetSegmentation()
+    content.RemoveSegment(content.GetSegmentIdBySegmentName("GTVp"))
+    if seen:
+        desk.process()
+        assert job.cancelled
+    answer(desk, job, TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    assert set(masks_in(drawn)) == {"Brainstem"}
+    assert "deleted" in correction.ui.correctionLabel.text
+    assert jobs[-1] is job and not crosses(shown_node(drawn)) and not desk.said
+    assert not correction.ui.undoButton.enabled
+
+
+def test_a_deleted_cross_of_a_waiting_click_takes_the_click_back(desk, jobs, drawn):
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints
+
+    begin(desk, drawn)
+    for row in (5, 6, 7):
+        click(desk, drawn, 2, row, 8)
+    ClickPoints(shown_node(drawn)).node.RemoveNthControlPoint(1)
+    answer(desk, jobs[-1], TUMOUR)
+    sent = [round(-each[1] / 2) for each in jobs[-1].parameters["clicks"]]
+    assert sent == [5, 7]
+    answer(desk, jobs[-1], TUMOUR)
+    assert section(drawn, "Correction").ui.undoButton.enabled
+
+
+# ------------------------------------------------------------------------ another segmentation
+
+
+def test_clicks_on_a_segmentation_are_known_when_it_is_chosen_again(desk, jobs, drawn):
+    first = shown_node(drawn)
+    correction = begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    assert crosses(first) == 1
+    other = second(desk, drawn, jobs, GTVp=STEM)
+    assert crosses(first) == 0, "not over the second one's contours"
+    assert not correction.ui.undoButton.enabled
+    begin(desk, drawn)
+    click(desk, drawn, 2, 10, 8)
+    drawn.logic.getParameterNode().segmentation = first
+    desk.process()
+    assert jobs[-1].cancelled and not places(desk)
+    assert "not computed" in correction.ui.correctionLabel.text
+    assert crosses(first) == 1 and crosses(other) == 0
+    correction.ui.undoButton.click()
+    desk.process()
+    assert np.array_equal(masks_in(drawn)["GTVp"], TUMOUR) and crosses(first) == 0
+    correction.ui.redoButton.click()
+    desk.process()
+    assert crosses(first) == 1
+
+
+def test_deleting_the_segmentation_ends_placing_and_takes_the_crosses_away(desk, jobs, drawn):
+    correction = begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR)
+    interaction = desk.app.applicationLogic().GetInteractionNode()
+    desk.slicer.mrmlScene.RemoveNode(shown_node(drawn))
+    desk.process()
+    assert not places(desk) and not interaction.GetPlaceModePersistence()
+    assert not desk.slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    assert not correction.ui.addButton.checked and not correction.ui.undoButton.enabled

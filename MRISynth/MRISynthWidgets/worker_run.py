@@ -47,7 +47,7 @@ class WorkerRun:
 
     ``on_progress`` and ``on_slice`` get what the job reports. Then exactly one of
     ``on_done(result)``, ``on_cancelled(error)`` and ``on_failed(error)`` is called, unless
-    :meth:`abandon` was. ``make_client`` maps a device to a client.
+    :meth:`abandon` was; not before ``may_end()``. ``make_client`` maps a device to a client.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class WorkerRun:
         on_cancelled: Callable[[Cancelled], None],
         on_failed: Callable[[MRISynthError], None],
         make_client: Callable[[str], WorkerClient] = client_for,
+        may_end: Callable[[], bool] = lambda: True,
     ) -> None:
         self._on_progress = on_progress
         self._on_slice = on_slice
@@ -65,6 +66,7 @@ class WorkerRun:
         self._on_cancelled = on_cancelled
         self._on_failed = on_failed
         self._make_client = make_client
+        self._may_end = may_end
         self._job: Any = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
@@ -116,7 +118,7 @@ class WorkerRun:
                 self._on_progress(event)
             elif isinstance(event, SliceReady):
                 self._on_slice(event)
-        if finished and self._job is job:
+        if finished and self._job is job and self._may_end():
             self._finish(job)
 
     def _finish(self, job: Any) -> None:

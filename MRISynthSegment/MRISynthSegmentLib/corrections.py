@@ -102,6 +102,12 @@ class CorrectionHistory:
         changed += [name for step in self._done for name in (step.structure, *step.pieces)]
         return tuple(dict.fromkeys(changed))
 
+    @property
+    def structures(self) -> set[str]:
+        """Structures of all steps, also of those that were taken back."""
+        undone = {name for step in self._undone for name in (step.structure, *step.pieces)}
+        return undone.union(self.edited)
+
     def clicks(self, structure: str) -> tuple[Click, ...]:
         """The clicks on a structure that hold, in order: what ``Refiner.refine`` needs before a
         new one."""

@@ -261,37 +261,38 @@ def correct_structures(
     node: slicer.vtkMRMLSegmentationNode,
     masks: Mapping[str, np.ndarray],
     reference: Volume,
+    begun: str = "",
     drawn_on: str = "",
 ) -> None:
-    """Give some structures other masks, as a user's hand would; quick, for one click after another.
+    """Give some segments other masks, as a user's hand would; quick, for one click after another.
 
-    What a model noted of a structure stays: it counts as edited while it looks otherwise than then.
+    What a model noted of a segment stays: it counts as edited while it looks otherwise than then.
     One that is not there yet is begun.
 
     Parameters
     ----------
     masks:
-        On the grid of ``reference``.
-    drawn_on:
-        For a structure that is begun: the images on which it is drawn, in words.
+        Segment id -> mask on the grid of ``reference``.
+    begun, drawn_on:
+        Of a segment that is begun: its name, by default its id, and the images on which it is
+        drawn, in words.
 
     Raises
     ------
     InputError
-        As :func:`update_segmentation_node`.
+        If the node keeps its segments otherwise than as label maps, or lies under a transform that
+        is not linear.
     """
-    found = segments_by_name(node)
     _check_label_maps(node)
     grid = in_node(node, reference)
-    display = node.GetDisplayNode()
+    content, display = node.GetSegmentation(), node.GetDisplayNode()
     was_modifying = node.StartModify()
     try:
-        for name, mask in masks.items():
-            if name in found:
-                replace_mask(node, found[name], mask, grid)
+        for segment_id, mask in masks.items():
+            if content.GetSegment(segment_id) is not None:
+                replace_mask(node, segment_id, mask, grid)
                 continue
-            content = node.GetSegmentation()
-            segment_id = content.GenerateUniqueSegmentID(name)
+            name = begun or segment_id
             _add_segment(content, segment_id, name, Segmentation({name: mask}, reference), grid)
             if drawn_on:
                 content.GetSegment(segment_id).SetTag(INPUTS_TAG, drawn_on.replace("|", "/"))

@@ -16,9 +16,14 @@ from .section_work import SectionWork
 
 
 class _Waiting(NamedTuple):
-    """A click that was not computed yet, and what was chosen when it was set."""
+    """A click that was not computed yet, and what was chosen when it was set.
+
+    The segment is known by its id; if it ``begins``, it is not there yet.
+    """
 
     structure: str
+    segment: str
+    begins: bool
     click: object
     exclusive: bool
 
@@ -31,17 +36,22 @@ class CorrectionSection(Section):
 
     def connectWidgets(self) -> None:
         """See :class:`Section`."""
+        self._node = None
         self._session = None
+        self._sessions: list = []
+        self._placing = None
         self._adds: bool | None = None
         self._queue: list[_Waiting] = []
         self._names: tuple[str, ...] = ()
+        self._chosen = ("", "")  # the structure that is shown as chosen, and its segment's id
         self._observed: list = []
         self.work = SectionWork(
             self,
             self.ui.correctionProgressBar,
             self.ui.correctionCancelButton,
             self.ui.correctionLabel,
-            self._dropAll,
+            lambda: self._drop(self._queue),
+            may_end=lambda: not self.panel.portions.running,
         )
         # A point is looked at when Slicer is done with the mouse event that set it.
         self._pointTimer = qt.QTimer()
@@ -59,19 +69,23 @@ class CorrectionSection(Section):
     def refresh(self, parameters) -> None:
         """Show what can be corrected, and whether a click does it now."""
         node = parameters.segmentation
-        if self._session is not None and self._session.node is not node:
-            self._leave()
+        if node is not self._node:
+            self._takeUp(node)
         model = self.logic.model(parameters.model)
-        names = decisions.correctable(self._present(node), model)
+        present = self._present(node)
+        self._followName(parameters, present)
+        names = decisions.correctable(present.values(), model)
         reason = decisions.why_no_clicks(
             node is not None, model, self.panel.used, running=self.panel.busy
         )
         self._showNames(names, parameters.correctedStructure)
-        if reason and self._adds is not None:
-            self.stop()
-        placing = self._placing()
-        if not placing:
-            self._adds = None
+        self._showPoints(present)
+        if self._session is not None:
+            self._dropDeleted()
+        placing = self._placing is not None and self._placing.active
+        if reason or not placing:
+            self._stopPlacing()
+            placing = False
         for button, adds, tip in (
             (self.ui.addButton, True, _("where the structure is missing")),
             (self.ui.removeButton, False, _("where the structure reaches too far")),
@@ -87,11 +101,33 @@ class CorrectionSection(Section):
         self.ui.redoButton.enabled = history is not None and history.can_redo and idle
 
     @staticmethod
-    def _present(node) -> list[str]:
+    def _present(node) -> dict[str, str]:
+        """Segment id -> name."""
         if node is None:
-            return []
+            return {}
         content = node.GetSegmentation()
-        return [content.GetSegment(key).GetName() for key in content.GetSegmentIDs()]
+        return {key: content.GetSegment(key).GetName() for key in content.GetSegmentIDs()}
+
+    def _followName(self, parameters, present: dict[str, str]) -> None:
+        """A structure that the user renamed is still the chosen one."""
+        name, segment = self._chosen
+        now = present.get(segment, name)
+        if parameters.correctedStructure == name != now:
+            parameters.correctedStructure = now
+
+    def _showPoints(self, present: dict[str, str]) -> None:
+        """Show the crosses on the chosen structure, and no others."""
+        name = self.structure
+        segment = next((key for key in present if present[key] == name), name)
+        if self._node is not None and self._chosen != (name, segment):
+            self._pointsOf(self._node).show_only(segment)
+        self._chosen = (name, segment)
+
+    @staticmethod
+    def _pointsOf(node):
+        from MRISynthSegmentLib.clicked.mrml import ClickPoints
+
+        return ClickPoints(node)
 
     def _showNames(self, names, chosen: str) -> None:
         combo = self.ui.correctedComboBox
@@ -116,8 +152,6 @@ class CorrectionSection(Section):
         """The user chose another structure."""
         if 0 <= index < len(self._names):
             self.logic.getParameterNode().correctedStructure = self._names[index]
-        if self._session is not None:
-            self._session.points.show_only(self.structure)
 
     # ---------------------------------------------------------------------------- clicks
 
@@ -133,24 +167,29 @@ class CorrectionSection(Section):
         self.panel.scheduleRefresh()
 
     def _begin(self) -> None:
-        from MRISynthSegmentLib.clicked.mrml import start_placing
+        from MRISynthSegmentLib.clicked.mrml import Placing
         from MRISynthSegmentLib.clicked.session import CorrectionSession, check_reference
         from MRISynthSegmentLib.shown.mrml import grid_of
 
-        parameters = self.logic.getParameterNode()
-        node = parameters.segmentation
-        if self._session is None:
-            reference = grid_of(node)
-            check_reference(reference, next(iter(self._inputs(node)), None))
+        node = self.logic.getParameterNode().segmentation
+        reference = grid_of(node)
+        check_reference(reference, next(iter(self._inputs(node)), None))
+        session = self._session
+        if session is None or not session.reference.same_geometry(reference):
+            if session is not None:  # another image was chosen as the source geometry
+                self._dropAsLeft()
+                self._sessions.remove(session)
             self._session = CorrectionSession(node, reference)
+            self._sessions.append(self._session)
         points = self._session.points
         markups = points.made()
         self._observe(markups, markups.PointPositionDefinedEvent, self._onPoint)
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         self._observe(interaction, interaction.InteractionModeChangedEvent, self._onMode)
         points.pass_over()
-        points.show_only(self.structure)
-        start_placing(points)
+        if self._placing is None or not self._placing.active:
+            self._stopPlacing()
+            self._placing = Placing(points)
 
     def _inputs(self, node) -> list:
         """The ticked images, first the one on which the segmentation was drawn."""
@@ -173,24 +212,34 @@ class CorrectionSection(Section):
         self.panel.scheduleRefresh()  # a right click ends it, or another tool was chosen
 
     def _takePoints(self) -> None:
-        if self._session is None or self._adds is None:
+        session = self._session
+        if session is None or self._adds is None:
             return
         structure = self.structure
         exclusive = self.logic.getParameterNode().correctExclusive
-        for click in self._session.points.take_new(structure, self._adds):
-            self._queue.append(_Waiting(structure, click, exclusive))
+        try:
+            segment = session.segment_of(structure)
+        except MRISynthError as error:
+            session.points.drop_new()
+            self.work.say(str(error), problem=True)
+            return
+        begins = not session.has(segment)
+        for click in session.points.take_new(segment, self._adds):
+            self._queue.append(_Waiting(structure, segment, begins, click, exclusive))
         self._next()
 
     def _next(self) -> None:
-        """Compute the first click that waits."""
+        """Compute the first click that waits and whose point the user has not deleted."""
         if self.work.running or not self._queue:
             return
-        session, waiting = self._session, self._queue[0]
+        there = self._session.points.has
+        self._queue = [each for each in self._queue if there(each.segment, each.click)]
+        if not self._queue:
+            return
         try:
-            self._submit(session, waiting)
+            self._submit(self._session, self._queue[0])
         except MRISynthError as error:
-            self.work.say(str(error), problem=True)
-            self._dropAll()
+            self._drop(self._queue, str(error))
 
     def _submit(self, session, waiting: _Waiting) -> None:
         from MRISynthSegmentLib.clicked.session import check_reference
@@ -198,12 +247,12 @@ class CorrectionSection(Section):
         parameters = self.logic.getParameterNode()
         inputs = self._inputs(session.node)
         check_reference(session.reference, next(iter(inputs), None))
-        before = session.request_volume(waiting.structure)
-        later = sum(each.structure == waiting.structure for each in self._queue) - 1
-        clicks = session.points.clicks(waiting.structure)
+        before = session.request_volume(waiting.segment)
+        later = [each.click for each in self._queue[1:] if each.segment == waiting.segment]
+        clicks = session.points.clicks(waiting.segment)
         request = decisions.refinement_parameters(
             waiting.structure,
-            clicks[: len(clicks) - later],
+            clicks[: len(clicks) - len(later)],
             model=self.panel.inputOptions()["bundle"],
             device=parameters.device,
             register=parameters.registerInputs,
@@ -213,57 +262,87 @@ class CorrectionSection(Section):
             decisions.REFINEMENT_TASK,
             request,
             [*inputs, before],
-            lambda result: self._applied(session, waiting, before, result, words),
+            lambda result: self._applied(waiting, before, result, words),
         )
 
-    def _applied(self, session, waiting: _Waiting, before, result, words: str) -> None:
-        if session is not self._session or not self._queue:
+    def _applied(self, waiting: _Waiting, before, result, words: str) -> None:
+        session = self._session
+        if not (waiting.begins or session.has(waiting.segment)):
+            self._dropDeleted()
             return
-        self._queue.pop(0)
+        self._queue.remove(waiting)
         after = result[waiting.structure].voxels > 0
-        grown = session.apply(
-            waiting.structure,
-            waiting.click,
-            before.voxels > 0,
-            after,
-            exclusive=waiting.exclusive,
-            drawn_on=words,
-        )
-        self.work.say(decisions.correction_sentence(waiting.structure, grown))
+        try:
+            grown = session.apply(
+                waiting.segment,
+                waiting.click,
+                before.voxels > 0,
+                after,
+                structure=waiting.structure,
+                exclusive=waiting.exclusive,
+                drawn_on=words,
+            )
+        except MRISynthError as error:
+            self._drop([waiting, *self._queue], str(error))
+            return
+        named = {session.name_of(segment): grown[segment] for segment in grown}
+        self.work.say(decisions.correction_sentence(session.name_of(waiting.segment), named))
         self._next()
 
-    def _dropAll(self) -> None:
-        """Clicks that were not computed leave no point behind."""
-        queue, self._queue = self._queue, []
-        for waiting in reversed(queue):
-            if self._session is not None:
-                self._session.points.remove_last(waiting.structure)
+    def _drop(self, clicks, why: str = "") -> None:
+        """Clicks that are not computed leave no point behind; ``why`` is said."""
+        clicks = list(clicks)
+        if self.work.running and self._queue and self._queue[0] in clicks:
+            self.work.abandon()
+        self._queue = [each for each in self._queue if each not in clicks]
+        for waiting in clicks:
+            self._session.points.remove(waiting.segment, waiting.click)
+        self._next()
+        if why:
+            self.work.say(why, problem=True)
+
+    def _dropAsLeft(self) -> None:
+        if self._queue:
+            why = _(
+                "Clicks were not computed, as another segmentation or image was chosen meanwhile."
+            )
+            self._drop(self._queue, why)
+
+    def _dropDeleted(self) -> None:
+        """Clicks on structures that the user deleted meanwhile come to nothing."""
+        session = self._session
+        gone = [each for each in self._queue if not (each.begins or session.has(each.segment))]
+        if gone:
+            names = ", ".join(dict.fromkeys(decisions.label_of(each.structure) for each in gone))
+            why = _("{names} was deleted before the click was computed; click again to begin it.")
+            self._drop(gone, why.format(names=names))
+        session.forget_deleted(each.segment for each in self._queue)
 
     def onStep(self, *, back: bool) -> None:
         """Take the last click back, or bring it again."""
         with self.panel.showingErrors():
             structure = self._session.undo() if back else self._session.redo()
             words = _("Taken back: the last click on {name}.") if back else _("{name}: done again.")
+            if not structure:
+                words = _("The clicks on a structure that was deleted are gone with it.")
             self.work.say(words.format(name=decisions.label_of(structure)))
         self.panel.scheduleRefresh()
 
     def drawnAnew(self, node, names) -> None:
         """A model has drawn some structures again: clicks on them are gone."""
-        from MRISynthSegmentLib.clicked.mrml import ClickPoints
-
-        if self._session is not None and self._session.node is node:
-            self._session.drawn_anew(names)
-        else:
-            ClickPoints(node).forget(names)
+        segments = {key for key, name in self._present(node).items() if name in names}
+        session = self._sessionOf(node)
+        if session is None:
+            self._pointsOf(node).forget(segments)
+            return
+        late = [each for each in self._queue if each.segment in segments]
+        if late and session is self._session:
+            names = ", ".join(dict.fromkeys(decisions.label_of(each.structure) for each in late))
+            why = _("{names} was drawn anew before the click was computed; click again if needed.")
+            self._drop(late, why.format(names=names))
+        session.forget(segments)
 
     # -------------------------------------------------------------------------- the end
-
-    def _placing(self) -> bool:
-        if self._session is None:
-            return False
-        from MRISynthSegmentLib.clicked.mrml import is_placing
-
-        return is_placing(self._session.points)
 
     def stop(self) -> None:
         """Clicks do again what they did."""
@@ -271,29 +350,44 @@ class CorrectionSection(Section):
         self.panel.scheduleRefresh()
 
     def _stopPlacing(self) -> None:
-        self._adds = None
-        if self._session is not None:
-            from MRISynthSegmentLib.clicked.mrml import stop_placing
+        placing, self._placing, self._adds = self._placing, None, None
+        if placing is not None:
+            placing.stop()
 
-            stop_placing(self._session.points)
+    def _sessionOf(self, node):
+        """What was clicked on a segmentation; None if nothing was."""
+        return next((each for each in self._sessions if each.node is node), None)
+
+    def _takeUp(self, node) -> None:
+        """From now on this segmentation is corrected, with what was clicked on it before."""
+        self._leave()
+        self._node, self._session = node, self._sessionOf(node)
+        self._chosen = ("", "")
 
     def _leave(self) -> None:
         """Let go of the segmentation."""
         for entry in self._observed:
             self.panel.removeObserver(*entry)
+        self._observed = []
+        self._stopPlacing()
         self.work.abandon()
-        self._dropAll()
-        if self._session.node.GetScene() is not None:  # else it was deleted, its points too
-            self._stopPlacing()
-        self._observed, self._session, self._adds = [], None, None
+        self._dropAsLeft()
+        node, self._node, self._session = self._node, None, None
+        if node is None:
+            return
+        if node.GetScene() is not None:
+            self._pointsOf(node).show_only("")
+            return
+        self._pointsOf(node).discard(slicer.mrmlScene)
+        self._sessions = [each for each in self._sessions if each.node is not node]
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
-        if self._session is not None:
-            self._leave()
+        self._leave()
+        self.work.abandon()
+        self._sessions = []
         self._pointTimer.stop()
 
     def cleanup(self) -> None:
         """See :class:`Section`."""
         self.onSceneClosing()
-        self.work.abandon()

@@ -32,15 +32,30 @@ class SectionWork:
         Widgets for progress, cancelling and sentences.
     on_end:
         Called when a job was cancelled or failed, after the sentence is shown.
+    may_end:
+        Whether the scene can take a result now; until then a job that is done goes on.
     """
 
-    def __init__(self, section, bar, button, label, on_end: Callable[[], None] | None = None):
+    def __init__(
+        self,
+        section,
+        bar,
+        button,
+        label,
+        on_end: Callable[[], None] | None = None,
+        may_end: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.section, self.bar, self.button, self.label = section, bar, button, label
         self._on_end = on_end
         self._on_done: Callable[[TaskResult], None] | None = None
         self._text = ProgressText()
         self.run = WorkerRun(
-            self._progress, lambda ready: None, self._done, self._cancelled, self._failed
+            self._progress,
+            lambda ready: None,
+            self._done,
+            self._cancelled,
+            self._failed,
+            may_end=may_end,
         )
         button.connect("clicked(bool)", self.cancel)
         self._show(busy=False)

@@ -1,10 +1,13 @@
 """Clicks as points of a markups node that belongs to a segmentation and is saved with the scene.
 
 Points that add are "selected" and green, points that remove are not and red; the description of
-each says what it is, and for which structure.
+each says what it is, and for which segment: by its id, which stays when the user renames it.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
 
 import slicer
 
@@ -15,6 +18,9 @@ ROLE = "MRISynth.Clicks"
 
 _CLASS = "vtkMRMLMarkupsFiducialNode"
 _WORDS = {True: "add to", False: "remove from"}
+
+SAME_PLACE_MM = 0.01
+"""By so much a point may differ from the click that it was, for rounding."""
 
 ADDS_COLOUR = (0.30, 0.85, 0.35)
 REMOVES_COLOUR = (0.95, 0.30, 0.25)
@@ -48,60 +54,89 @@ class ClickPoints:
             self.segmentation.SetNodeReferenceID(ROLE, node.GetID())
         return node
 
-    def clicks(self, structure: str) -> tuple[Click, ...]:
-        """All clicks on a structure."""
-        return tuple(
-            Click(self._place(index), adds)
-            for index, adds, name in self._labelled()
-            if name == structure
-        )
+    def clicks(self, segment_id: str) -> tuple[Click, ...]:
+        """All clicks on a segment."""
+        return tuple(self._click(index, adds) for index, adds in self._on(segment_id))
 
-    def take_new(self, structure: str, adds: bool) -> tuple[Click, ...]:
-        """Points that were set since: from now on clicks on ``structure``."""
-        node, found = self.node, []
-        for index in range(node.GetNumberOfControlPoints() if node is not None else 0):
-            defined = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
-            if defined and not node.GetNthControlPointDescription(index):
-                self._label(node, index, structure, adds)
-                found.append(Click(self._place(index), adds))
+    def take_new(self, segment_id: str, adds: bool) -> tuple[Click, ...]:
+        """Points that were set since: from now on clicks on a segment."""
+        found = []
+        for index in self._new():
+            self._label(index, segment_id, adds)
+            found.append(self._click(index, adds))
         return tuple(found)
+
+    def drop_new(self) -> None:
+        """Take points away that were set since."""
+        for index in reversed(self._new()):
+            self.node.RemoveNthControlPoint(index)
 
     def pass_over(self) -> None:
         """Points that were set by other means are no clicks, now or later."""
-        node = self.made()
-        for index in range(node.GetNumberOfControlPoints()):
-            # the point under the mouse is there, too, and may become one
-            defined = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
-            if defined and not node.GetNthControlPointDescription(index):
-                node.SetNthControlPointDescription(index, "no click")
+        for index in self._new():
+            self.node.SetNthControlPointDescription(index, "no click")
 
-    def add(self, structure: str, click: Click) -> None:
+    def add(self, segment_id: str, click: Click) -> None:
         """Set a point, as after taking back that it was taken back."""
-        node = self.made()
         x, y, z = click.point
-        index = node.AddControlPointWorld(-x, -y, z)
-        self._label(node, index, structure, click.adds)
+        self._label(self.made().AddControlPointWorld(-x, -y, z), segment_id, click.adds)
 
-    def remove_last(self, structure: str) -> None:
-        """Take the last point on a structure away."""
-        last = [index for index, _, name in self._labelled() if name == structure][-1:]
-        for index in last:
+    def has(self, segment_id: str, click: Click) -> bool:
+        """Whether the point of a click is there; the user may have deleted it."""
+        return self._find(segment_id, click) is not None
+
+    def remove(self, segment_id: str, click: Click) -> None:
+        """Take the point of a click away, if it is there."""
+        index = self._find(segment_id, click)
+        if index is not None:
             self.node.RemoveNthControlPoint(index)
 
-    def forget(self, structures) -> None:
-        """Take away all points on structures that were drawn anew."""
-        gone = set(structures)
-        for index in reversed([index for index, _, name in self._labelled() if name in gone]):
+    def forget(self, segment_ids: Iterable[str]) -> None:
+        """Take away all points on some segments."""
+        gone = set(segment_ids)
+        for index in reversed([index for index, _, key in self._labelled() if key in gone]):
             self.node.RemoveNthControlPoint(index)
 
-    def show_only(self, structure: str) -> None:
-        """Show the points on one structure and hide all others."""
-        for index, _, name in self._labelled():
-            if self.node.GetNthControlPointVisibility(index) != (name == structure):
-                self.node.SetNthControlPointVisibility(index, name == structure)
+    def segment_ids(self) -> set[str]:
+        """The segments on which there are clicks; some may be deleted."""
+        return {key for _, _, key in self._labelled()}
+
+    def show_only(self, segment_id: str) -> None:
+        """Show the points on one segment and hide all others; empty: hide all."""
+        for index, _, key in self._labelled():
+            if self.node.GetNthControlPointVisibility(index) != (key == segment_id):
+                self.node.SetNthControlPointVisibility(index, key == segment_id)
+
+    def discard(self, scene: slicer.vtkMRMLScene) -> None:
+        """Take all points out of the scene, after the segmentation was."""
+        node = scene.GetNodeByID(self.segmentation.GetNodeReferenceID(ROLE) or "")
+        if node is not None:
+            scene.RemoveNode(node)
+
+    def _new(self) -> list[int]:
+        """Points that are set and not labelled; the one that follows the mouse is not set."""
+        node = self.node
+        return [
+            index
+            for index in range(node.GetNumberOfControlPoints() if node is not None else 0)
+            if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
+            and not node.GetNthControlPointDescription(index)
+        ]
+
+    def _on(self, segment_id: str) -> list[tuple[int, bool]]:
+        """(index, adds) of every click on a segment."""
+        return [(index, adds) for index, adds, key in self._labelled() if key == segment_id]
+
+    def _find(self, segment_id: str, click: Click) -> int | None:
+        """The last point that was this click; None if there is none."""
+        for index, adds in reversed(self._on(segment_id)):
+            apart = math.dist(self._click(index, adds).point, click.point)
+            if adds == click.adds and apart < SAME_PLACE_MM:
+                return index
+        return None
 
     def _labelled(self) -> list[tuple[int, bool, str]]:
-        """(index, adds, structure) of every point that is a click."""
+        """(index, adds, segment) of every point that is a click."""
         node, found = self.node, []
         for index in range(node.GetNumberOfControlPoints() if node is not None else 0):
             read = _read(node.GetNthControlPointDescription(index))
@@ -109,14 +144,15 @@ class ClickPoints:
                 found.append((index, *read))
         return found
 
-    def _place(self, index: int) -> tuple[float, float, float]:
+    def _click(self, index: int, adds: bool) -> Click:
         r, a, s = self.node.GetNthControlPointPositionWorld(index)
-        return -r, -a, s
+        return Click((-r, -a, s), adds)
 
-    @staticmethod
-    def _label(node, index: int, structure: str, adds: bool) -> None:
-        node.SetNthControlPointDescription(index, f"{_WORDS[adds]} {structure}")
-        node.SetNthControlPointLabel(index, f"{structure} {'+' if adds else '-'}")
+    def _label(self, index: int, segment_id: str, adds: bool) -> None:
+        node, segment = self.node, self.segmentation.GetSegmentation().GetSegment(segment_id)
+        name = segment.GetName() if segment is not None else segment_id
+        node.SetNthControlPointDescription(index, f"{_WORDS[adds]} {segment_id}")
+        node.SetNthControlPointLabel(index, f"{name} {'+' if adds else '-'}")
         node.SetNthControlPointSelected(index, adds)
         node.SetNthControlPointLocked(index, True)  # moved afterwards it would be no click
 
@@ -131,40 +167,42 @@ def _read(description: str) -> tuple[bool, str] | None:
 # --- setting points with the mouse --------------------------------------------------------
 
 
-def start_placing(
-    points: ClickPoints, application_logic: slicer.vtkMRMLApplicationLogic | None = None
-) -> None:
-    """From now on each click in a view sets a point, until :func:`stop_placing`."""
-    logic = application_logic or slicer.app.applicationLogic()
-    selection, interaction = logic.GetSelectionNode(), logic.GetInteractionNode()
-    selection.SetReferenceActivePlaceNodeClassName(_CLASS)
-    selection.SetReferenceActivePlaceNodeID(points.made().GetID())
-    interaction.SetPlaceModePersistence(1)
-    interaction.SetCurrentInteractionMode(interaction.Place)
+class Placing:
+    """From now on each click in a view sets one of the points, until :meth:`stop`."""
 
+    def __init__(
+        self,
+        points: ClickPoints,
+        application_logic: slicer.vtkMRMLApplicationLogic | None = None,
+    ) -> None:
+        logic = application_logic or slicer.app.applicationLogic()
+        self._node = points.made()
+        self._selection, self._interaction = logic.GetSelectionNode(), logic.GetInteractionNode()
+        self._persistence = self._interaction.GetPlaceModePersistence()
+        self._selection.SetReferenceActivePlaceNodeClassName(_CLASS)
+        self._selection.SetReferenceActivePlaceNodeID(self._node.GetID())
+        self._interaction.SetPlaceModePersistence(1)
+        self._interaction.SetCurrentInteractionMode(self._interaction.Place)
 
-def stop_placing(
-    points: ClickPoints | None,
-    application_logic: slicer.vtkMRMLApplicationLogic | None = None,
-) -> None:
-    """Clicks do again what they did; nothing if points of others are being set."""
-    logic = application_logic or slicer.app.applicationLogic()
-    if is_placing(points, logic):
-        interaction = logic.GetInteractionNode()
-        interaction.SetCurrentInteractionMode(interaction.ViewTransform)
-        logic.GetSelectionNode().SetReferenceActivePlaceNodeID(None)
+    @property
+    def active(self) -> bool:
+        """Whether a click in a view still sets one of these points."""
+        return self._ours() and self._node.GetScene() is not None
 
+    def stop(self) -> None:
+        """Clicks do again what they did; nothing if points of others are being set."""
+        if self._ours():
+            self._interaction.SetCurrentInteractionMode(self._interaction.ViewTransform)
+            self._selection.SetReferenceActivePlaceNodeID(None)
+        elif self._in_place_mode():
+            return
+        self._interaction.SetPlaceModePersistence(self._persistence)
 
-def is_placing(
-    points: ClickPoints | None,
-    application_logic: slicer.vtkMRMLApplicationLogic | None = None,
-) -> bool:
-    """Whether a click in a view sets one of these points."""
-    logic = application_logic or slicer.app.applicationLogic()
-    node = points.node if points is not None else None
-    interaction = logic.GetInteractionNode()
-    return (
-        node is not None
-        and interaction.GetCurrentInteractionMode() == interaction.Place
-        and logic.GetSelectionNode().GetActivePlaceNodeID() == node.GetID()
-    )
+    def _in_place_mode(self) -> bool:
+        return self._interaction.GetCurrentInteractionMode() == self._interaction.Place
+
+    def _ours(self) -> bool:
+        """In place mode for these points, even if the user has deleted them."""
+        active = self._selection.GetActivePlaceNodeID()
+        gone = self._node.GetScene() is None
+        return self._in_place_mode() and (active == self._node.GetID() or (gone and not active))

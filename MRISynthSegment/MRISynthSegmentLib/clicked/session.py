@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,58 +19,82 @@ from .mrml import ClickPoints
 class CorrectionSession:
     """What was clicked on one segmentation node since the panel took it up.
 
-    Masks lie on the grid of ``reference``, the image on which the segmentation was drawn.
+    Masks lie on the grid of ``reference``, the image on which the segmentation was drawn. Segments
+    are known by their ids: the user may rename one at any time.
     """
 
     def __init__(self, node, reference: Volume) -> None:
         self.node, self.reference = node, reference
         self.points = ClickPoints(node)
         self.history = CorrectionHistory()
+        self.forget_deleted()
 
-    def mask(self, structure: str) -> np.ndarray:
-        """The structure as it is now; nothing if it is not there yet."""
-        segment_id = segments_by_name(self.node).get(structure)
-        if segment_id is None:
+    def segment_of(self, structure: str) -> str:
+        """The id of the segment of this name; that of the one to begin if there is none.
+
+        Raises
+        ------
+        InputError
+            If two segments have one name.
+        """
+        found = segments_by_name(self.node).get(structure)
+        return found or self.node.GetSegmentation().GenerateUniqueSegmentID(structure)
+
+    def has(self, segment_id: str) -> bool:
+        """Whether the segment is there: not to be begun yet, and not deleted."""
+        return self.node.GetSegmentation().GetSegment(segment_id) is not None
+
+    def mask(self, segment_id: str) -> np.ndarray:
+        """The segment as it is now; nothing if it is not there."""
+        if not self.has(segment_id):
             return np.zeros(self.reference.shape, bool)
         return mask_in(self.node, segment_id, self.reference)
 
-    def request_volume(self, structure: str) -> Volume:
-        """The structure as the worker's task "refinement" takes it."""
+    def request_volume(self, segment_id: str) -> Volume:
+        """The segment as the worker's task "refinement" takes it."""
+        name = self.name_of(segment_id)
         return self.reference.replace(
-            voxels=self.mask(structure), sequence=None, name=structure, provenance=None
+            voxels=self.mask(segment_id), sequence=None, name=name, provenance=None
         )
 
     def apply(
         self,
-        structure: str,
+        segment_id: str,
         click: Click,
         before: np.ndarray,
         after: np.ndarray,
         *,
+        structure: str = "",
         exclusive: bool = False,
         drawn_on: str = "",
     ) -> dict[str, float]:
-        """Take over what a click changed; structure -> millilitres by which it grew.
+        """Take over what a click changed; segment -> millilitres by which it grew.
 
         ``before`` is what the worker was given, ``after`` its answer. What the user drew meanwhile
-        stays. ``exclusive``: what is added is taken away from all other structures.
+        stays. ``structure`` is the name of a segment that is begun. ``exclusive``: what is added
+        is taken away from all other segments.
         """
-        now = self.mask(structure)
+        now = self.mask(segment_id)
         changed = before != after
         new = np.where(changed, after, now)
-        old, masks = {structure: now}, {structure: new}
+        old, masks = {segment_id: now}, {segment_id: new}
         if exclusive:
-            names = segments_by_name(self.node)
-            others = {name: self.mask(name) for name in names if name != structure}
+            ids = self.node.GetSegmentation().GetSegmentIDs()
+            others = {other: self.mask(other) for other in ids if other != segment_id}
             masks |= taken_from(others, now, new)
-            old |= {name: others[name] for name in masks if name != structure}
-        self._put(masks, drawn_on)
-        self.history.record(structure, click, old, masks)
+            old |= {other: others[other] for other in masks if other != segment_id}
+        correct_structures(self.node, masks, self.reference, structure, drawn_on)
+        self.history.record(segment_id, click, old, masks)
         voxel = abs(float(np.linalg.det(self.reference.index_to_world[:3, :3]))) / 1000
         return {
-            name: voxel * (int(np.count_nonzero(masks[name])) - int(np.count_nonzero(old[name])))
-            for name in masks
+            each: voxel * (int(np.count_nonzero(masks[each])) - int(np.count_nonzero(old[each])))
+            for each in masks
         }
+
+    def name_of(self, segment_id: str) -> str:
+        """What the user calls a segment now."""
+        segment = self.node.GetSegmentation().GetSegment(segment_id)
+        return segment.GetName() if segment is not None else segment_id
 
     def undo(self) -> str:
         """Take the last click back; the name of its structure, empty if there is none."""
@@ -80,27 +104,33 @@ class CorrectionSession:
         """Take back the last :meth:`undo`, as that."""
         return self._step(back=False)
 
-    def drawn_anew(self, structures) -> None:
-        """Forget clicks on structures that a model has drawn again."""
-        self.history.forget(structures)
-        self.points.forget(structures)
+    def forget(self, segment_ids: Iterable[str]) -> None:
+        """Forget clicks on segments, as on those that a model has drawn again."""
+        gone = tuple(segment_ids)
+        self.history.forget(gone)
+        self.points.forget(gone)
+
+    def forget_deleted(self, begun: Iterable[str] = ()) -> None:
+        """Forget clicks on segments that the user deleted; not on those about to be ``begun``."""
+        clicked = self.points.segment_ids() | self.history.structures
+        gone = [each for each in clicked - set(begun) if not self.has(each)]
+        if gone:
+            self.forget(gone)
 
     def _step(self, back: bool) -> str:
+        self.forget_deleted()
         step = self.history.next_undo if back else self.history.next_redo
         if step is None:
             return ""
-        structure, click, names = step
-        present = {name: self.mask(name) for name in names if name in segments_by_name(self.node)}
+        segment_id, click, changed = step
+        present = {each: self.mask(each) for each in changed if self.has(each)}
         masks = self.history.undo(present) if back else self.history.redo(present)
-        self._put(masks)
+        correct_structures(self.node, masks, self.reference)
         if click is not None and back:
-            self.points.remove_last(structure)
+            self.points.remove(segment_id, click)
         elif click is not None:
-            self.points.add(structure, click)
-        return structure
-
-    def _put(self, masks: Mapping[str, np.ndarray], drawn_on: str = "") -> None:
-        correct_structures(self.node, masks, self.reference, drawn_on)
+            self.points.add(segment_id, click)
+        return self.name_of(segment_id)
 
 
 def check_reference(reference: Volume | None, first_input: Volume | None) -> None:

@@ -84,11 +84,9 @@ class MRISynthSegmentParameterNode:
     compareLeft: vtkMRMLScalarVolumeNode
     compareRight: vtkMRMLScalarVolumeNode
 
-    # Export: the worker's name of the format, the image for a series, and places.
+    # Export: the worker's name of the format, and the image for a series.
     exportFormat: str = "rtstruct"
     exportImage: vtkMRMLScalarVolumeNode
-    exportReference: str = ""
-    exportFolder: str = ""
     exportToDatabase: bool = True
     exportBurnIn: bool = False
 

@@ -171,7 +171,7 @@ def test_from_the_study_to_the_database_and_back_from_the_saved_scene(
 
     # what it was before, as a file of others, compared with what it is now
     export = section(panel, "Export")
-    parameters.exportFolder = str(tmp_path)
+    export.ui.folderPathLineEdit.currentPath = str(tmp_path)
 
     def write(name):
         index = [each.name for each in exports.FORMATS].index(name)

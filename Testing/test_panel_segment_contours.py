@@ -285,7 +285,7 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     ui, parameters = choose(desk, drawn, "dicom-mr"), drawn.logic.getParameterNode()
     assert ui.exportButton.toolTip == "Choose the synthetic image to write."
     parameters.exportImage = desk.slicer.util.getNode("t1_tse_tra")
-    parameters.exportFolder = str(tmp_path)
+    ui.folderPathLineEdit.currentPath = str(tmp_path)
     desk.process()
     assert "is a real image" in ui.exportButton.toolTip
     parameters.exportImage = node_from_volume(synthetic(grid_of(shown_node(drawn)), "CE-T1w"))
@@ -343,6 +343,30 @@ def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(
     assert inputs_of(made) == (first,)
 
 
+def test_places_of_this_machine_are_not_in_a_scene_that_is_given_away(desk, jobs, drawn, tmp_path):
+    folder, series, other = (tmp_path / name for name in ("out", "series of Doe", "nowhere"))
+    folder.mkdir()
+    ui = choose(desk, drawn, "rtstruct")
+    ui.referencePathLineEdit.currentPath = str(series)
+    ui.folderPathLineEdit.currentPath = str(folder)
+    desk.process()
+    ui.exportButton.click()
+    assert jobs[-1].parameters["references"] == [str(series)]
+    saved = tmp_path / "scene.mrml"
+    desk.slicer.mrmlScene.SetURL(str(saved))
+    assert desk.slicer.mrmlScene.Commit()
+    assert str(tmp_path) not in saved.read_text(encoding="utf-8").replace(str(saved), "")
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process()
+    assert not ui.referencePathLineEdit.currentPath, "that is another patient's"
+    assert ui.folderPathLineEdit.currentPath == str(folder)
+    again = section(desk.open("MRISynthSegment", fresh=True), "Export").ui
+    assert again.folderPathLineEdit.currentPath == str(folder)
+    folder.rename(other)
+    again = section(desk.open("MRISynthSegment", fresh=True), "Export").ui
+    assert not again.folderPathLineEdit.currentPath
+
+
 def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(
     desk, jobs, drawn, tmp_path, monkeypatch
 ):
@@ -353,8 +377,9 @@ def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(
         return export.works
 
     monkeypatch.setattr(desk.slicer.util, "exportNode", export)
-    drawn.logic.getParameterNode().exportFolder = str(tmp_path)
     ui = choose(desk, drawn, "seg.nrrd")
+    ui.folderPathLineEdit.currentPath = str(tmp_path)
+    desk.process()
     export.works = False
     ui.exportButton.click()
     assert not list(tmp_path.iterdir()) and "could not be written" in desk.said[0]

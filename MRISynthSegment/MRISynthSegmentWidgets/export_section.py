@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import ctk
+import slicer
 from slicer.i18n import tr as _
 
 from MRISynthSegmentLib import exports
@@ -15,9 +16,15 @@ from MRISynthWidgets.section import Section
 from .dicom_database import DicomDatabase
 from .section_work import SectionWork
 
+FOLDER_SETTING = "MRISynth/ExportFolder"
+"""Slicer's setting with the folder that was written into last."""
+
 
 class ExportSection(Section):
-    """Section "Export"."""
+    """Section "Export".
+
+    Places of this machine and names of patients stay out of the scene, which may be given away.
+    """
 
     uiName = "MRISynthSegmentExport"
     placeName = "sectionsPlace"
@@ -37,14 +44,11 @@ class ExportSection(Section):
         for each in exports.FORMATS:
             self.ui.formatComboBox.addItem(each.label)
         self.ui.formatComboBox.connect("currentIndexChanged(int)", self.onFormat)
-        for line, name in (
-            (self.ui.folderPathLineEdit, "exportFolder"),
-            (self.ui.referencePathLineEdit, "exportReference"),
-        ):
+        folder = slicer.app.userSettings().value(FOLDER_SETTING) or ""
+        self.ui.folderPathLineEdit.currentPath = folder if Path(folder).is_dir() else ""
+        for line in (self.ui.folderPathLineEdit, self.ui.referencePathLineEdit):
             line.filters = ctk.ctkPathLineEdit.Dirs
-            line.connect(
-                "currentPathChanged(QString)", lambda path, name=name: self.onPath(name, path)
-            )
+            line.connect("currentPathChanged(QString)", lambda path: self.panel.scheduleRefresh())
         for edit in (self.ui.patientIDLineEdit, self.ui.patientNameLineEdit):
             edit.connect("textChanged(QString)", lambda text: self.panel.scheduleRefresh())
         self.ui.nobodyCheckBox.connect("toggled(bool)", lambda on: self.panel.scheduleRefresh())
@@ -59,8 +63,6 @@ class ExportSection(Section):
         blocked = combo.blockSignals(True)
         combo.setCurrentIndex(exports.FORMATS.index(plan.format))
         combo.blockSignals(blocked)
-        _showPath(self.ui.folderPathLineEdit, parameters.exportFolder)
-        _showPath(self.ui.referencePathLineEdit, parameters.exportReference)
         self._showNeeded(plan)
         reason = plan.why_disabled(running=self.work.running)
         self.ui.exportButton.enabled = not reason
@@ -111,10 +113,10 @@ class ExportSection(Section):
             and image.GetAttribute("MRISynth.Synthetic") == "1",
             series=behind[0].GetName() if behind else "",
             found=len(self._files(behind)),
-            series_folder=parameters.exportReference,
+            series_folder=self.ui.referencePathLineEdit.currentPath,
             has_database=self.database.is_open,
             wants_database=parameters.exportToDatabase,
-            folder=parameters.exportFolder,
+            folder=self.ui.folderPathLineEdit.currentPath,
             patient_id=self.ui.patientIDLineEdit.text,
             patient_name=self.ui.patientNameLineEdit.text,
             nobody=self.ui.nobodyCheckBox.checked,
@@ -138,18 +140,13 @@ class ExportSection(Section):
         """The user chose another format."""
         self.logic.getParameterNode().exportFormat = exports.FORMATS[index].name
 
-    def onPath(self, name: str, path: str) -> None:
-        """The user chose another folder."""
-        parameters = self.logic.getParameterNode()
-        if getattr(parameters, name) != path:
-            setattr(parameters, name, path)
-
     def onExportButton(self) -> None:
         """Write, in the inference process where it takes long."""
         with self.panel.showingErrors():
             self.database.forget()
             parameters = self.logic.getParameterNode()
             plan = self._plan(parameters)
+            slicer.app.userSettings().setValue(FOLDER_SETTING, plan.folder)
             if plan.format.name == "seg.nrrd":
                 from MRISynthSegmentLib.exported.mrml import save_node
 
@@ -215,18 +212,12 @@ class ExportSection(Section):
         self._reason = ""
         for line in (self.ui.patientIDLineEdit, self.ui.patientNameLineEdit):
             line.text = ""  # the next scene is another patient's
+        self.ui.referencePathLineEdit.currentPath = ""
         self.ui.nobodyCheckBox.checked = False
 
     def cleanup(self) -> None:
         """See :class:`Section`."""
         self.onSceneClosing()
-
-
-def _showPath(line, path: str) -> None:
-    if line.currentPath != path:
-        blocked = line.blockSignals(True)
-        line.setCurrentPath(path)
-        line.blockSignals(blocked)
 
 
 def _count(node) -> int:

@@ -42,6 +42,18 @@ class MRISynthSegment(ScriptedLoadableModule):
             "Built on 3D Slicer, MONAI, PyTorch and SimpleITK. Structure names follow AAPM "
             "TG-263, codes are SNOMED CT."
         )
+        # The module Terminologies is there only when all modules are.
+        slicer.app.connect("startupCompleted()", loadTerminology)
+
+
+def loadTerminology() -> None:
+    """Let Slicer know the structures' terms: they can be chosen for segments, and are shown with
+    their colours."""
+    from MRISynthSegmentLib.terminology import terminology_file
+
+    module, path = getattr(slicer.modules, "terminologies", None), terminology_file()
+    if module is not None and path is not None:
+        module.logic().LoadTerminologyFromFile(str(path))
 
 
 @parameterNodeWrapper

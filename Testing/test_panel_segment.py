@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -368,3 +370,19 @@ def test_a_segmentation_deleted_during_the_run_is_made_anew(desk, jobs, drawn):
     finished(jobs[-1], GTVp=STEM)
     desk.process()
     assert np.array_equal(masks_in(drawn)["GTVp"], STEM) and not desk.said
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_slicer_knows_the_structures_terms_from_its_start(desk, monkeypatch, there):
+    loaded = []
+    logic = types.SimpleNamespace(LoadTerminologyFromFile=loaded.append)
+    if there:
+        module = types.SimpleNamespace(logic=lambda: logic)
+        monkeypatch.setattr(desk.slicer.modules, "terminologies", module)
+    else:
+        monkeypatch.delattr(desk.slicer.modules, "terminologies")
+    importlib.import_module("MRISynthSegment").MRISynthSegment(types.SimpleNamespace(path=""))
+    assert not loaded
+    desk.app.start()
+    desk.raise_errors()
+    assert [Path(path).name for path in loaded] == ["MRISynth.term.json"] * there

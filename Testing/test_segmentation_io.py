@@ -27,15 +27,15 @@ from MRISynthSegmentLib.structure_record import DRAWN_TAG, INPUTS_TAG, ORIGIN_TA
 from MRISynthSegmentLib.structures import STRUCTURES
 from MRISynthSegmentLib.terminology import (
     CONTEXT_NAME,
+    FILE_NAME,
     TAG,
     terminology_context,
+    terminology_file,
     terminology_json,
     terminology_tag,
 )
 
-TERMINOLOGY_FILE = (
-    Path(__file__).resolve().parents[1] / "Resources" / "Terminology" / "MRISynth.term.json"
-)
+TERMINOLOGY_FILE = Path(__file__).resolve().parents[1] / "Resources" / "Terminology" / FILE_NAME
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +181,7 @@ def test_slicer_understands_the_coded_meaning_in_the_file(seg_nrrd):
 
 
 def test_shipped_terminology_is_what_the_structures_say():
+    assert terminology_file() == TERMINOLOGY_FILE
     assert TERMINOLOGY_FILE.read_text(encoding="utf-8") == terminology_json(), (
         "run: python -m MRISynthSegmentLib.terminology Resources/Terminology/MRISynth.term.json"
     )

@@ -24,6 +24,9 @@ from .structures import ABNORMAL, STRUCTURES, Code, Structure
 CONTEXT_NAME = "MRISynth - head and neck radiotherapy structures"
 """Name under which Slicer lists the terminology."""
 
+FILE_NAME = "MRISynth.term.json"
+"""The shipped file with it."""
+
 REGION_CONTEXT_NAME = "Anatomic codes - DICOM master list"
 """Slicer's own list of regions; the product's structures leave the region empty."""
 
@@ -97,6 +100,13 @@ def terminology_context(structures: Iterable[Structure] = STRUCTURES.values()) -
 def terminology_json() -> str:
     """Text of the shipped terminology file."""
     return json.dumps(terminology_context(), indent=2, ensure_ascii=False) + "\n"
+
+
+def terminology_file() -> Path | None:
+    """The shipped terminology file; None if it is not there, as in an installation by pip."""
+    here = Path(__file__).resolve()
+    files = [here.parents[up] / "Resources" / "Terminology" / FILE_NAME for up in (2, 1)]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _described(code: Code) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import types
 
 import numpy as np
@@ -43,6 +44,7 @@ def measured(job):
 def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
     ui = section(two, "Comparison").ui
     ui.compareButton.click()
+    desk.process()
     job = jobs[-1]
     assert job.task == "contour_comparison" and not ui.comparisonCancelButton.isHidden()
     job.finish(measured(job))
@@ -73,6 +75,7 @@ def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
 
     def compare():
         ui.compareButton.click()
+        desk.process()
         jobs[-1].finish(measured(jobs[-1]))
         desk.process()
 
@@ -110,6 +113,7 @@ def test_what_lies_outside_the_image_is_not_left_out_without_a_word(desk, jobs, 
     desk.process()
     ui = section(two, "Comparison").ui
     ui.compareButton.click()
+    desk.process()
     jobs[-1].finish(measured(jobs[-1]))
     desk.process()
     assert "GTVp: part of it lies outside the image" in ui.comparisonLabel.text
@@ -122,6 +126,7 @@ def test_both_outlines_and_the_structure_that_is_looked_at(desk, jobs, two):
     ui, parameters = section(two, "Comparison").ui, two.logic.getParameterNode()
     first, second = parameters.segmentation, parameters.compareWith
     ui.compareButton.click()
+    desk.process()
     jobs[-1].finish(measured(jobs[-1]))
     ui.outlinesCheckBox.checked = True
     desk.process()
@@ -240,6 +245,7 @@ def test_contours_are_exported_on_the_series_in_the_database(
     assert "2 files in Slicer's DICOM database" in ui.seriesLabel.text
     assert ui.exportButton.enabled, ui.exportButton.toolTip
     ui.exportButton.click()
+    desk.process()
     job = jobs[-1]
     assert job.task == "export" and job.parameters["references"] == list(files.values())
     assert job.parameters["types"] == {"GTVp": "AUTOMATIC", "Brainstem": "AUTOMATIC"}
@@ -268,11 +274,13 @@ def test_what_a_format_needs_is_asked_for_and_refusals_are_said(desk, jobs, draw
     ui.folderPathLineEdit.currentPath = str(tmp_path)
     desk.process()
     ui.exportButton.click()
+    desk.process()
     jobs[-1].finish(InputError("The series 't1' lacks 1 of 5 slices; get it complete."))
     desk.process()
     assert ui.exportLabel.text == "The series 't1' lacks 1 of 5 slices; get it complete."
     assert ui.exportButton.enabled and not desk.said
     ui.exportButton.click()
+    desk.process()
     ui.exportCancelButton.click()
     assert jobs[-1].cancelled
 
@@ -295,6 +303,7 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     ui.burnInCheckBox.checked = True
     desk.process()
     ui.exportButton.click()
+    desk.process()
     asked = jobs[-1].parameters
     assert asked["study"] == {"patient_id": "P7", "patient_name": "Doe^John"} and asked["burn_in"]
     from MRISynthLib.errors import Cancelled
@@ -304,6 +313,7 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     ui.nobodyCheckBox.checked = True
     desk.process()
     ui.exportButton.click()
+    desk.process()
     assert jobs[-1].parameters["study"] == {}
     assert "P7" not in str(desk.slicer.mrmlScene.GetSceneXMLString() or ""), "kept nowhere"
     desk.slicer.mrmlScene.Clear(0)
@@ -351,6 +361,7 @@ def test_places_of_this_machine_are_not_in_a_scene_that_is_given_away(desk, jobs
     ui.folderPathLineEdit.currentPath = str(folder)
     desk.process()
     ui.exportButton.click()
+    desk.process()
     assert jobs[-1].parameters["references"] == [str(series)]
     saved = tmp_path / "scene.mrml"
     desk.slicer.mrmlScene.SetURL(str(saved))
@@ -382,11 +393,70 @@ def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(
     desk.process()
     export.works = False
     ui.exportButton.click()
+    desk.process()
     assert not list(tmp_path.iterdir()) and "could not be written" in desk.said[0]
     export.works = True
     for name in ("Contours_on_T1w.seg.nrrd", "Contours_on_T1w_2.seg.nrrd"):
         ui.exportButton.click()
+        desk.process()
         assert (tmp_path / name).is_file() and name in ui.exportLabel.text
+
+
+def test_the_window_answers_while_a_segmentation_is_read(desk, jobs, two, tmp_path, monkeypatch):
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each structure
+    export, comparison = section(two, "Export"), section(two, "Comparison")
+    choose(desk, two, "rtstruct")
+    export.ui.folderPathLineEdit.currentPath = export.ui.referencePathLineEdit.currentPath = str(
+        tmp_path
+    )
+    desk.process()
+    count, first = len(jobs), shown_node(two)
+    for ui, button, cancel, work in (
+        (export.ui, "exportButton", "exportCancelButton", export.work),
+        (comparison.ui, "compareButton", "comparisonCancelButton", comparison.work),
+    ):
+        getattr(ui, button).click()
+        assert work.running and len(jobs) == count
+        getattr(ui, cancel).click()
+        desk.process()
+        assert not work.running and len(jobs) == count and "Cancelled" in work.label.text
+        getattr(ui, button).click()
+        work._portions._go_on()
+        first.GetSegmentation().GetSegment("GTVp").SetName(f"GTV {button}")
+        desk.process(9)
+        assert "changed while it was read" in desk.said.pop() and not work.running
+        getattr(ui, button).click()
+        desk.process(9)
+        assert len(jobs) == count + 1, "pressed again it is done"
+        count += 1
+        jobs[-1].cancel()
+
+
+def test_surfaces_are_made_while_the_window_answers(desk, jobs, two, monkeypatch):
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each structure
+    from MRISynthSegmentLib.shown.mrml import SURFACE
+
+    def surfaces(node):
+        content = node.GetSegmentation()
+        found = [content.GetSegment(key).GetRepresentation(SURFACE) for key in ids]
+        return [each.GetNumberOfPoints() if each is not None else 0 for each in found]
+
+    first, parameters = shown_node(two), two.logic.getParameterNode()
+    ids = first.GetSegmentation().GetSegmentIDs()
+    before = surfaces(first)
+    assert all(before)
+    first.RemoveClosedSurfaceRepresentation()
+    parameters.segmentation = None
+    desk.process()
+    parameters.segmentation = first
+    two._refreshNow()
+    assert surfaces(first) == [0, 0]
+    section(two, "Result")._surfaces._go_on()
+    assert surfaces(first) == [0, 0], "all or none"
+    desk.process()
+    assert surfaces(first) == before
 
 
 # -------------------------------------------------------------------------------------- its looks

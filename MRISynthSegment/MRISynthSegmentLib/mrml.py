@@ -24,18 +24,20 @@ from MRISynthLib.volume import Volume
 from .corrections import provenance_of_both
 from .labelmaps.mrml import (
     LABELMAP,
+    algorithm_type,
     image_to_world,
     in_node,
+    is_edited,
     look_of,
     mask_in,
     oriented_image,
+    origin_of,
     own_mask,
     replace_mask,
     tag_of,
 )
 from .origins import (
     AUTOMATIC,
-    MANUAL,
     SEMIAUTOMATIC,
     Origin,
     inputs_in_words,
@@ -47,9 +49,7 @@ from .structure_record import (
     DRAWN_TAG,
     INPUTS_TAG,
     ORIGIN_TAG,
-    origin_from,
     origin_text,
-    same_look,
 )
 from .structures import STRUCTURES, UNKNOWN_COLOUR
 from .terminology import TAG, terminology_tag
@@ -324,16 +324,9 @@ def algorithm_types_of(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
     InputError
         As :func:`edited_structures`.
     """
-    types = {}
-    for name, segment_id in segments_by_name(node).items():
-        segment = node.GetSegmentation().GetSegment(segment_id)
-        if not is_edited(segment):
-            types[name] = AUTOMATIC
-        elif tag_of(segment, INPUTS_TAG) or _origin_of(segment).kind not in ("", MANUAL):
-            types[name] = SEMIAUTOMATIC
-        else:
-            types[name] = MANUAL
-    return types
+    content = node.GetSegmentation() if node is not None else None
+    found = segments_by_name(node)
+    return {name: algorithm_type(content.GetSegment(found[name])) for name in found}
 
 
 def edited_structures(node: slicer.vtkMRMLSegmentationNode) -> tuple[str, ...]:
@@ -432,19 +425,6 @@ def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:
     set_warnings(node, dict.fromkeys([*segmentation.warnings, *warnings]))
 
 
-def is_edited(segment: slicer.vtkSegment) -> bool:
-    """Whether a segment looks otherwise than when a model drew it, or no model did."""
-    return not same_look(tag_of(segment, DRAWN_TAG), look_of(segment))
-
-
-def _origin_of(segment: slicer.vtkSegment) -> Origin:
-    """As it was noted; an empty one where it was not, or not by the product."""
-    try:
-        return origin_from(tag_of(segment, ORIGIN_TAG))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return Origin()
-
-
 # --- back ---------------------------------------------------------------------------------
 
 
@@ -460,24 +440,46 @@ def segmentation_from_node(node: slicer.vtkMRMLSegmentationNode, reference: Volu
     InputError
         If the node is no segmentation, or two segments have the same name.
     """
+    return finished(segmentation_steps(node, reference))
+
+
+def segmentation_steps(
+    node: slicer.vtkMRMLSegmentationNode, reference: Volume
+) -> Generator[None, None, Segmentation]:
+    """:func:`segmentation_from_node` in portions of one structure, between which a window can
+    answer; an InputError if the user changes the segments meanwhile."""
     segments = segments_by_name(node)
     content = node.GetSegmentation()
     if not content.ContainsRepresentation(LABELMAP) and content.GetNumberOfSegments():
         node.CreateBinaryLabelmapRepresentation()
+    before = _times(content)
     masks: dict[str, np.ndarray] = {}
     doubt: dict[str, float] = {}
     origins: dict[str, Origin] = {}
-    types = algorithm_types_of(node)
     for name, segment_id in segments.items():
-        masks[name] = mask_in(node, segment_id, reference)
+        if _times(content) != before:
+            raise InputError(f"{node.GetName()} was changed while it was read; try again.")
         segment = content.GetSegment(segment_id)
+        masks[name], kind = mask_in(node, segment_id, reference), algorithm_type(segment)
         noted = tag_of(segment, DOUBT_TAG)
-        if noted and not is_edited(segment):
+        if noted and kind == AUTOMATIC:
             doubt[name] = float(noted)
-        origin = _origin_of(segment)
-        if origin.kind not in ("", types[name]):
-            origin = replace(origin, kind=types[name], description="")
+        origin = origin_of(segment)
+        if origin.kind not in ("", kind):
+            origin = replace(origin, kind=kind, description="")
         if origin != Origin():
             origins[name] = origin
+        yield
     provenance, warnings = provenance_of(node), warnings_of(node)
     return Segmentation(masks, reference, provenance, warnings, doubt, origins)
+
+
+def _times(content) -> list[tuple[str, str, int]]:
+    """What changes with the segments' names and label maps."""
+    found = []
+    for segment_id in content.GetSegmentIDs():
+        segment = content.GetSegment(segment_id)
+        image = segment.GetRepresentation(LABELMAP)
+        time = image.GetMTime() if image is not None else 0
+        found.append((segment_id, segment.GetName(), time))
+    return found

@@ -151,16 +151,15 @@ class ComparisonSection(Section):
 
     def onCompareButton(self) -> None:
         """Measure in the inference process."""
-        from MRISynthSegmentLib.compared.mrml import comparison_request
+        from MRISynthSegmentLib.compared.mrml import comparison_steps
 
         with self.panel.showingErrors():
             parameters = self.logic.getParameterNode()
-            request, volumes = comparison_request(parameters.segmentation, parameters.compareWith)
-            state = self._state((parameters.segmentation, parameters.compareWith))
-            self.work.start(
+            nodes = parameters.segmentation, parameters.compareWith
+            state = self._state(nodes)
+            self.work.start_after(
+                comparison_steps(*nodes),
                 decisions.COMPARISON_TASK,
-                request,
-                volumes,
                 lambda result: self._compared(result, state),
             )
 

@@ -160,11 +160,15 @@ class ExportSection(Section):
             self._begin(parameters, plan, plan.target(folder))
 
     def _begin(self, parameters, plan: exports.Plan, target: Path) -> None:
-        from MRISynthSegmentLib.exported.mrml import contours_request, image_request
+        from MRISynthSegmentLib.exported.mrml import contours_steps, image_request
 
         references = self._files(self._behind(plan.format, parameters))
         if plan.series_folder:
             references.append(plan.series_folder)
+
+        def written(result) -> None:
+            self._written(target, result)
+
         try:
             if plan.format.is_image:
                 request, volumes = image_request(
@@ -174,13 +178,10 @@ class ExportSection(Section):
                     references,
                     burn_in=parameters.exportBurnIn,
                 )
+                self.work.start(exports.EXPORT_TASK, request, volumes, written)
             else:
-                request, volumes = contours_request(
-                    plan, parameters.segmentation, target, references
-                )
-            self.work.start(
-                exports.EXPORT_TASK, request, volumes, lambda result: self._written(target, result)
-            )
+                steps = contours_steps(plan, parameters.segmentation, target, references)
+                self.work.start_after(steps, exports.EXPORT_TASK, written)
         except BaseException:
             self._dropStaging()
             raise

@@ -7,6 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from MRISynthWidgets.portions import Portions
 from MRISynthWidgets.section import Section
 
 from .structure_section import swatch
@@ -31,6 +32,7 @@ class ResultSection(Section):
         """See :class:`Section`."""
         self.rows = ()
         self._table = None
+        self._surfaces = Portions()
         self._observed = []
         self._watched = None
         self._look = None
@@ -56,16 +58,23 @@ class ResultSection(Section):
             "outlines": parameters.showOutlines,
             "in_3d": parameters.show3D,
         }
-        from MRISynthSegmentLib.shown.mrml import origin_in_words, set_look
+        from MRISynthSegmentLib.shown.mrml import origin_in_words, set_look, surface_steps
 
         if (node, look) != self._look:
             # Only when the panel changed: the Segmentations module may set these as well.
             self._look = (node, look)
+            self._surfaces.stop()
             if node is not None:
                 set_look(node, **look)
+            if node is not None and parameters.show3D:
+                self._surfaces.start(surface_steps(node), lambda value: None, self._failed)
         self.ui.originLabel.text = origin_in_words(node)
         self.ui.originLabel.setVisible(bool(self.ui.originLabel.text))
         self._fill(self._rowsOf(node))
+
+    def _failed(self, error: Exception) -> None:
+        with self.panel.showingErrors():
+            raise error
 
     def _rowsOf(self, node) -> tuple:
         if node is None:
@@ -181,10 +190,12 @@ class ResultSection(Section):
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
+        self._surfaces.stop()
         self._unwatch()
         self._table = self._look = None
         self._fill(())
 
     def cleanup(self) -> None:
         """See :class:`Section`."""
+        self._surfaces.stop()
         self._unwatch()

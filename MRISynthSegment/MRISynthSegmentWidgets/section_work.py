@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
@@ -12,6 +12,7 @@ from MRISynthLib.errors import Cancelled, MRISynthError
 from MRISynthLib.panel import ProgressText
 from MRISynthWidgets.installer import SlicerInstaller
 from MRISynthWidgets.panel_widget import ERROR_STYLE
+from MRISynthWidgets.portions import Portions
 from MRISynthWidgets.worker_run import WorkerRun
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class SectionWork:
         self._on_end = on_end
         self._on_done: Callable[[TaskResult], None] | None = None
         self._text = ProgressText()
+        self._portions = Portions()
         self.run = WorkerRun(
             self._progress,
             lambda ready: None,
@@ -63,8 +65,8 @@ class SectionWork:
 
     @property
     def running(self) -> bool:
-        """Whether a job is under way."""
-        return self.run.running
+        """Whether a job is under way, or what it needs is being read from the scene."""
+        return self.run.running or self._portions.running
 
     def start(
         self,
@@ -87,17 +89,49 @@ class SectionWork:
         self._show(busy=True)
         self.section.panel.scheduleRefresh()
 
+    def start_after(
+        self,
+        steps: Generator[None, None, tuple[dict[str, Any], list[Volume]]],
+        task: str,
+        on_done: Callable[[TaskResult], None],
+    ) -> None:
+        """As :meth:`start`, with the parameters and volumes that ``steps`` give in portions, while
+        the window answers.
+
+        Raises
+        ------
+        MRISynthError
+            If packages are missing and were not installed.
+        """
+        packages.ensure(SlicerInstaller())
+
+        def made(value: tuple[dict[str, Any], list[Volume]]) -> None:
+            try:
+                self.start(task, *value, on_done)
+            except MRISynthError as error:
+                self._refused(error)
+
+        self._portions.start(steps, made, self._refused)
+        self.say("")
+        self._show(busy=True)
+        self.section.panel.scheduleRefresh()
+
     def device(self) -> str:
         """The device that the user chose: its process is warm."""
         return self.section.logic.getParameterNode().device
 
     def cancel(self) -> None:
         """Stop the job."""
+        if self._portions.running:
+            self._portions.stop()
+            self._cancelled(Cancelled())
+            return
         self.button.enabled = False
         self.run.cancel()
 
     def abandon(self) -> None:
         """Stop the job without a word: scene or panel is going away."""
+        self._portions.stop()
         self.run.abandon()
         self._show(busy=False)
         self.say("")
@@ -130,6 +164,11 @@ class SectionWork:
 
     def _cancelled(self, error: Cancelled) -> None:
         self._end(_("Cancelled; nothing was changed."))
+
+    def _refused(self, error: Exception) -> None:
+        self._end("")
+        with self.section.panel.showingErrors():
+            raise error
 
     def _failed(self, error: MRISynthError) -> None:
         self._end(str(error), problem=True)

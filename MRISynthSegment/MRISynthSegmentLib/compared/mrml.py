@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from MRISynthLib.mrml import show_side_by_side
 from MRISynthLib.volume import Volume
 
 from ..comparison import common_structures
-from ..mrml import segmentation_from_node, segmentation_node_from, segments_by_name
+from ..mrml import segmentation_node_from, segmentation_steps, segments_by_name
 from ..packed import packed, unpacked
 from ..segmentation import Segmentation
 from ..shown.mrml import grid_of, inside_point, jump_to, reference_node_of, size_of
@@ -63,15 +63,17 @@ def names_in_common(
     return dict(common_structures(segments_by_name(first), segments_by_name(second)))
 
 
-def comparison_request(
+def comparison_steps(
     first: slicer.vtkMRMLSegmentationNode, second: slicer.vtkMRMLSegmentationNode
-) -> tuple[dict[str, Any], list[Volume]]:
-    """Parameters and volumes of the worker's task "contour_comparison", on the first one's image.
+) -> Generator[None, None, tuple[dict[str, Any], list[Volume]]]:
+    """Parameters and volumes of the worker's task "contour_comparison", on the first one's image;
+    in portions, between which a window can answer.
 
     Raises
     ------
     InputError
-        If that image is gone, they have no structure in common, or as :func:`names_in_common`.
+        If that image is gone, they have no structure in common, the user changes one meanwhile, or
+        as :func:`names_in_common`.
     """
     grid, same = needed_grid(first), names_in_common(first, second)
     names = (first.GetName(), second.GetName())
@@ -85,8 +87,8 @@ def comparison_request(
     request: dict[str, Any] = {"names": list(names)}
     volumes: list[Volume] = []
     for key, node in (("first", first), ("second", second)):
-        segmentation = segmentation_from_node(node, grid)
-        if node is second and (cut := _cut_off(node, segmentation, same.values())):
+        segmentation = yield from segmentation_steps(node, grid)
+        if node is second and (cut := (yield from _cut_off(node, segmentation, same.values()))):
             beyond = (
                 f"{', '.join(cut)}: part of it lies outside the image of {names[0]} and is not "
                 "measured."
@@ -94,20 +96,23 @@ def comparison_request(
             segmentation = replace(segmentation, warnings=(*segmentation.warnings, beyond))
         request[key], parts = packed(segmentation)
         volumes += parts
+        yield
     return request, volumes
 
 
 def _cut_off(
     node: slicer.vtkMRMLSegmentationNode, inside: Segmentation, names: Iterable[str]
-) -> list[str]:
+) -> Generator[None, None, list[str]]:
     """Structures of which the grid of ``inside`` leaves a noticeable part out."""
     content, ids, cut = node.GetSegmentation(), segments_by_name(node), []
     voxel = abs(np.linalg.det(inside.reference.index_to_world[:3, :3])) / 1000
     for name in names:
-        _, whole = size_of(content.GetSegment(ids[name]))
-        lost = whole - inside.masks[name].sum() * voxel
+        segment = content.GetSegment(ids.get(name, ""))
+        whole = size_of(segment)[1] if segment is not None else 0.0  # deleted at this moment
+        lost = whole - np.count_nonzero(inside.masks[name]) * voxel
         if lost > max(CUT_SHARE * whole, CUT_MILLILITRES):
             cut.append(name)
+        yield
     return cut
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +16,35 @@ from MRISynthLib.volume import Volume
 
 from ..compared.mrml import needed_grid
 from ..exports import Plan
-from ..mrml import algorithm_types_of, segmentation_from_node
+from ..mrml import algorithm_types_of, segmentation_steps
 from ..packed import packed
 
 
-def contours_request(
+def contours_steps(
     plan: Plan,
     node: slicer.vtkMRMLSegmentationNode,
     target: Path,
     references: Sequence[str],
-) -> tuple[dict[str, Any], list[Volume]]:
-    """To write contours as ``target``, on the series in the files ``references``.
+) -> Generator[None, None, tuple[dict[str, Any], list[Volume]]]:
+    """To write contours as ``target``, on the series in the files ``references``; in portions,
+    between which a window can answer.
 
     Raises
     ------
     InputError
-        If the segmentation's image is gone, or two segments have one name.
+        If the segmentation's image is gone, two segments have one name, or the user changes one
+        meanwhile.
     """
-    plain, volumes = packed(segmentation_from_node(node, needed_grid(node)))
+    segmentation = yield from segmentation_steps(node, needed_grid(node))
+    types = algorithm_types_of(node)
+    yield
+    plain, volumes = packed(segmentation)
     request = {
         "format": plan.format.name,
         "path": str(target),
         "references": list(references),
         "segmentation": plain,
-        "types": algorithm_types_of(node),
+        "types": types,
     }
     return request, volumes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ from ..mrml import DOUBT_TAG, is_edited
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
 from ..segmentation import Segmentation
 from ..structures import STRUCTURES
+
+SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
 OUTLINES_ATTRIBUTE = "MRISynth.BeforeOutlines"
 """Of a display node while it shows bare outlines: how it looked before, as JSON."""
@@ -136,8 +138,8 @@ def jump_to(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
 def set_look(
     node: slicer.vtkMRMLSegmentationNode, *, fill: float, outlines: bool, in_3d: bool
 ) -> None:
-    """``fill`` (0 to 1) scales the 2D opacity of each structure. Surfaces that are missing for 3D
-    are made."""
+    """``fill`` (0 to 1) scales the 2D opacity of each structure. In 3D those are seen that have
+    surfaces: :func:`surface_steps`."""
     display = node.GetDisplayNode()
     if display is None:
         return
@@ -147,8 +149,61 @@ def set_look(
         display.SetVisibility2DOutline(outlines)
         display.SetVisibility3D(in_3d)
         display.EndModify(was_modifying)
-    if in_3d and node.GetSegmentation().GetNumberOfSegments():
-        node.CreateClosedSurfaceRepresentation()
+
+
+def surface_steps(node: slicer.vtkMRMLSegmentationNode) -> Generator[None, None, None]:
+    """Make the surfaces for 3D that are missing, in portions of one structure, between which a
+    window can answer.
+
+    They come into the segmentation together: Slicer counts on all segments having the same.
+    """
+    content = node.GetSegmentation()
+    apart = _apart(content)
+    missing = [
+        segment_id
+        for segment_id in (content.GetSegmentIDs() if apart is not None else ())
+        if content.GetSegment(segment_id).GetRepresentation(SURFACE) is None
+    ]
+    made = {}
+    for segment_id in missing[:-1]:
+        segment = content.GetSegment(segment_id)
+        image = segment.GetRepresentation(LABELMAP) if segment is not None else None
+        if image is not None:
+            made[segment_id] = (image.GetMTime(), _surface(apart, segment, image))
+        yield
+    if node.GetScene() is None or not content.GetNumberOfSegments():
+        return
+    for segment_id, (time, surface) in made.items():
+        segment = content.GetSegment(segment_id)
+        image = segment.GetRepresentation(LABELMAP) if segment is not None else None
+        same = image is not None and image.GetMTime() == time
+        if same and segment.GetRepresentation(SURFACE) is None:
+            segment.AddRepresentation(SURFACE, surface)
+    node.CreateClosedSurfaceRepresentation()  # the last, with which Slicer tells of all
+
+
+def _apart(content) -> slicer.vtkSegmentation | None:
+    """An empty segmentation that makes surfaces as this one does; None if each surface depends on
+    the other segments, or they are not made of label maps."""
+    rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule
+    joint = content.GetConversionParameter(rule.GetJointSmoothingParameterName())
+    if content.GetSourceRepresentationName() != LABELMAP or joint not in ("", "0"):
+        return None
+    apart = slicer.vtkSegmentation()
+    apart.SetSourceRepresentationName(LABELMAP)
+    apart.DeserializeConversionParameters(content.SerializeAllConversionParameters())
+    return apart
+
+
+def _surface(apart, segment, image) -> vtk.vtkPolyData:
+    copy = slicer.vtkSegment()
+    copy.SetLabelValue(segment.GetLabelValue())
+    copy.AddRepresentation(LABELMAP, image)  # the same voxels
+    apart.AddSegment(copy, "one")
+    apart.CreateRepresentation(SURFACE)
+    surface = copy.GetRepresentation(SURFACE)
+    apart.RemoveSegment("one")
+    return surface
 
 
 def show_segments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -343,7 +344,7 @@ def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(
     from MRISynthLib.provenance import Provenance
     from MRISynthSegmentLib.exported.mrml import inputs_of
 
-    first, _second = add_volume(desk, "t1_tse_tra"), add_volume(desk, "t1_tse_tra", 2)
+    first, second = add_volume(desk, "t1_tse_tra"), add_volume(desk, "t1_tse_tra", 2)
     record = Provenance(
         synthetic=True, sequence="STIR", inputs=({"sequence": "T1w", "name": "t1_tse_tra"},)
     )
@@ -351,6 +352,11 @@ def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(
     made = mrml.node_from_volume(source.replace(name="STIR", provenance=record))
     set_sources(made, [first.GetID()])
     assert inputs_of(made) == (first,)
+    both = mrml.node_from_volume(
+        source.replace(provenance=replace(record, inputs=record.inputs * 2), name="STIR")
+    )
+    set_sources(both, [second.GetID(), first.GetID()])
+    assert inputs_of(both) == (second, first), "two images of one name are two series"
 
 
 def test_places_of_this_machine_are_not_in_a_scene_that_is_given_away(desk, jobs, drawn, tmp_path):

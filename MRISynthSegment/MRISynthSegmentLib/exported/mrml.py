@@ -100,6 +100,12 @@ def inputs_of(
     found = slicer.util.getNodesByClass(
         "vtkMRMLScalarVolumeNode", node.GetScene() if node else None
     )
-    known = [*found, *(sources_of(node) if node is not None else ())]
-    by_name = {each.GetName(): each for each in known if each is not node}
-    return tuple(by_name[name] for name in names if name in by_name)
+    sources = sources_of(node) if node is not None else []
+    free = [*sources, *(each for each in found if each is not node and each not in sources)]
+    made_from = []
+    for name in names:  # two of one name are two images
+        match = next((each for each in free if each.GetName() == name), None)
+        if match is not None:
+            free.remove(match)
+            made_from.append(match)
+    return tuple(made_from)

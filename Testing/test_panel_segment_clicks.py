@@ -396,6 +396,21 @@ def test_clicks_on_a_segmentation_are_known_when_it_is_chosen_again(desk, jobs, 
     assert crosses(first) == 1
 
 
+def test_the_cross_of_a_click_that_is_done_again_is_seen_with_its_structure_only(desk, jobs, drawn):
+    correction, parameters = begin(desk, drawn), drawn.logic.getParameterNode()
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    parameters.correctedStructure = "Brainstem"
+    desk.process()
+    for button in (correction.ui.undoButton, correction.ui.redoButton):
+        button.click()
+        desk.process()
+        assert crosses(shown_node(drawn)) == 0
+    parameters.correctedStructure = "GTVp"
+    desk.process()
+    assert crosses(shown_node(drawn)) == 1
+
+
 def test_deleting_the_segmentation_ends_placing_and_takes_the_crosses_away(desk, jobs, drawn):
     correction = begin(desk, drawn)
     click(desk, drawn, 2, 5, 8)

@@ -325,6 +325,7 @@ class CorrectionSection(Section):
             words = _("Taken back: the last click on {name}.") if back else _("{name}: done again.")
             if not structure:
                 words = _("The clicks on a structure that was deleted are gone with it.")
+            self._session.points.show_only(self._chosen[1])
             self.work.say(words.format(name=decisions.label_of(structure)))
         self.panel.scheduleRefresh()
 

@@ -64,7 +64,8 @@ def test_what_is_shipped_fits_into_a_file():
 def test_one_slice_is_not_changed_by_another(network, given):
     images, around = given
     alone = network(*({name: each[1:] for name, each in part.items()} for part in given))
-    torch.testing.assert_close(network(images, around)[1:], alone, rtol=1e-4, atol=1e-5)
+    # sums of another order; a norm over the batch would change logits by tenths
+    torch.testing.assert_close(network(images, around)[1:], alone, rtol=0, atol=1e-3)
 
 
 def test_neighbours_matter_and_unknown_ones_are_zeros(network, given):

@@ -242,6 +242,43 @@ def test_what_was_edited_survives_a_run_of_everything(desk, jobs, drawn):
     assert "Kept as you edited them: Primary gross tumour volume." in drawn.ui.messageLabel.text
 
 
+def test_a_renamed_structure_is_the_users_and_survives_a_run(desk, jobs, drawn):
+    from MRISynthSegmentLib.labelmaps.mrml import tag_of
+    from MRISynthSegmentLib.structures import STRUCTURES
+    from MRISynthSegmentLib.terminology import TAG, terminology_tag
+
+    content = shown_node(drawn).GetSegmentation()
+    drawn.exit()  # as in the Segmentations module
+    content.GetSegment("GTVp").SetName("Eye_L")
+    assert tag_of(content.GetSegment("GTVp"), TAG) == terminology_tag(STRUCTURES["Eye_L"])
+    drawn.enter()
+    desk.process()
+    assert cells(section(drawn, "Result").ui.resultTable)[1][1:] == [
+        "Left eye",
+        "1.2 ml",
+        "edited by hand",
+    ]
+    apply(desk, drawn, jobs, GTVp=STEM, Brainstem=STEM, Eye_L=STEM)
+    found = masks_in(drawn)
+    assert np.array_equal(found["Eye_L"], TUMOUR) and np.array_equal(found["GTVp"], STEM)
+    assert "Kept as you edited them: Left eye." in drawn.ui.messageLabel.text
+
+
+def test_what_the_segment_editor_draws_is_seen_at_once(desk, jobs, drawn):
+    section(drawn, "Result").ui.show3DCheckBox.checked = False
+    desk.process()
+    shown_node(drawn).RemoveClosedSurfaceRepresentation()
+    segment = shown_node(drawn).GetSegmentation().GetSegment("GTVp")
+    image = segment.GetRepresentation("Binary labelmap")
+    desk.process()
+    image.GetPointData().GetScalars().SetTuple1(0, 0)
+    image.GetPointData().GetScalars().Modified()
+    image.Modified()  # its own label map, without any other event
+    desk.process()
+    line = cells(section(drawn, "Result").ui.resultTable)[0]
+    assert line[2:] == ["1.2 ml", "edited by hand"]
+
+
 def test_a_run_of_some_structures_leaves_the_others(desk, jobs, drawn):
     section(drawn, "Structure").ui.targetsButton.click()
     desk.process()

@@ -24,41 +24,30 @@ from MRISynthLib.volume import Volume
 from .corrections import provenance_of_both
 from .labelmaps.mrml import (
     LABELMAP,
-    algorithm_type,
     image_to_world,
     in_node,
-    is_edited,
-    look_of,
     mask_in,
     oriented_image,
-    origin_of,
     own_mask,
     replace_mask,
     tag_of,
 )
-from .origins import (
-    AUTOMATIC,
-    SEMIAUTOMATIC,
-    Origin,
-    inputs_in_words,
-    origins_recorded,
+from .noted.mrml import (
+    NOTES,
+    algorithm_type,
+    follow_name,
+    is_edited,
+    note,
+    origin_of,
+    set_meaning,
 )
+from .origins import AUTOMATIC, Origin
 from .segmentation import Segmentation
-from .structure_record import (
-    DOUBT_TAG,
-    DRAWN_TAG,
-    INPUTS_TAG,
-    ORIGIN_TAG,
-    origin_text,
-)
+from .structure_record import DOUBT_TAG, INPUTS_TAG
 from .structures import STRUCTURES, UNKNOWN_COLOUR
-from .terminology import TAG, terminology_tag
 
 FILL_OPACITY = 0.35
 """Of a structure over the image: the grey values under it must stay readable."""
-
-NOTES = (DOUBT_TAG, DRAWN_TAG, INPUTS_TAG, ORIGIN_TAG)
-"""Tags of a segment in which a model's work is noted."""
 
 ENCLOSING = {"Brain": (0.12, 0.15)}
 """Structures that enclose others -> (2D fill, 3D) opacity, so that these are seen."""
@@ -105,7 +94,7 @@ def segmentation_node_steps(
         for structure_name in segmentation.masks:
             grid = segmentation.reference
             _add_segment(content, structure_name, structure_name, segmentation, grid)
-            _note(content.GetSegment(structure_name), structure_name, segmentation)
+            note(content.GetSegment(structure_name), structure_name, segmentation)
             if surfaces:
                 node.CreateClosedSurfaceRepresentation()  # only of those that have none
             yield
@@ -222,7 +211,8 @@ def update_steps(
                 _add_segment(content, found[name], name, segmentation, reference)
                 if display is not None:
                     _show_segment(display, found[name], name)
-            _note(content.GetSegment(found[name]), name, segmentation, by_hand)
+            follow_name(content.GetSegment(found[name]))
+            note(content.GetSegment(found[name]), name, segmentation, by_hand)
             yield
             _check_there(node)
         _in_few_layers(content)
@@ -371,8 +361,7 @@ def _add_segment(content, segment_id: str, name: str, segmentation: Segmentation
     segment = slicer.vtkSegment()
     segment.SetName(name)
     segment.SetColor(*(structure.colour if structure else UNKNOWN_COLOUR))
-    if structure is not None:
-        segment.SetTag(TAG, terminology_tag(structure))
+    set_meaning(segment)
     segment.AddRepresentation(LABELMAP, oriented_image(segmentation.masks[name], grid))
     content.AddSegment(segment, segment_id)
 
@@ -387,34 +376,6 @@ def _in_few_layers(content) -> None:
             matrices.append(image_to_world(image))
     if all(np.allclose(matrix, matrices[0], atol=1e-6) for matrix in matrices):
         content.CollapseBinaryLabelmaps(False)
-
-
-# --- what is noted of a segment -----------------------------------------------------------
-
-
-def _note(segment, name: str, segmentation: Segmentation, by_hand: bool = False) -> None:
-    """What the segment was drawn on, how doubtful it is, and how it looks now."""
-    if segmentation.provenance is not None:  # the node's attributes stay in the scene
-        segment.SetTag(INPUTS_TAG, inputs_in_words(segmentation).replace("|", "/"))
-    else:
-        segment.RemoveTag(INPUTS_TAG)
-    origin = origins_recorded(segmentation).get(name)
-    if origin is None:
-        segment.RemoveTag(ORIGIN_TAG)
-    else:
-        corrected_now = by_hand and origin.kind == AUTOMATIC
-        said = Origin(SEMIAUTOMATIC, origin.algorithm) if corrected_now else origin
-        segment.SetTag(ORIGIN_TAG, origin_text(said))
-    corrected = origin is not None and origin.kind != AUTOMATIC
-    if by_hand or corrected or segmentation.provenance is None:
-        segment.RemoveTag(DRAWN_TAG)
-        segment.RemoveTag(DOUBT_TAG)
-        return
-    segment.SetTag(DRAWN_TAG, look_of(segment))
-    if name in segmentation.doubt:
-        segment.SetTag(DOUBT_TAG, f"{segmentation.doubt[name]:.4f}")
-    else:
-        segment.RemoveTag(DOUBT_TAG)
 
 
 def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:

@@ -107,7 +107,7 @@ def records_of(segmentation: Segmentation, index_to_ras: np.ndarray) -> dict[str
         origin = origins.get(name)
         by_model = segmentation.provenance is not None and origin is not None
         drawn = by_model and origin.kind == AUTOMATIC
-        look = look_of(mask, index_to_ras) if drawn else ""
+        look = look_of(name, mask, index_to_ras) if drawn else ""
         found[name] = Record(origin, segmentation.doubt.get(name), look)
     return found
 
@@ -143,7 +143,8 @@ def with_records(
         origins[name] = origin
         same = as_written
         if record.drawn:
-            same = same_look(record.drawn, look_of(segmentation.masks[name], index_to_ras))
+            now = look_of(name, segmentation.masks[name], index_to_ras)
+            same = same_look(record.drawn, now)
         if same and record.doubt is not None:
             doubt[name] = record.doubt
         if not same and origin.kind == AUTOMATIC:
@@ -168,12 +169,17 @@ def _said(changed: Iterable[str], unsure: Iterable[str]) -> list[str]:
 
 
 def look_of(
-    mask: np.ndarray, index_to_ras: np.ndarray, first: tuple[int, int, int] = (0, 0, 0)
+    name: str,
+    mask: np.ndarray,
+    index_to_ras: np.ndarray,
+    first: tuple[int, int, int] = (0, 0, 0),
 ) -> str:
-    """Where a structure's first voxel lies (RAS mm) and a hash of its shape.
+    """Where a structure's first voxel lies (RAS mm), a hash of its shape, and its name.
 
     Parameters
     ----------
+    name:
+        What it is called: who renames a structure says that it is another one.
     mask:
         Boolean (slices, rows, columns).
     index_to_ras:
@@ -183,21 +189,30 @@ def look_of(
     """
     box = box_of(mask) if mask.size else None
     if box is None:
-        return "0 0 0 empty"
+        return f"0 0 0 empty {quote(name, safe='')}"
     start = np.array([side.start for side in reversed(box)]) + first
     place = index_to_ras @ (*start, 1)
     digest = hashlib.blake2b(repr(mask[box].shape).encode(), digest_size=12)
     digest.update(np.packbits(mask[box]))
-    return " ".join([*(f"{value:.3f}" for value in place[:3]), digest.hexdigest()])
+    numbers = (f"{value:.3f}" for value in place[:3])
+    return " ".join([*numbers, digest.hexdigest(), quote(name, safe="")])
 
 
 def same_look(then: str, now: str) -> bool:
-    """Whether two of :func:`look_of` are of the same structure in the same place."""
+    """Whether two of :func:`look_of` are of the same structure in the same place.
+
+    Earlier versions noted no name: then any is the same.
+    """
     old, new = then.split(), now.split()
-    if len(old) != 4 or old[3] != new[3]:
+    if len(old) not in (4, 5) or old[3:] != new[3 : len(old)]:
         return False
     apart = np.abs(np.subtract(np.float64(old[:3]), np.float64(new[:3])))
     return bool(apart.max() <= SAME_PLACE_MM)
+
+
+def name_when_drawn(look: str) -> str:
+    """The name in :func:`look_of`; empty if there is none."""
+    return unquote("".join(look.split()[4:5]))
 
 
 # --- who drew it --------------------------------------------------------------------------

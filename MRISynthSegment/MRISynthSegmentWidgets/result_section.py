@@ -14,7 +14,13 @@ from .structure_section import swatch
 
 SHOWN, STRUCTURE, VOLUME, DOUBT = range(4)
 
-SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "RepresentationModified")
+SEGMENT_EVENTS = (
+    "SegmentAdded",
+    "SegmentRemoved",
+    "SegmentModified",
+    "RepresentationModified",
+    "SourceRepresentationModified",  # the Segment Editor says nothing else
+)
 
 
 class ResultSection(Section):
@@ -79,6 +85,7 @@ class ResultSection(Section):
     def _rowsOf(self, node) -> tuple:
         if node is None:
             return ()
+        self._followNames(node)
         if self._table is None:
             from MRISynthSegmentLib.shown.mrml import SegmentTable
 
@@ -186,7 +193,14 @@ class ResultSection(Section):
 
     def _onChanged(self, caller, event) -> None:
         if not self.panel.portions.running:  # the panel refreshes when all of them are there
+            self._followNames(self._watched[0])  # at once: Slicer's own exports ask no panel
             self.panel.scheduleRefresh()
+
+    @staticmethod
+    def _followNames(node) -> None:
+        from MRISynthSegmentLib.noted.mrml import follow_names
+
+        follow_names(node)
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""

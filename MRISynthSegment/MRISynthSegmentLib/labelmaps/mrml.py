@@ -13,7 +13,6 @@ from MRISynthLib.volume import Volume
 
 from .. import structure_record
 from ..boxes import box_of
-from ..origins import AUTOMATIC, MANUAL, SEMIAUTOMATIC, Origin
 
 LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
@@ -181,43 +180,18 @@ def image_to_world(image) -> np.ndarray:
 
 
 def look_of(segment) -> str:
-    """Where a segment lies in the node's frame, and its shape: see ``structure_record``."""
-    image = segment.GetRepresentation(LABELMAP)
+    """Its name, where it lies in the node's frame, and its shape: see ``structure_record``."""
+    image, name = segment.GetRepresentation(LABELMAP), segment.GetName() or ""
     if image is None or image.IsEmpty():
-        return structure_record.look_of(np.zeros((1, 1, 1), bool), np.eye(4))
+        return structure_record.look_of(name, np.zeros((1, 1, 1), bool), np.eye(4))
     mask = label_voxels(image) == segment.GetLabelValue()
-    return structure_record.look_of(mask, image_to_world(image), image.GetExtent()[::2])
+    return structure_record.look_of(name, mask, image_to_world(image), image.GetExtent()[::2])
 
 
 def tag_of(segment, name: str) -> str:
     """A tag of a segment; empty if it has none of that name."""
     text = vtk.reference("")
     return str(text) if segment.GetTag(name, text) else ""
-
-
-# --- who drew it --------------------------------------------------------------------------
-
-
-def is_edited(segment: slicer.vtkSegment) -> bool:
-    """Whether a segment looks otherwise than when a model drew it, or no model did."""
-    drawn = tag_of(segment, structure_record.DRAWN_TAG)
-    return not structure_record.same_look(drawn, look_of(segment))
-
-
-def origin_of(segment: slicer.vtkSegment) -> Origin:
-    """As it was noted; an empty one where it was not, or not by the product."""
-    try:
-        return structure_record.origin_from(tag_of(segment, structure_record.ORIGIN_TAG))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return Origin()
-
-
-def algorithm_type(segment: slicer.vtkSegment) -> str:
-    """Who drew a segment, one of :data:`MRISynthSegmentLib.origins.KINDS`."""
-    if not is_edited(segment):
-        return AUTOMATIC
-    noted = tag_of(segment, structure_record.INPUTS_TAG)
-    return SEMIAUTOMATIC if noted or origin_of(segment).kind not in ("", MANUAL) else MANUAL
 
 
 def _array(matrix: vtk.vtkMatrix4x4) -> np.ndarray:

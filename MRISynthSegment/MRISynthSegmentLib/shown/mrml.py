@@ -16,9 +16,10 @@ from MRISynthLib.provenance import SYNTHETIC_MARK
 from MRISynthLib.volume import Volume
 
 from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
-from ..mrml import DOUBT_TAG, is_edited
+from ..noted.mrml import is_edited
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
 from ..segmentation import Segmentation
+from ..structure_record import DOUBT_TAG
 from ..structures import STRUCTURES
 
 SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
@@ -76,7 +77,8 @@ class SegmentTable:
     def _measure(self, segment_id: str, segment, before: _Measured | None) -> _Measured:
         image = segment.GetRepresentation(LABELMAP)
         label = segment.GetLabelValue()
-        state = (image.GetMTime() if image is not None else 0, label)  # no two share a time
+        seen = image.GetMTime() if image is not None else 0  # no two share a time
+        state = (seen, label, segment.GetName())
         if before is not None and before.state == state:
             found = before
         else:

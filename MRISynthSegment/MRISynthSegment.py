@@ -220,13 +220,23 @@ class MRISynthSegmentWidget(PanelWidget):
         )
         self.putIntoScene(steps, lambda added: self.showAdded(result, *added))
 
-    def showAdded(self, result, node, drawn, kept) -> None:
-        """The result is in ``node``: show it, and say what it is."""
+    def showAdded(self, result, node, drawn, kept, said) -> None:
+        """The result is in ``node``: show it instead of another, and say what it is."""
+        from MRISynthSegmentLib.shown.mrml import hide
+
         parameters = self._parameterNode or self.logic.getParameterNode()
         self.correction.drawnAnew(node, drawn)
+        before = parameters.segmentation
+        hidden = before is not None and before is not node and hide(before)
         parameters.segmentation = node
         parameters.newSegmentation = False
-        self.showOutcome(result.info, panel.kept_sentence(kept))
+        self.showOutcome(
+            result.info,
+            *said,
+            panel.kept_sentence(kept),
+            panel.hidden_sentence(before.GetName()) if hidden else "",
+            warning=bool(said),
+        )
 
 
 class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
@@ -277,29 +287,35 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         """Put the worker's result into ``node``, or into a new one where that does not fit.
 
         A generator that pauses after each structure. Its value: the node, the structures that were
-        drawn, and those that were kept as the user had edited them.
+        drawn, those that were kept as the user had edited them, and sentences on where it lies.
         """
         from MRISynthSegmentLib import mrml
-        from MRISynthSegmentLib.shown.mrml import takes
+        from MRISynthSegmentLib.placed.mrml import moved_along, why_not_into
         from MRISynthSegmentLib.task import segmentation_from
 
+        reference, moved = moved_along(reference, referenceNode)
         segmentation = segmentation_from(result, reference)
-        drawn = tuple(segmentation.masks)
-        if node is None or not takes(node, segmentation):
+        drawn, said = tuple(segmentation.masks), [moved] if moved else []
+        reason = "" if node is None else why_not_into(node, segmentation)
+        if node is None or reason:
+            if reason:
+                said.append(
+                    _("{reason} The result is in a new segmentation.").format(reason=reason)
+                )
             unique = slicer.mrmlScene.GenerateUniqueName(name)
             made = yield from mrml.segmentation_node_steps(
                 segmentation, referenceNode, name=unique, surfaces=surfaces
             )
-            return made, drawn, ()
+            return made, drawn, (), said
         names = drawn if replaceEdited else None
         put = yield from mrml.update_steps(node, segmentation, names)
-        return node, put, tuple(each for each in drawn if each not in put)
+        return node, put, tuple(each for each in drawn if each not in put), said
 
     def referenceOf(self, node):
         """The volume node on which a segmentation was made, or None if it is gone."""
         if node is None:
             return None
-        from MRISynthSegmentLib.shown.mrml import reference_node_of
+        from MRISynthSegmentLib.placed.mrml import reference_node_of
 
         return reference_node_of(node)
 
@@ -343,8 +359,8 @@ class MRISynthSegmentTest(ScriptedLoadableModuleTest):
         result = TaskResult([("Brainstem", reference.with_voxels(mask, name="Brainstem"))])
         logic = MRISynthSegmentLogic()
         image = mrml.node_from_volume(reference)
-        node, drawn, kept = logic.addResult(result, reference, image)
-        self.assertEqual((drawn, kept), (("Brainstem",), ()))
+        node, drawn, kept, said = logic.addResult(result, reference, image)
+        self.assertEqual((drawn, kept, said), (("Brainstem",), (), []))
         shown.set_look(node, fill=0.25, outlines=False, in_3d=False)
         self.assertEqual(node.GetDisplayNode().GetOpacity2DFill(), 0.25)
         (row,) = shown.SegmentTable().rows(node)

@@ -25,7 +25,9 @@ def finished(job, doubt=None, warnings=(), **masks):
 
     reference = job.volumes[0]
     made = [(name, reference.with_voxels(mask, name=name)) for name, mask in masks.items()]
-    inputs = [{"sequence": v.sequence, "synthetic": v.is_synthetic} for v in job.volumes]
+    inputs = [
+        {"sequence": v.sequence, "name": v.name, "synthetic": v.is_synthetic} for v in job.volumes
+    ]
     provenance = {
         "synthetic": any(each["synthetic"] for each in inputs),
         "kind": "segmentation",
@@ -70,7 +72,7 @@ def shown_node(panel):
 
 def masks_in(panel):
     from MRISynthSegmentLib.mrml import segmentation_from_node
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
 
     node = shown_node(panel)
     return segmentation_from_node(node, grid_of(node)).masks

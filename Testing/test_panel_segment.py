@@ -216,7 +216,7 @@ def test_how_it_is_shown_follows_the_panel(desk, jobs, drawn):
 def edit(panel, name, mask):
     """As the Segment Editor does."""
     from MRISynthSegmentLib.mrml import correct_structures
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
 
     node = shown_node(panel)
     correct_structures(node, {name: mask}, grid_of(node))

@@ -108,7 +108,7 @@ def finish(desk, run, seconds=400):
 
 def masks_in(node):
     from MRISynthSegmentLib.mrml import segmentation_from_node
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
 
     return segmentation_from_node(node, grid_of(node)).masks
 
@@ -120,7 +120,7 @@ def test_from_the_study_to_the_database_and_back_from_the_saved_scene(
     from MRISynthSegmentLib import exports
     from MRISynthSegmentLib.clicked.mrml import ClickPoints
     from MRISynthSegmentLib.loading import load_any
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
 
     panel = desk.open("MRISynthSegment")
     parameters = panel.logic.getParameterNode()

@@ -36,7 +36,7 @@ def places(desk, node=None):
 def click(desk, panel, k, j, i):
     """In a slice view, with the mouse in place mode."""
     from MRISynthSegmentLib.clicked.mrml import ClickPoints
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
 
     points = ClickPoints(shown_node(panel))
     assert places(desk, points.node), "a click would turn the view"

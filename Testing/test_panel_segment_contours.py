@@ -68,7 +68,7 @@ def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
 
 def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
     from MRISynthSegmentLib.mrml import correct_structures
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
 
     ui, parameters = section(two, "Comparison").ui, two.logic.getParameterNode()
     label, (first, second) = ui.comparedLabel, (parameters.segmentation, parameters.compareWith)
@@ -102,8 +102,8 @@ def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
 
 def test_what_lies_outside_the_image_is_not_left_out_without_a_word(desk, jobs, two):
     from MRISynthSegmentLib.mrml import segmentation_node_from
+    from MRISynthSegmentLib.placed.mrml import grid_of
     from MRISynthSegmentLib.segmentation import Segmentation
-    from MRISynthSegmentLib.shown.mrml import grid_of
 
     grid, parameters = grid_of(shown_node(two)), two.logic.getParameterNode()
     longer = grid.replace(voxels=np.zeros((12, *grid.shape[1:]), np.uint8))
@@ -159,8 +159,8 @@ def test_both_outlines_and_the_structure_that_is_looked_at(desk, jobs, two):
 def test_contours_of_others_are_loaded_from_a_file(desk, jobs, drawn, tmp_path):
     from MRISynthLib.errors import InputError
     from MRISynthSegmentLib.io import save_segmentation
+    from MRISynthSegmentLib.placed.mrml import grid_of
     from MRISynthSegmentLib.segmentation import Segmentation
-    from MRISynthSegmentLib.shown.mrml import grid_of
 
     ui = section(drawn, "Comparison").ui
     path = tmp_path / "theirs.seg.nrrd"
@@ -184,7 +184,7 @@ def test_contours_of_others_are_loaded_from_a_file(desk, jobs, drawn, tmp_path):
 
 def test_contours_are_seen_on_the_real_and_the_synthetic_image(desk, jobs, drawn):
     from MRISynthLib.mrml import node_from_volume
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
     from panel_cases import synthetic
 
     real = grid_of(shown_node(drawn))
@@ -288,7 +288,7 @@ def test_what_a_format_needs_is_asked_for_and_refusals_are_said(desk, jobs, draw
 
 def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     from MRISynthLib.mrml import node_from_volume
-    from MRISynthSegmentLib.shown.mrml import grid_of
+    from MRISynthSegmentLib.placed.mrml import grid_of
     from panel_cases import synthetic
 
     ui, parameters = choose(desk, drawn, "dicom-mr"), drawn.logic.getParameterNode()

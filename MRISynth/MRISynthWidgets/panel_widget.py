@@ -407,10 +407,10 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         style = ERROR_STYLE if problem else WARNING_STYLE if warning else ""
         self.ui.messageLabel.setStyleSheet(style)
 
-    def showOutcome(self, info: Mapping[str, Any], *more: str) -> None:
+    def showOutcome(self, info: Mapping[str, Any], *more: str, warning: bool = False) -> None:
         """Say what came of a run, coloured where there is a warning."""
         sentences = filter(None, (*result_sentences(info), *more))
-        self.showMessage("\n".join(sentences), warning=bool(info.get("warnings")))
+        self.showMessage("\n".join(sentences), warning=warning or bool(info.get("warnings")))
 
     def showError(self, text: str) -> None:
         """Show one sentence in a box, and leave it in the panel."""

@@ -174,7 +174,7 @@ def update_segmentation_node(
         If the node is no segmentation, keeps it otherwise than as label maps, has two segments of
         one name, or lies under a transform that is not linear.
     """
-    segments_by_name(node)  # refuses what is no segmentation
+    check_can_update(node, segmentation.reference)
     was_modifying = node.StartModify()
     try:
         return finished(update_steps(node, segmentation, names, by_hand=by_hand))
@@ -191,13 +191,12 @@ def update_steps(
 ) -> Generator[None, None, tuple[str, ...]]:
     """:func:`update_segmentation_node` in portions of one structure, between which a window can
     answer; closed before its end it puts back what was there."""
+    reference = check_can_update(node, segmentation.reference)
     found = segments_by_name(node)
-    _check_label_maps(node)
     content = node.GetSegmentation()
     spared = set(edited_structures(node)) if names is None else set()
     wanted = set(segmentation.masks if names is None else names) - spared
     chosen = tuple(name for name in segmentation.masks if name in wanted)
-    reference = in_node(node, segmentation.reference)
     display = node.GetDisplayNode()
     kept: dict[str, tuple | None] = {}
     try:
@@ -292,8 +291,20 @@ def correct_structures(
         node.EndModify(was_modifying)
 
 
-def _check_label_maps(node) -> None:
-    """Refuse a node whose segments are kept otherwise, as contours are."""
+def check_can_update(node: slicer.vtkMRMLSegmentationNode, reference: Volume) -> Volume:
+    """The grid of ``reference`` in the node's own frame, if structures can be put there.
+
+    Raises
+    ------
+    InputError
+        As :func:`update_segmentation_node`.
+    """
+    segments_by_name(node)
+    _check_label_maps(node)
+    return in_node(node, reference)
+
+
+def _check_label_maps(node: slicer.vtkMRMLSegmentationNode) -> None:
     content = node.GetSegmentation()
     if content.GetSourceRepresentationName() != LABELMAP and content.GetNumberOfSegments():
         raise InputError(

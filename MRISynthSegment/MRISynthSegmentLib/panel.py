@@ -378,6 +378,11 @@ def kept_sentence(kept: Iterable[str]) -> str:
     return f"Kept as you edited them: {names}." if names else ""
 
 
+def hidden_sentence(name: str) -> str:
+    """That a new segmentation is shown instead of another."""
+    return f"{name} is hidden, so that only the new contours are seen; it is still in the scene."
+
+
 # --- comparing ----------------------------------------------------------------------------
 
 

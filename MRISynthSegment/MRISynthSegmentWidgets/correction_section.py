@@ -169,7 +169,7 @@ class CorrectionSection(Section):
     def _begin(self) -> None:
         from MRISynthSegmentLib.clicked.mrml import Placing
         from MRISynthSegmentLib.clicked.session import CorrectionSession, check_reference
-        from MRISynthSegmentLib.shown.mrml import grid_of
+        from MRISynthSegmentLib.placed.mrml import grid_of
 
         node = self.logic.getParameterNode().segmentation
         reference = grid_of(node)
@@ -193,7 +193,7 @@ class CorrectionSection(Section):
 
     def _inputs(self, node) -> list:
         """The ticked images, first the one on which the segmentation was drawn."""
-        from MRISynthSegmentLib.shown.mrml import reference_node_of
+        from MRISynthSegmentLib.placed.mrml import reference_node_of
 
         reference = reference_node_of(node)
         key = reference.GetID() if reference is not None else ""

@@ -63,7 +63,7 @@ class MRISynthChainTest(unittest.TestCase):
         job = client_for("cpu").submit(segment_panel.SEGMENTATION_TASK, request, volumes)
         reference = slicer.mrmlScene.GetNodeByID(used[0].key)
         result = job.wait(TIMEOUT_S)
-        segmentation, drawn, _kept = segment.addResult(result, volumes[0], reference)
+        segmentation, drawn, _kept, _said = segment.addResult(result, volumes[0], reference)
         self.assertEqual(drawn, ("Brainstem",))
         self.assertEqual(segment.referenceOf(segmentation), reference)
         self.assertEqual(segmentation.GetSegmentation().GetSegmentIDs(), ("Brainstem",))

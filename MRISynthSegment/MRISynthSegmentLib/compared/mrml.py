@@ -20,8 +20,9 @@ from MRISynthLib.volume import Volume
 from ..comparison import common_structures
 from ..mrml import segmentation_node_from, segmentation_steps, segments_by_name
 from ..packed import packed, unpacked
+from ..placed.mrml import grid_of, reference_node_of
 from ..segmentation import Segmentation
-from ..shown.mrml import grid_of, inside_point, jump_to, reference_node_of, size_of
+from ..shown.mrml import inside_point, jump_to, size_of
 
 if TYPE_CHECKING:
     from MRISynthLib.worker import TaskResult

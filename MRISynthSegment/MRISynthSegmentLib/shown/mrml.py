@@ -10,15 +10,12 @@ import numpy as np
 import slicer
 import vtk
 
-from MRISynthLib.mrml import volume_from_node
 from MRISynthLib.node_attributes import provenance_of
 from MRISynthLib.provenance import SYNTHETIC_MARK
-from MRISynthLib.volume import Volume
 
 from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
 from ..noted.mrml import is_edited
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
-from ..segmentation import Segmentation
 from ..structure_record import DOUBT_TAG
 from ..structures import STRUCTURES
 
@@ -228,6 +225,15 @@ def show_segments(
     display.EndModify(was_modifying)
 
 
+def hide(node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Hide a segmentation as a whole; False if nothing of it was shown."""
+    display = node.GetDisplayNode()
+    if display is None or not display.GetVisibility():
+        return False
+    display.SetVisibility(False)
+    return True
+
+
 # --- two over one another -----------------------------------------------------------------
 
 
@@ -302,16 +308,7 @@ def _look(node, display) -> dict:
     }
 
 
-# --- its image, its origin ----------------------------------------------------------------
-
-
-def takes(node: slicer.vtkMRMLSegmentationNode, segmentation: Segmentation) -> bool:
-    """Whether what was drawn fits into a node: drawn on the same image, and kept as label maps."""
-    content = node.GetSegmentation()
-    if content.GetNumberOfSegments() and content.GetSourceRepresentationName() != LABELMAP:
-        return False
-    grid = grid_of(node)
-    return grid is not None and grid.same_geometry(segmentation.reference)
+# --- its origin ---------------------------------------------------------------------------
 
 
 def origin_in_words(node: slicer.vtkMRMLSegmentationNode | None) -> str:
@@ -325,18 +322,3 @@ def origin_in_words(node: slicer.vtkMRMLSegmentationNode | None) -> str:
         inputs.append(f"{SYNTHETIC_MARK} {word}" if item.get("synthetic") else word)
     model = f" by {provenance.bundle} {provenance.bundle_version}" if provenance.bundle else ""
     return f"Drawn on {', '.join(dict.fromkeys(inputs))}{model.rstrip()}."
-
-
-def reference_node_of(
-    node: slicer.vtkMRMLSegmentationNode,
-) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume on which a segmentation was made; None if it is gone."""
-    return node.GetNodeReference(
-        slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    )
-
-
-def grid_of(node: slicer.vtkMRMLSegmentationNode) -> Volume | None:
-    """The image on which a segmentation was made, as a volume; None if it is gone."""
-    reference = reference_node_of(node)
-    return None if reference is None else volume_from_node(reference)

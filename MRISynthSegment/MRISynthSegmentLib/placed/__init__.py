@@ -1,0 +1,1 @@
+"""A segmentation in a scene, and the image on which it lies."""

@@ -1,0 +1,187 @@
+"""The panel of module MRISynthSegment: a result finds its place, and is shown as the user wants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from panel_cases import add_volume, cells
+from panel_segment_cases import (
+    STEM,
+    TUMOUR,
+    apply,
+    finished,
+    masks_in,
+    open_drawn,
+    section,
+    shown_node,
+)
+
+
+@pytest.fixture
+def drawn(desk, jobs):
+    return open_drawn(desk, jobs)
+
+
+@pytest.fixture
+def begun(desk, jobs, drawn):
+    """Apply was pressed a second time; what the first run made is edited."""
+    drawn.ui.applyButton.click()
+    desk.process()
+    return drawn
+
+
+def image_of(desk):
+    (node,) = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return node
+
+
+def move(desk, node, step=(0.0, 0.0, 30.0)):
+    """Put a node under a new transform, as the Transforms module does."""
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    for axis, value in enumerate(step):
+        matrix.SetElement(axis, 3, value)
+    transform = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def bend(desk, node):
+    import vtk
+
+    spline = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    spline.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    node.SetAndObserveTransformNodeID(spline.GetID())
+
+
+def end(desk, jobs, **masks):
+    finished(jobs[-1], **masks)
+    desk.process()
+
+
+def bounds_of(node):
+    bounds = np.zeros(6)
+    node.GetRASBounds(bounds)
+    return bounds
+
+
+# ------------------------------------------------------------------ a result is never thrown away
+
+
+def test_a_result_is_kept_where_two_segments_have_one_name(desk, jobs, begun):
+    old = shown_node(begun)
+    old.GetSegmentation().GetSegment("GTVp").SetName("Brainstem")
+    end(desk, jobs, GTVp=STEM)
+    assert shown_node(begun) is not old and np.array_equal(masks_in(begun)["GTVp"], STEM)
+    label = begun.ui.messageLabel
+    assert "two segments named Brainstem; rename one of them." in label.text
+    assert "The result is in a new segmentation." in label.text and label.styleSheet
+    assert old.GetSegmentation().GetNumberOfSegments() == 2 and not desk.said
+
+
+def test_a_result_is_kept_under_a_transform_that_is_not_linear(desk, jobs, begun):
+    old, image = shown_node(begun), image_of(desk)
+    bend(desk, old)
+    end(desk, jobs, GTVp=STEM)
+    first = shown_node(begun)
+    assert first is not old and "not linear" in begun.ui.messageLabel.text
+    begun.ui.applyButton.click()
+    desk.process()
+    bend(desk, image)
+    end(desk, jobs, GTVp=TUMOUR)
+    assert shown_node(begun) not in (old, first) and not desk.said
+    text = begun.ui.messageLabel.text
+    assert "The contours lie where t1_tse_tra was when Apply was pressed." in text
+    image.SetAndObserveTransformNodeID(None)
+    assert np.array_equal(masks_in(begun)["GTVp"], TUMOUR)
+
+
+def test_contours_that_are_no_label_maps_are_not_replaced(desk, jobs, begun):
+    old = shown_node(begun)
+    old.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    end(desk, jobs, GTVp=STEM)
+    assert shown_node(begun) is not old and "kept as closed surface" in begun.ui.messageLabel.text
+
+
+# ---------------------------------------------------------------------------- an image that moves
+
+
+def test_an_image_that_moves_during_the_run_takes_its_contours_along(desk, jobs, begun):
+    from MRISynthSegmentLib.mrml import edited_structures
+
+    old, image = shown_node(begun), image_of(desk)
+    before = bounds_of(old)
+    move(desk, image)
+    end(desk, jobs, GTVp=TUMOUR, Brainstem=STEM)
+    new, text = shown_node(begun), begun.ui.messageLabel.text
+    assert "t1_tse_tra was moved during the run; the contours went with it." in text
+    assert new is not old and "its image was moved since. The result is in a new" in text
+    assert bounds_of(new) == pytest.approx(before + np.repeat((0, 0, 30), 2))
+    assert np.array_equal(masks_in(begun)["GTVp"], TUMOUR) and edited_structures(new) == ()
+    assert bounds_of(old) == pytest.approx(before)
+
+
+def test_image_and_contours_that_move_together_stay_together(desk, jobs, begun):
+    old, image = shown_node(begun), image_of(desk)
+    move(desk, image)
+    old.SetAndObserveTransformNodeID(image.GetTransformNodeID())
+    end(desk, jobs, GTVp=STEM)
+    assert shown_node(begun) is old and np.array_equal(masks_in(begun)["GTVp"], STEM)
+
+
+def test_contours_on_an_image_that_was_cropped_meanwhile_say_so(desk, jobs, begun):
+    import vtk
+
+    smaller = vtk.vtkImageData()
+    smaller.SetDimensions(4, 4, 3)
+    smaller.AllocateScalars(vtk.VTK_FLOAT, 1)
+    image_of(desk).SetAndObserveImageData(smaller)
+    end(desk, jobs, GTVp=STEM)
+    text = begun.ui.messageLabel.text
+    assert "was changed during the run" in text and "press Apply again" in text
+
+
+# ------------------------------------------------------------------- an image that is loaded again
+
+
+def test_an_image_that_was_deleted_and_loaded_again_is_found(desk, jobs, drawn):
+    node = shown_node(drawn)
+    desk.slicer.mrmlScene.RemoveNode(image_of(desk))
+    desk.process()
+    assert drawn.logic.referenceOf(node) is None
+    other = add_volume(desk, "t2_tse_tra", 1)
+    assert drawn.logic.referenceOf(node) is None, "the same grid, but another image"
+    desk.slicer.mrmlScene.RemoveNode(other)
+    again = add_volume(desk, "t1_tse_tra")
+    desk.process()
+    assert drawn.logic.referenceOf(node) is again
+    assert np.array_equal(masks_in(drawn)["GTVp"], TUMOUR)
+    apply(desk, drawn, jobs, GTVp=STEM)
+    assert shown_node(drawn) is node and np.array_equal(masks_in(drawn)["GTVp"], STEM)
+    move(desk, again)
+    desk.slicer.mrmlScene.RemoveNode(again)
+    move(desk, add_volume(desk, "t1_tse_tra"))
+    assert drawn.logic.referenceOf(node) is None, "it lies elsewhere"
+
+
+# ------------------------------------------------------------------------- one segmentation is seen
+
+
+def test_a_new_segmentation_is_shown_alone(desk, jobs, drawn):
+    old = shown_node(drawn)
+    section(drawn, "Structure").ui.newSegmentationCheckBox.checked = True
+    desk.process()
+    apply(desk, drawn, jobs, GTVp=STEM)
+    new = shown_node(drawn)
+    assert new is not old and new.GetDisplayNode().GetVisibility()
+    assert not old.GetDisplayNode().GetVisibility()
+    assert old.GetDisplayNode().GetVisibleSegmentIDs() == ("GTVp", "Brainstem"), "as it was"
+    assert "Contours on T1w is hidden" in drawn.ui.messageLabel.text
+    assert not drawn.ui.messageLabel.styleSheet, "nothing is wrong"
+    apply(desk, drawn, jobs, GTVp=TUMOUR)
+    assert "is hidden" not in drawn.ui.messageLabel.text
+    assert [line[1] for line in cells(section(drawn, "Result").ui.resultTable)] == [
+        "Primary gross tumour volume"
+    ]

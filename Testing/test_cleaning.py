@@ -54,6 +54,25 @@ def test_what_lies_in_the_air_goes_and_the_rim_of_the_body_stays():
     assert not nobody["Brain"].any()
 
 
+@pytest.mark.parametrize("name", ("Larynx", "Esophagus", "Parotid_R", "Cavity_Oral"))
+def test_the_rim_of_an_organ_outside_the_image_is_not_that_organ(name):
+    rim = box((0, 1), (40, 50), (40, 50))  # 0.4 ml at the image's edge, as of a larynx
+    assert not clean(name, rim)[0].any() and clean(name, rim)[1] == []
+    more = box((0, 2), (40, 50), (40, 50))
+    assert np.array_equal(clean(name, more)[0], more)
+
+
+def test_pieces_are_weighed_together():
+    pieces = box((0, 1), (40, 50), (40, 49)) | box((2, 3), (40, 50), (40, 49))  # 0.36 ml each
+    assert np.array_equal(clean("Esophagus", pieces)[0], pieces)
+
+
+@pytest.mark.parametrize("name", ("GTVp", "GTVn", "SpinalCord", "OpticChiasm", "Lens_L"))
+def test_a_small_target_organ_or_last_slice_of_the_cord_is_left(name):
+    rim = box((0, 1), (40, 50), (40, 50))
+    assert np.array_equal(clean(name, rim)[0], rim)
+
+
 def test_a_speck_is_no_structure_but_a_lens_is_small():
     speck = box((3, 4), (10, 12), (10, 13))  # 0.024 ml
     assert not clean("Parotid_L", speck)[0].any()

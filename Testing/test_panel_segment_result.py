@@ -185,3 +185,10 @@ def test_a_new_segmentation_is_shown_alone(desk, jobs, drawn):
     assert [line[1] for line in cells(section(drawn, "Result").ui.resultTable)] == [
         "Primary gross tumour volume"
     ]
+
+
+def test_a_small_structure_is_not_said_to_be_nothing():
+    from MRISynthSegmentLib.panel import ResultRow
+
+    texts = [ResultRow("Cochlea_L", "", size).volume_text() for size in (None, 0.02, 0.06, 7.0)]
+    assert texts == ["not found", "< 0.1 ml", "0.1 ml", "7.0 ml"]

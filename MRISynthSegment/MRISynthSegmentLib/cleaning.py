@@ -32,6 +32,10 @@ PIT_MM = 30.0
 _NO_WAY = 1e6
 """Distance between slices where only those within a slice count."""
 
+RIM_ML = 0.5
+"""Of an organ that has several millilitres, less than this is none: the organ lies outside the
+image, of which at most its rim is at an edge, or something else was taken for it."""
+
 FEW = 200
 """Voxels by which it is first seen whether two parts are near to each other."""
 
@@ -55,6 +59,10 @@ class Rule:
         Parts that lie mostly in one of these structures are out of place.
     below:
         Nothing reaches higher than the centre of this structure.
+    least_ml:
+        If what is kept is less than this together, the structure is not in the image: it is "not
+        found". 0 for what can be small, for targets, and for the cord, of which a clinician wants
+        to see the last slice as well.
     """
 
     smallest_ml: float = 0.05
@@ -64,6 +72,7 @@ class Rule:
     near_mm: float = 0.0
     not_in: tuple[str, ...] = ()
     below: str = ""
+    least_ml: float = 0.0
 
 
 RULES: dict[str, Rule] = {
@@ -72,7 +81,13 @@ RULES: dict[str, Rule] = {
     # Nodes are many, but none lies in brain or eye.
     "GTVn": Rule(share=0.0, not_in=("Brain", "Eye_L", "Eye_R")),
     # An image that ends at the skull base shows temporal lobes and cerebellum apart.
-    "Brain": Rule(share=0.02, gap_mm=30.0),
+    "Brain": Rule(share=0.02, gap_mm=30.0, least_ml=RIM_ML),
+    "Brainstem": Rule(least_ml=RIM_ML),
+    "Eye": Rule(least_ml=RIM_ML),
+    "Lobe_Temporal": Rule(least_ml=RIM_ML),
+    "Parotid": Rule(least_ml=RIM_ML),
+    "Glnd_Submand": Rule(least_ml=RIM_ML),
+    "Larynx": Rule(least_ml=RIM_ML),
     # The nerve leaves the globe and ends at the chiasm; it may be lost in its canal.
     "OpticNrv": Rule(
         0.005, share=0.0, gap_mm=25.0, near=("Eye{side}", "OpticChiasm"), near_mm=30.0
@@ -88,12 +103,12 @@ RULES: dict[str, Rule] = {
     # Thin and oblique: thick slices cut them into pieces.
     "A_Carotid": Rule(0.02, share=0.0, gap_mm=15.0),
     "Musc_Constrict": Rule(0.02, share=0.0, gap_mm=15.0),
-    "Esophagus": Rule(share=0.0, gap_mm=15.0),
+    "Esophagus": Rule(share=0.0, gap_mm=15.0, least_ml=RIM_ML),
     # Where the image ends above the chin there are two halves.
-    "Bone_Mandible": Rule(share=0.2),
-    "Glnd_Thyroid": Rule(share=0.1, gap_mm=30.0),
-    "Nasopharynx": Rule(share=0.02, gap_mm=15.0),
-    "Cavity_Oral": Rule(share=0.05, gap_mm=15.0),
+    "Bone_Mandible": Rule(share=0.2, least_ml=RIM_ML),
+    "Glnd_Thyroid": Rule(share=0.1, gap_mm=30.0, least_ml=RIM_ML),
+    "Nasopharynx": Rule(share=0.02, gap_mm=15.0, least_ml=RIM_ML),
+    "Cavity_Oral": Rule(share=0.05, gap_mm=15.0, least_ml=RIM_ML),
 }
 """By name, or by name without side; all others are one part of at least 0.05 ml."""
 
@@ -227,6 +242,8 @@ class _Cleaner:
         parts = {n: _Part.of(labels, n, boxes[n - 1], box, self.spacing) for n in order}
         placed = {n: each for n, each in parts.items() if self._in_place(name, each, rule)}
         kept = _chained(placed, {n: int(sizes[n]) for n in placed}, rule)
+        if sizes[kept].sum() * self.voxel_ml < rule.least_ml:
+            kept = []
         self._say(name, {n: sizes[n] * self.voxel_ml for n in parts if n not in placed})
         result[: len(mask)][box] = np.isin(labels, kept)
         return result

@@ -270,7 +270,10 @@ class ResultRow:
 
     def volume_text(self) -> str:
         """Text of the volume's cell."""
-        return "not found" if self.millilitres is None else f"{self.millilitres:.1f} ml"
+        if self.millilitres is None:
+            return "not found"
+        text = f"{self.millilitres:.1f} ml"
+        return "< 0.1 ml" if text == "0.0 ml" else text  # a small one is not nothing
 
     def doubt_text(self) -> str:
         """Text of the doubt's cell: a word and the figure."""

@@ -109,7 +109,7 @@ class MRISynthSegmentWidget(PanelWidget):
     Attributes
     ----------
     rows: the lines of the input table.
-    structures, correction: sections that are spoken to.
+    structures, result, correction: sections that are spoken to.
     """
 
     studyTask = panel.STUDY_TASK
@@ -132,10 +132,11 @@ class MRISynthSegmentWidget(PanelWidget):
         from MRISynthSegmentWidgets.structure_section import StructureSection
 
         self.structures, self.correction = StructureSection(self), CorrectionSection(self)
+        self.result = ResultSection(self)
         return (
             self.structures,
             OptionSection(self),
-            ResultSection(self),
+            self.result,
             self.correction,
             ComparisonSection(self),
             ExportSection(self),
@@ -228,6 +229,8 @@ class MRISynthSegmentWidget(PanelWidget):
         self.correction.drawnAnew(node, drawn)
         before = parameters.segmentation
         hidden = before is not None and before is not node and hide(before)
+        if before is not node:
+            self.result.showNew(node)
         parameters.segmentation = node
         parameters.newSegmentation = False
         self.showOutcome(

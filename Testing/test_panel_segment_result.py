@@ -187,6 +187,102 @@ def test_a_new_segmentation_is_shown_alone(desk, jobs, drawn):
     ]
 
 
+# ----------------------------------------------------------------------------- how it is shown
+
+
+def look_in(panel):
+    ui = section(panel, "Result").ui
+    return ui.opacitySlider.value, ui.outlineCheckBox.checked, ui.show3DCheckBox.checked
+
+
+def test_a_look_that_was_set_elsewhere_is_kept_and_shown_in_the_panel(desk, jobs, drawn):
+    display = shown_node(drawn).GetDisplayNode()
+    assert look_in(drawn) == (1.0, True, True)
+    drawn.exit()
+    display.SetOpacity2DFill(0.25)  # in the Segmentations module
+    display.SetVisibility2DOutline(False)
+    display.SetVisibility3D(False)
+    drawn.enter()
+    desk.process()
+    wanted = (0.25, False, False)
+    assert look_in(drawn) == wanted
+    for panel in (drawn, desk.open("MRISynthSegment", fresh=True)):  # as after a restart
+        desk.process()
+        found = (display.GetOpacity2DFill(), display.GetVisibility2DOutline() == 1)
+        assert (*found, display.GetVisibility3D() == 1) == wanted == look_in(panel)
+    section(panel, "Result").ui.show3DCheckBox.checked = True
+    desk.process()
+    assert display.GetVisibility3D() and display.GetOpacity2DFill() == 0.25
+
+
+def test_each_segmentation_keeps_its_look_and_a_new_one_has_the_panels(desk, jobs, drawn):
+    old = shown_node(drawn)
+    ui = section(drawn, "Result").ui
+    ui.opacitySlider.value, ui.show3DCheckBox.checked = 0.5, False
+    section(drawn, "Structure").ui.newSegmentationCheckBox.checked = True
+    desk.process()
+    apply(desk, drawn, jobs, GTVp=STEM)
+    new = shown_node(drawn)
+    assert look_in(drawn) == (0.5, True, False)
+    assert new.GetDisplayNode().GetOpacity2DFill() == 0.5
+    assert not new.GetDisplayNode().GetVisibility3D()
+    ui.opacitySlider.value = 0.1
+    desk.process()
+    drawn.logic.getParameterNode().segmentation = old
+    desk.process()
+    assert look_in(drawn) == (0.5, True, False) and old.GetDisplayNode().GetOpacity2DFill() == 0.5
+
+
+@pytest.fixture
+def outlined(desk, jobs, drawn):
+    """The panel with the outlines of two segmentations over one another."""
+    from MRISynthSegmentLib.mrml import segmentation_node_from
+    from MRISynthSegmentLib.placed.mrml import grid_of
+    from MRISynthSegmentLib.segmentation import Segmentation
+
+    grid, parameters = grid_of(shown_node(drawn)), drawn.logic.getParameterNode()
+    both = Segmentation({"GTVp": STEM, "Brainstem": TUMOUR}, grid)
+    parameters.compareWith = segmentation_node_from(both, image_of(desk), name="Mine")
+    parameters.compareOutlines = True
+    desk.process()
+    return drawn
+
+
+def test_a_look_that_is_set_beside_compared_outlines_counts_when_they_are_over(
+    desk, jobs, outlined
+):
+    ui, display = section(outlined, "Result").ui, shown_node(outlined).GetDisplayNode()
+    parameters = outlined.logic.getParameterNode()
+    assert not display.GetVisibility2DFill()
+    ui.opacitySlider.value, ui.outlineCheckBox.checked = 0.5, False
+    ui.show3DCheckBox.checked = False
+    desk.process()
+    assert display.GetVisibility2DOutline() and not display.GetVisibility3D()
+    display.SetSliceIntersectionThickness(9)  # in the Segmentations module
+    display.SetSegmentVisibility("Brainstem", False)
+    desk.process()
+    parameters.comparedStructure = "GTVp"
+    desk.process()
+    assert not display.GetVisibility2DFill() and display.GetVisibility2DOutline()
+    parameters.compareOutlines = False
+    desk.process()
+    assert look_in(outlined) == (0.5, False, False)
+    assert display.GetVisibility2DFill() and not display.GetVisibility2DOutline()
+    assert display.GetOpacity2DFill() == 0.5 and display.GetSliceIntersectionThickness() == 9
+    assert display.GetVisibleSegmentIDs() == ("GTVp",)
+    other = parameters.compareWith.GetDisplayNode()
+    assert other.GetVisibility2DOutline() and other.GetSliceIntersectionThickness() == 2
+
+
+def test_what_was_compared_is_hidden_when_a_new_segmentation_is_made(desk, jobs, outlined):
+    old = shown_node(outlined)
+    section(outlined, "Structure").ui.newSegmentationCheckBox.checked = True
+    desk.process()
+    apply(desk, outlined, jobs, GTVp=STEM)
+    assert shown_node(outlined) is not old and not old.GetDisplayNode().GetVisibility()
+    assert shown_node(outlined).GetDisplayNode().GetVisibility()
+
+
 def test_a_small_structure_is_not_said_to_be_nothing():
     from MRISynthSegmentLib.panel import ResultRow
 

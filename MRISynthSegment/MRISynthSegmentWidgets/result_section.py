@@ -54,29 +54,55 @@ class ResultSection(Section):
         self.ui.editButton.connect("clicked(bool)", self.onEditButton)
 
     def refresh(self, parameters) -> None:
-        """Show the segmentation's structures, and show them as the panel says."""
+        """Show the segmentation's structures, and how they are shown."""
         node = parameters.segmentation
         self._watch(node)
         for button in (self.ui.editButton, self.ui.showAllButton, self.ui.hideAllButton):
             button.enabled = node is not None and not self.panel.portions.running
-        look = {
-            "fill": parameters.fillOpacity,
-            "outlines": parameters.showOutlines,
-            "in_3d": parameters.show3D,
-        }
-        from MRISynthSegmentLib.shown.mrml import origin_in_words, set_look, surface_steps
+        from MRISynthSegmentLib.shown.mrml import origin_in_words
 
-        if (node, look) != self._look:
-            # Only when the panel changed: the Segmentations module may set these as well.
-            self._look = (node, look)
-            self._surfaces.stop()
-            if node is not None:
-                set_look(node, **look)
-            if node is not None and parameters.show3D:
-                self._surfaces.start(surface_steps(node), lambda value: None, self._failed)
+        self._agreeOnLook(node, parameters)
         self.ui.originLabel.text = origin_in_words(node)
         self.ui.originLabel.setVisible(bool(self.ui.originLabel.text))
         self._fill(self._rowsOf(node))
+
+    def showNew(self, node) -> None:
+        """What was just made is shown as the panel says."""
+        self._setLook(node, self._chosenLook(self.logic.getParameterNode()))
+
+    @staticmethod
+    def _chosenLook(parameters):
+        from MRISynthSegmentLib.shown.mrml import Look
+
+        return Look(parameters.fillOpacity, parameters.showOutlines, parameters.show3D)
+
+    def _agreeOnLook(self, node, parameters) -> None:
+        """Set what the user changed in the panel; follow what was set elsewhere, as in the
+        Segmentations module, or before the segmentation was chosen."""
+        from MRISynthSegmentLib.shown.mrml import look_of
+
+        found = look_of(node) if node is not None else None
+        if found is None:
+            self._look = None
+            self._surfaces.stop()
+            return
+        chosen = self._chosenLook(parameters)
+        byUser = self._look is not None and self._look[0] is node and self._look[1] != chosen
+        if not byUser and chosen != found:
+            chosen = found
+            parameters.fillOpacity, parameters.showOutlines, parameters.show3D = found
+        if (node, chosen) != self._look:
+            self._setLook(node, chosen)
+        self._look = (node, chosen)
+
+    def _setLook(self, node, look) -> None:
+        """Surfaces that are missing for 3D are made while the window answers."""
+        from MRISynthSegmentLib.shown.mrml import set_look, surface_steps
+
+        self._surfaces.stop()
+        set_look(node, *look)
+        if look.in_3d:
+            self._surfaces.start(surface_steps(node), lambda value: None, self._failed)
 
     def _failed(self, error: Exception) -> None:
         with self.panel.showingErrors():

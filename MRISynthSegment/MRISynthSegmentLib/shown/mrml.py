@@ -22,7 +22,8 @@ from ..structures import STRUCTURES
 SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
 OUTLINES_ATTRIBUTE = "MRISynth.BeforeOutlines"
-"""Of a display node while it shows bare outlines: how it looked before, as JSON."""
+"""Of a display node while it shows bare outlines: how it looked before and how it was made to
+look, as JSON. What looks otherwise now was changed by the user since, and stays."""
 
 FIRST_WIDTH, SECOND_WIDTH = 5, 2
 """Pixels: the second line lies within the first where both agree."""
@@ -134,20 +135,45 @@ def jump_to(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
 # --- the display --------------------------------------------------------------------------
 
 
+class Look(NamedTuple):
+    """What the panel says of how a segmentation is shown.
+
+    ``fill`` (0 to 1) scales the 2D opacity of each structure.
+    """
+
+    fill: float
+    outlines: bool
+    in_3d: bool
+
+
+def look_of(node: slicer.vtkMRMLSegmentationNode) -> Look | None:
+    """How a segmentation is shown, apart from bare outlines; None if it cannot be shown."""
+    display = node.GetDisplayNode()
+    if display is None:
+        return None
+    outlines = _own_look(node, display)["outline"]
+    return Look(display.GetOpacity2DFill(), outlines, bool(display.GetVisibility3D()))
+
+
 def set_look(
-    node: slicer.vtkMRMLSegmentationNode, *, fill: float, outlines: bool, in_3d: bool
+    node: slicer.vtkMRMLSegmentationNode, fill: float, outlines: bool, in_3d: bool
 ) -> None:
-    """``fill`` (0 to 1) scales the 2D opacity of each structure. In 3D those are seen that have
+    """As :class:`Look` says, now or when bare outlines are over. In 3D those are seen that have
     surfaces: :func:`surface_steps`."""
     display = node.GetDisplayNode()
     if display is None:
         return
-    if not display.GetAttribute(OUTLINES_ATTRIBUTE):
-        was_modifying = display.StartModify()
-        display.SetOpacity2DFill(fill)
+    was_modifying = display.StartModify()
+    display.SetOpacity2DFill(fill)
+    display.SetVisibility3D(in_3d)
+    if outlined(node):
+        before = {**_own_look(node, display), "outline": outlines}
+        if outlines:  # else they are hidden when the comparison is over: it is of nothing else
+            display.SetVisibility2DOutline(True)
+        _keep_look(node, display, before)
+    else:
         display.SetVisibility2DOutline(outlines)
-        display.SetVisibility3D(in_3d)
-        display.EndModify(was_modifying)
+    display.EndModify(was_modifying)
 
 
 def surface_steps(node: slicer.vtkMRMLSegmentationNode) -> Generator[None, None, None]:
@@ -255,8 +281,7 @@ def show_outlines(
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         was_modifying = display.StartModify()
-        if not display.GetAttribute(OUTLINES_ATTRIBUTE):
-            display.SetAttribute(OUTLINES_ATTRIBUTE, json.dumps(_look(node, display)))
+        before = _own_look(node, display)
         display.SetVisibility(True)
         display.SetVisibility2DFill(False)
         display.SetVisibility2DOutline(True)
@@ -267,25 +292,26 @@ def show_outlines(
                 segment_id, content.GetSegment(segment_id).GetName() in names
             )
             display.SetSegmentOverrideColor(segment_id, *colour)
+        _keep_look(node, display, before)
         display.EndModify(was_modifying)
 
 
 def hide_outlines(node: slicer.vtkMRMLSegmentationNode | None) -> None:
-    """Back to the look before :func:`show_outlines`; nothing if it does not hold."""
-    display = node.GetDisplayNode() if node is not None else None
-    text = display.GetAttribute(OUTLINES_ATTRIBUTE) if display is not None else None
-    if not text:
+    """Back to the look before :func:`show_outlines`, but for what the user changed meanwhile;
+    nothing if it does not hold."""
+    if not outlined(node):
         return
-    before = json.loads(text)
+    display = node.GetDisplayNode()
+    look = _own_look(node, display)
     was_modifying = display.StartModify()
     display.RemoveAttribute(OUTLINES_ATTRIBUTE)
-    display.SetVisibility(before["visible"])
-    display.SetVisibility2DFill(before["fill"])
-    display.SetVisibility2DOutline(before["outline"])
-    display.SetSliceIntersectionThickness(before["width"])
-    for segment_id in node.GetSegmentation().GetSegmentIDs():
+    display.SetVisibility(look["visible"])
+    display.SetVisibility2DFill(look["fill"])
+    display.SetVisibility2DOutline(look["outline"])
+    display.SetSliceIntersectionThickness(look["width"])
+    for segment_id, visible in look["segments"].items():
         display.UnsetSegmentOverrideColor(segment_id)
-        display.SetSegmentVisibility(segment_id, before["segments"].get(segment_id, True))
+        display.SetSegmentVisibility(segment_id, visible)
     display.EndModify(was_modifying)
 
 
@@ -293,6 +319,28 @@ def outlined(node: slicer.vtkMRMLSegmentationNode | None) -> bool:
     """Whether a segmentation shows bare outlines."""
     display = node.GetDisplayNode() if node is not None else None
     return display is not None and bool(display.GetAttribute(OUTLINES_ATTRIBUTE))
+
+
+def _keep_look(node, display, before: dict) -> None:
+    kept = {"before": before, "made": _look(node, display)}
+    display.SetAttribute(OUTLINES_ATTRIBUTE, json.dumps(kept))
+
+
+def _own_look(node, display) -> dict:
+    """The look that the user wants: where it is not as it was made for bare outlines, as it is."""
+    now, text = _look(node, display), display.GetAttribute(OUTLINES_ATTRIBUTE)
+    if not text:
+        return now
+    kept = json.loads(text)
+    before, made = kept.get("before", kept), kept.get("made", now)  # earlier versions: one alone
+    look = {key: before[key] if now[key] == made[key] else now[key] for key in now}
+    look["segments"] = {
+        segment_id: before["segments"].get(segment_id, True)
+        if visible == made["segments"].get(segment_id, visible)
+        else visible
+        for segment_id, visible in now["segments"].items()
+    }
+    return look
 
 
 def _look(node, display) -> dict:

@@ -120,6 +120,27 @@ def test_the_window_of_one_is_that_of_the_other(nodes, review):
     assert synthetic.GetWindowLevelMax() == pytest.approx(60)
 
 
+def test_a_window_that_was_chosen_before_is_the_one_of_both(nodes, review):
+    real, synthetic = (node.GetDisplayNode() for node in nodes)
+
+    def windows():
+        return [(d.GetWindowLevelMin(), d.GetWindowLevelMax()) for d in (real, synthetic)]
+
+    real.SetWindowLevelMinMax(450, 600)
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    assert windows() == [pytest.approx((450, 600)), pytest.approx((45, 60))]
+    review.release()
+    synthetic.SetWindowLevelMinMax(30, 60)  # looked at alone; the scan's own is kept
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    assert windows() == [pytest.approx((450, 600)), pytest.approx((45, 60))]
+    review.release()
+    real.SetAutoWindowLevel(1)  # nobody chose this one
+    synthetic.SetWindowLevelMinMax(30, 60)
+    review.show(modes.SIDE_BY_SIDE, *nodes)
+    assert windows() == [pytest.approx((300, 600)), pytest.approx((30, 60))]
+    assert not real.GetAutoWindowLevel(), "Slicer would change it by itself"
+
+
 def test_blending_goes_from_one_image_to_the_other(view, nodes, review):
     review.show(modes.BLEND, *nodes, opacity=0.0)
     (name,) = review.views

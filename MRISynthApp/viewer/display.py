@@ -145,6 +145,8 @@ class Display:
             self._windows.release()
             self._windows = None
         if self._windows is None and None not in nodes and nodes[0] is not nodes[1]:
+            for node in nodes if anew else ():
+                mrml.set_display(node)
             self._windows = LinkedWindows(*nodes)
 
     # ----------------------------------------------------------------------------- views

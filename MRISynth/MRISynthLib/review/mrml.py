@@ -68,7 +68,8 @@ class ReviewDisplay:
     ) -> None:
         """Arrange the views and show both volumes in them, at the place that is in view.
 
-        Both get the same relative window, and keep it when the user changes either.
+        Both get the same relative window, and keep it when the user changes either; one that was
+        chosen before is not lost.
 
         Parameters
         ----------
@@ -204,7 +205,11 @@ class ReviewDisplay:
 
 
 class LinkedWindows:
-    """Black and white of two volumes at the same relative brightness, whichever is changed."""
+    """Black and white of two volumes at the same relative brightness, whichever is changed.
+
+    A window that was chosen, by the user or in the scan's DICOM headers, stays, and the other
+    volume gets it too; the first volume's, if both were chosen.
+    """
 
     def __init__(self, first, second) -> None:
         self.nodes = (first, second)
@@ -214,37 +219,54 @@ class LinkedWindows:
             if node.GetDisplayNode() is None:
                 mrml.set_display(node)
         self._ranges = [_window_of(node) for node in self.nodes]
-        for index, node in enumerate(self.nodes):
-            display = node.GetDisplayNode()
+        displays = [node.GetDisplayNode() for node in self.nodes]
+        chosen = [_is_chosen(*each) for each in zip(displays, self._ranges, strict=True)]
+        for display, usual in zip(displays, self._ranges, strict=True):
             display.AutoWindowLevelOff()
-            display.SetWindowLevelMinMax(*self._ranges[index])
+            if not any(chosen):
+                display.SetWindowLevelMinMax(*usual)
+        if any(chosen):
+            self._carry_over(chosen.index(True))
+        for index, display in enumerate(displays):
             tag = display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow(index))
             self._observed.append((display, tag))
 
     def _follow(self, index: int) -> Callable:
         def changed(caller, event) -> None:
-            other = self.nodes[1 - index].GetDisplayNode()
-            if self._busy or other is None:
-                return
-            low, high = self._ranges[index]
-            wanted = self._ranges[1 - index]
-            window = [
-                wanted[0] + (value - low) / (high - low) * (wanted[1] - wanted[0])
-                for value in (caller.GetWindowLevelMin(), caller.GetWindowLevelMax())
-            ]
-            self._busy = True
-            try:
-                other.SetWindowLevelMinMax(*window)
-            finally:
-                self._busy = False
+            if not self._busy:
+                self._carry_over(index)
 
         return changed
+
+    def _carry_over(self, index: int) -> None:
+        """Give the other volume this one's window."""
+        display, other = (self.nodes[each].GetDisplayNode() for each in (index, 1 - index))
+        if display is None or other is None:
+            return
+        low, high = self._ranges[index]
+        wanted = self._ranges[1 - index]
+        window = [
+            wanted[0] + (value - low) / (high - low) * (wanted[1] - wanted[0])
+            for value in (display.GetWindowLevelMin(), display.GetWindowLevelMax())
+        ]
+        self._busy = True
+        try:
+            other.SetWindowLevelMinMax(*window)
+        finally:
+            self._busy = False
 
     def release(self) -> None:
         """Let each volume have its own window again."""
         for display, tag in self._observed:
             display.RemoveObserver(tag)
         self._observed = []
+
+
+def _is_chosen(display, usual: tuple[float, float]) -> bool:
+    """Whether a window is neither Slicer's automatic one nor the usual one of its image."""
+    window = display.GetWindowLevelMin(), display.GetWindowLevelMax()
+    rounding = 1e-3 * (usual[1] - usual[0])  # a saved scene has six digits
+    return not display.GetAutoWindowLevel() and not np.allclose(window, usual, atol=rounding)
 
 
 def _window_of(node) -> tuple[float, float]:

@@ -175,6 +175,25 @@ def test_the_difference_says_what_it_is_and_is_shown_from_0_to_a_fifth(truth):
     assert provenance_lines(real.provenance) == ()
 
 
+def test_no_segment_drops_out_for_its_name(truth):
+    from MRISynthLib.progress import SILENT
+    from MRISynthLib.worker.tasks import ModelCache
+
+    names = ["GTVp", "body", "GTVp", "GTVp (2)", "whole image"]
+    masks = []
+    for index, name in enumerate(names):
+        voxels = np.zeros(truth.shape, np.uint8)
+        voxels[6, 20 + index : 30, 20:30] = 1
+        masks.append(truth.with_voxels(voxels, name=name))
+    volumes = [truth, made(truth, truth.voxels * 0.9 + 5), *masks]
+    figures = HANDLERS["comparison"]({}, volumes, SILENT, ModelCache("cpu")).info["figures"]
+    assert list(figures) == [
+        "body", "GTVp", "body (segment)", "GTVp (3)", "GTVp (2)", "whole image (segment)"
+    ]  # fmt: skip
+    whole = HANDLERS["comparison"]({}, volumes[:2], SILENT, ModelCache("cpu")).info["figures"]
+    assert figures["body"] == whole["body"] != figures["body (segment)"]
+
+
 # ---------------------------------------------------------------- checkerboard
 
 

@@ -7,7 +7,7 @@ synthetic one's grid; the brightness of MR images is matched; only the body that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ from .derived import derived_provenance
 
 BODY = "body"
 """The region that is always reported."""
+
+WHOLE_IMAGE = "whole image"
+"""What the evaluation measures too, and is left out here: it is the body once more."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def compare_images(
     Parameters
     ----------
     masks:
-        Regions by name, on any grid: voxels above 0 belong to them.
+        Regions by name (see :func:`region_names`), on any grid: voxels above 0 belong to them.
     align:
         Whether the real image is first registered to the synthetic one (rigidly); else both lie
         where their headers place them.
@@ -109,7 +112,7 @@ def compare_images(
     image = yardstick.matched(frame.as_sharp_as(truth, network_scale(synthetic)))
     figures = yardstick.compare_matched(image)
     callbacks.progress("compare", 3, 3)
-    del figures["whole image"]  # it is the body once more
+    del figures[WHOLE_IMAGE]
     voxels = np.where(body, np.abs(image - yardstick.truth), 0).astype(np.float32)
     return Comparison(
         figures,
@@ -123,6 +126,22 @@ def compare_images(
         next(iter(aligned.moved_mm), None),
         tuple(warnings),
     )
+
+
+def region_names(names: Iterable[str]) -> list[str]:
+    """Names under which segments are reported: each its own, and none that of the body.
+
+    A further segment of a name gets a number, "GTVp (2)"; one that is called like what is
+    reported anyway is said to be a segment, "body (segment)".
+    """
+    wanted = [f"{name} (segment)" if name in (BODY, WHOLE_IMAGE) else name for name in names]
+    found: list[str] = []
+    for name in wanted:
+        unique, number = name, 2
+        while unique in found or (unique != name and unique in wanted):
+            unique, number = f"{name} ({number})", number + 1
+        found.append(unique)
+    return found
 
 
 def _regions(

@@ -1,7 +1,7 @@
 """What the worker runs for the review: the task ``"comparison"``.
 
 Volumes: the real image, the synthetic one, then regions of interest as masks (voxels above 0),
-each with its name. Parameters (optional)::
+each with its name; those of one name are told apart by numbers. Parameters (optional)::
 
     align            whether the real image is first registered to the synthetic one
 
@@ -24,13 +24,13 @@ def _comparison(
     callbacks: Callbacks,
     models: ModelCache,
 ) -> TaskResult:
-    from .comparison import compare_images
+    from .comparison import compare_images, region_names
 
     real, synthetic, *masks = volumes
     found = compare_images(
         real,
         synthetic,
-        {mask.name: mask for mask in masks},
+        dict(zip(region_names(mask.name for mask in masks), masks, strict=True)),
         align=bool(parameters.get("align")),
         callbacks=callbacks,
     )

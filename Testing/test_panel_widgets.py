@@ -233,3 +233,33 @@ def test_scenes_find_our_layouts_and_marks_before_a_panel_is_opened(desk, jobs, 
     node = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     assert all(node.GetLayoutDescription(layout.id) for layout in OWN_LAYOUTS)
     assert marks._marks is not None
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_renamed_changed_or_deleted_is_noticed_at_once(desk, jobs, name):
+    node = add_volume(desk, "t1_tse_tra")
+    panel = desk.open(name)
+    desk.process()
+    table = panel.ui.inputTable
+    node.SetName("t2_tse_tra")  # in the Data module's tree, which has no event of the scene
+    desk.process()
+    assert table.item(0, 0).text() == "t2_tse_tra"
+    assert "T2w" in table.cellWidget(0, 1).itemText(0)
+    refreshed = []
+    panel.refresh = lambda before=panel.refresh: (refreshed.append(True), before())
+    desk.slicer.util.arrayFromVolume(node)[:] = 7
+    desk.slicer.util.arrayFromVolumeModified(node)
+    desk.process()
+    assert refreshed
+    desk.process()
+    refreshed.clear()
+    desk.process()
+    assert not refreshed, "a refresh asks for the next one"
+    import vtk
+
+    remembered = vtk.vtkWeakReference()
+    remembered.Set(node)
+    desk.slicer.mrmlScene.RemoveNode(node)
+    desk.process()
+    del node
+    assert remembered.Get() is None, "the memory of a deleted image is not given back"

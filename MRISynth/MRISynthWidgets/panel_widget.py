@@ -35,6 +35,7 @@ from MRISynthLib.panel import (
 from .background import Background
 from .input_table import InputTable
 from .installer import SlicerInstaller
+from .node_watch import NodeWatch
 from .portions import Portions
 from .study_checks import StudyChecks
 from .synthetic_marks import mark_views
@@ -138,6 +139,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self._refreshTimer.setSingleShot(True)
         self._refreshTimer.setInterval(0)
         self._refreshTimer.connect("timeout()", self._refreshNow)
+        self._images = NodeWatch(self.scheduleRefresh)
 
         self.run = WorkerRun(
             self._onProgress, self.showSlice, self._onDone, self._onCancelled, self._onFailed
@@ -233,6 +235,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
             self.removeObserver(
                 self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged
             )
+            self._images.release()
         self._parameterNode = inputParameterNode
         if self._parameterNode:
             for ui in (self.ui, *(section.ui for section in self.sections)):
@@ -255,6 +258,8 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         for section in self.sections:
             with self.showingErrors():
                 section.refresh(self._parameterNode)
+        keys = [row.key for row in self.logic.inputs.rows()]
+        self._images.watch(map(slicer.mrmlScene.GetNodeByID, keys))
 
     def showInputs(self, rows: Sequence[InputRow], model: Model | None) -> str:
         """Show the volumes with what the checks found of them, and ask what is not known yet.

@@ -38,3 +38,9 @@ def add_pair(desk, uncertainty=True):
 def layout(desk):
     node = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     return node.GetViewArrangement()
+
+
+def composite(desk, index):
+    """What the view at this place shows in its layers."""
+    views = ("MRISynth1", "MRISynth2", "MRISynth3")
+    return desk.headless.slice_logic(views[index]).GetSliceCompositeNode()

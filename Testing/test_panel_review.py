@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from panel_cases import add_volume, cells, comparison_result
-from panel_review_cases import SHAPE, add_pair, layout
+from panel_cases import add_volume, comparison_result
+from panel_review_cases import SHAPE, add_pair, composite, layout
 
 
 @pytest.fixture
 def panel(desk, jobs):
     return desk.open("MRISynth")
-
-
-def composite(desk, index):
-    views = ("MRISynth1", "MRISynth2", "MRISynth3")
-    return desk.headless.slice_logic(views[index]).GetSliceCompositeNode()
 
 
 # ---------------------------------------------------------------- the pair
@@ -239,84 +234,6 @@ def test_closing_the_scene_ends_everything(desk, panel, jobs):
     ui.blendButton.click()
     desk.process()
     assert panel.review.mode == "blend" and not desk.said
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def test_numbers_of_body_and_segments_are_shown_and_saved(desk, panel, jobs):
-    from MRISynthLib import mrml
-    from MRISynthSegmentLib.mrml import segmentation_node_from
-    from MRISynthSegmentLib.segmentation import Segmentation
-
-    _t1w, real, _synthetic = add_pair(desk)
-    ui = panel.review.ui
-    assert ui.numbersTable.isHidden()
-    volume = mrml.volume_from_node(real)
-    masks = {"GTVp": np.zeros(SHAPE, bool), "empty": np.zeros(SHAPE, bool)}
-    masks["GTVp"][2:4, 15:20, 15:20] = True
-    node = segmentation_node_from(Segmentation(masks, volume), real, surfaces=False)
-    ui.segmentationSelector.setCurrentNode(node)
-    ui.alignCheckBox.checked = True
-    ui.compareButton.click()
-    desk.process()
-    (job,) = jobs
-    assert job.task == "comparison" and job.parameters == {"align": True}
-    assert [v.sequence for v in job.volumes[:2]] == ["T2w", "T2w"]
-    assert [v.is_synthetic for v in job.volumes[:2]] == [False, True]
-    assert [v.name for v in job.volumes[2:]] == ["GTVp"]
-    assert ui.compareLabel.text == "Comparing ..." and ui.compareButton.text == "Stop comparing"
-    job.finish(comparison_result(job, moved_mm=1.24, warnings=["Look."]))
-    desk.process()
-    assert cells(ui.numbersTable) == [
-        ["body", "0.031", "27.0", "0.912"],
-        ["GTVp", "0.031", "27.0", "0.912"],
-    ]
-    assert ui.numbersLabel.text == "The real image was moved by 1.2 mm for this.\nLook."
-    assert panel.review.mode is None, "numbers alone change no views"
-    again = desk.open("MRISynth", fresh=True)  # as from a saved scene
-    assert (
-        len(cells(again.review.ui.numbersTable)) == 2
-        and not again.review.ui.numbersTable.isHidden()
-    )
-
-
-def test_the_difference_map_is_made_when_it_is_asked_for(desk, panel, jobs):
-    add_pair(desk)
-    ui = panel.review.ui
-    ui.differenceButton.click()
-    desk.process()
-    jobs[0].finish(comparison_result(jobs[0]))
-    desk.process()
-    assert layout(desk) == 51303 and ui.differenceButton.checked
-    shown = desk.slicer.mrmlScene.GetNodeByID(composite(desk, 2).GetBackgroundVolumeID())
-    assert shown.GetName() == "SYNTHETIC T2w difference"
-    window = shown.GetDisplayNode()
-    assert (window.GetWindowLevelMin(), window.GetWindowLevelMax()) == pytest.approx((0, 0.2))
-    ui.sideBySideButton.click()
-    ui.differenceButton.click()
-    desk.process()
-    assert len(jobs) == 1 and ui.differenceButton.checked, "it is there already"
-
-
-def test_a_comparison_can_be_stopped_and_can_fail(desk, panel, jobs):
-    from MRISynthLib.errors import Cancelled, InputError
-
-    add_pair(desk)
-    ui = panel.review.ui
-    ui.compareButton.click()
-    desk.process()
-    ui.compareButton.click()
-    assert jobs[0].cancelled
-    jobs[0].finish(Cancelled())
-    desk.process()
-    assert "Stopped" in ui.compareLabel.text and ui.compareButton.text == "Compare in numbers"
-    ui.differenceButton.click()
-    desk.process()
-    jobs[1].finish(InputError("They show no part of the body in common."))
-    desk.process()
-    assert desk.said == ["They show no part of the body in common."]
-    assert ui.compareButton.enabled and not ui.compareLabel.text and panel.review.mode is None
 
 
 # ------------------------------------------------------- what happens while it is compared

@@ -14,6 +14,8 @@ from MRISynthLib.errors import Cancelled, MRISynthError
 from MRISynthLib.review import modes
 
 from .installer import SlicerInstaller
+from .node_watch import NodeWatch
+from .panel_widget import WARNING_STYLE
 from .section import Section
 from .worker_run import WorkerRun
 
@@ -24,6 +26,11 @@ COMPARISON_ATTRIBUTE = "MRISynth.Comparison"
 
 TABLE_HEAD, TABLE_ROW, TABLE_ROWS = 30, 32, 8
 """Pixels of the table's headline and of a row, and how many rows are seen without scrolling."""
+
+OUT_OF_DATE = _(
+    "The images, their place, the regions or the alignment are not those that were compared, so no "
+    "numbers are shown and a difference map is out of date: press 'Compare in numbers' again."
+)
 
 CHOOSE_TWO = _("Choose a real and a synthetic volume first.")
 
@@ -39,6 +46,8 @@ class ReviewSection(Section):
         self._profile = None
         self._shown = None
         self._figures = None
+        self._fingerprint: tuple = ((), "")
+        self._regions = NodeWatch(self.panel.scheduleRefresh)
         self._followed: dict = {}
         self._differenceWanted = False
         self._buttons = {
@@ -83,6 +92,7 @@ class ReviewSection(Section):
     def onPanelLeft(self) -> None:
         """See :class:`Section`."""
         self._flicker.stop()
+        self._regions.release()
 
     def cleanup(self) -> None:
         """See :class:`Section`."""
@@ -91,6 +101,7 @@ class ReviewSection(Section):
     def _letGo(self) -> None:
         """Follow nothing in the scene any more, and await nothing for it."""
         self._flicker.stop()
+        self._regions.release()
         self.comparing.abandon()
         self._dropProfile()
         if self.display is not None:
@@ -125,7 +136,8 @@ class ReviewSection(Section):
         self.ui.flickerRow.setVisible(self.mode == modes.FLICKER)
         self.ui.tileRow.setVisible(self.mode == modes.CHECKERBOARD)
         self._follow(parameters)
-        self._showNumbers(real, synthetic, problem)
+        self._regions.watch([parameters.reviewSegmentation])
+        self._showNumbers(parameters, problem)
 
     def _problem(self, real, synthetic) -> str:
         """Why the two are no pair; empty if they are."""
@@ -180,8 +192,7 @@ class ReviewSection(Section):
         """The user chose how to look at the pair."""
         parameters = self.logic.getParameterNode()
         with self.panel.showingErrors():
-            pair = parameters.realVolume, parameters.syntheticVolume
-            if mode == modes.DIFFERENCE and not self._mapThere(mode, *pair):
+            if mode == modes.DIFFERENCE and not self._compared(parameters)[1]:
                 self._differenceWanted = True
                 if not self.comparing.running:
                     self.compare()
@@ -284,19 +295,60 @@ class ReviewSection(Section):
         MRISynthError
             If a volume cannot be used, or the worker not be asked.
         """
-        from MRISynthLib.review.mrml import segment_masks
+        from MRISynthLib.review.measured import fingerprint
 
         packages.ensure(SlicerInstaller())
         parameters = self.logic.getParameterNode()
         pair = parameters.realVolume, parameters.syntheticVolume
-        rows = {row.key: row for row in self.logic.inputs.rows()}
-        volumes = self.logic.inputs.volumes([rows[node.GetID()] for node in pair])
-        if parameters.reviewSegmentation is not None:
-            volumes += segment_masks(parameters.reviewSegmentation)
+        images, masks = self._chosenVolumes(parameters)
+        align = parameters.reviewAlign
         self._pair = tuple(node.GetID() for node in pair)
-        request = {"align": parameters.reviewAlign}
-        self.comparing.start(parameters.device, COMPARISON_TASK, request, volumes)
+        self._measured = fingerprint(images, masks, align=align)
+        request = {"align": align}
+        self.comparing.start(parameters.device, COMPARISON_TASK, request, [*images, *masks])
         self._say(_("Comparing ..."))
+
+    def _chosenVolumes(self, parameters) -> tuple[list, list]:
+        """The pair, with the sequences that the panel shows, and the regions."""
+        from MRISynthLib.review.mrml import segment_masks
+
+        rows = {row.key: row for row in self.logic.inputs.rows()}
+        pair = parameters.realVolume, parameters.syntheticVolume
+        images = self.logic.inputs.volumes([rows[node.GetID()] for node in pair])
+        regions = parameters.reviewSegmentation
+        return images, segment_masks(regions) if regions is not None else []
+
+    def _compared(self, parameters) -> tuple[dict, bool]:
+        """What the comparison of the pair found, if there was one, and whether it still holds."""
+        from MRISynthLib.review.measured import still_holds
+        from MRISynthLib.review.mrml import derived_node
+
+        node = derived_node("difference", parameters.realVolume, parameters.syntheticVolume)
+        text = node.GetAttribute(COMPARISON_ATTRIBUTE) if node is not None else None
+        if not text:
+            return {}, False
+        found = json.loads(text)
+        try:
+            return found, still_holds(found.get("measured"), self._chosenFingerprint(parameters))
+        except MRISynthError:  # such as a transform that is not linear
+            return found, False
+
+    def _chosenFingerprint(self, parameters) -> str:
+        """That of what would be compared now; made anew only when something changed."""
+        from MRISynthLib.review.measured import fingerprint
+        from MRISynthLib.review.mrml import segments_state
+
+        rows = {row.key: row for row in self.logic.inputs.rows()}
+        pair = parameters.realVolume, parameters.syntheticVolume
+        state = (
+            *(self.logic.inputs.state(rows[node.GetID()]) for node in pair),
+            segments_state(parameters.reviewSegmentation),
+            parameters.reviewAlign,
+        )
+        if self._fingerprint[0] != state:
+            content = self._chosenVolumes(parameters)
+            self._fingerprint = (state, fingerprint(*content, align=parameters.reviewAlign))
+        return self._fingerprint[1]
 
     def _say(self, text: str) -> None:
         self.ui.compareLabel.text = text
@@ -313,7 +365,8 @@ class ReviewSection(Section):
         if real is not None and synthetic is not None:
             with self.panel.showingErrors():
                 node = add_derived(result["difference"], real, synthetic)
-                node.SetAttribute(COMPARISON_ATTRIBUTE, json.dumps(result.info))
+                found = {**result.info, "measured": self._measured}
+                node.SetAttribute(COMPARISON_ATTRIBUTE, json.dumps(found))
                 self._showDifference(real, synthetic)
         self._differenceWanted = False
         self.panel.scheduleRefresh()
@@ -335,9 +388,7 @@ class ReviewSection(Section):
         self.panel.showError(str(error))
         self.panel.scheduleRefresh()
 
-    def _showNumbers(self, real, synthetic, problem: str) -> None:
-        from MRISynthLib.review.mrml import derived_node
-
+    def _showNumbers(self, parameters, problem: str) -> None:
         running = self.comparing.running
         button = self.ui.compareButton
         button.enabled = running or not problem
@@ -345,19 +396,20 @@ class ReviewSection(Section):
         button.toolTip = problem or _(
             "MAE, PSNR and SSIM in the body and in each segment, and the difference map."
         )
-        node = None if problem else derived_node("difference", real, synthetic)
-        text = (node.GetAttribute(COMPARISON_ATTRIBUTE) or "") if node else ""
-        if text == self._figures:
+        found, holds = ({}, False) if problem else self._compared(parameters)
+        if (found, holds) == self._figures:
             return
-        self._figures = text
-        found = json.loads(text) if text else {"figures": {}, "warnings": [], "moved_mm": None}
-        self._fillTable(found["figures"])
-        said = list(found["warnings"])
-        if found["moved_mm"] is not None:
+        self._figures = (found, holds)
+        self._fillTable(found["figures"] if holds else {})
+        said = list(found["warnings"]) if holds else []
+        if holds and found["moved_mm"] is not None:
             moved = _("The real image was moved by {mm:.1f} mm for this.")
             said.insert(0, moved.format(mm=found["moved_mm"]))
-        self.ui.numbersLabel.text = "\n".join(said)
-        self.ui.numbersLabel.setVisible(bool(said))
+        outdated = bool(found) and not holds
+        label = self.ui.numbersLabel
+        label.text = OUT_OF_DATE if outdated else "\n".join(said)
+        label.setStyleSheet(WARNING_STYLE if outdated else "")
+        label.setVisible(bool(label.text))
 
     def _fillTable(self, figures: dict) -> None:
         table = self.ui.numbersTable

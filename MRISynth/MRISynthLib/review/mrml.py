@@ -346,6 +346,22 @@ def segment_masks(node: slicer.vtkMRMLSegmentationNode) -> list[Volume]:
     return masks
 
 
+def segments_state(node: slicer.vtkMRMLSegmentationNode | None) -> tuple:
+    """What changes with the segments of a segmentation, their names and their place; quick."""
+    if node is None:
+        return ()
+    content, transform = node.GetSegmentation(), node.GetParentTransformNode()
+    source = content.GetSourceRepresentationName()
+    segments = [content.GetSegment(segment_id) for segment_id in content.GetSegmentIDs()]
+    drawn = [segment.GetRepresentation(source) for segment in segments]
+    return (
+        node.GetID(),
+        transform.GetTransformToWorldMTime() if transform is not None else 0,
+        *(segment.GetName() for segment in segments),
+        *(data.GetMTime() if data is not None else 0 for data in drawn),
+    )
+
+
 # ---------------------------------------------------------------- colours
 
 

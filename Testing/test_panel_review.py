@@ -133,6 +133,83 @@ def test_flicker_goes_on_until_something_else_is_shown(desk, panel):
     assert not panel.review._flicker.isActive()
 
 
+def opacities(desk):
+    """What flicker does to the view, some rounds long."""
+    seen = set()
+    for _ in range(4):
+        seen.add(composite(desk, 0).GetForegroundOpacity())
+        desk.process(1)
+    return seen
+
+
+def test_flicker_goes_on_when_the_user_is_back(desk, panel):
+    add_pair(desk)
+    ui = panel.review.ui
+    ui.flickerButton.click()
+    desk.process()
+    desk.open("MRISynthSegment")
+    assert len(opacities(desk)) == 1
+    desk.open("MRISynth")
+    assert ui.flickerButton.checked and opacities(desk) == {0.0, 1.0}
+
+
+def test_no_button_stays_pressed_for_what_another_module_has_replaced(desk, panel):
+    from MRISynthLib.mrml import set_layout
+    from MRISynthLib.views import BUILT_IN
+
+    add_pair(desk)
+    ui = panel.review.ui
+    ui.profileButton.checked = True
+    ui.flickerButton.click()
+    desk.process()
+    desk.open("MRISynthSegment")
+    set_layout(BUILT_IN[0])
+    desk.open("MRISynth")
+    assert not ui.flickerButton.checked and not ui.profileButton.checked
+    assert ui.flickerRow.isHidden() and not panel.review._flicker.isActive()
+    assert layout(desk) == BUILT_IN[0].id, "the views are not taken from the user"
+    line = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsLineNode")
+    assert not line.GetDisplayNode().GetVisibility()
+    ui.flickerButton.click()
+    desk.process()
+    assert ui.flickerButton.checked and opacities(desk) == {0.0, 1.0}
+
+
+def test_while_a_run_shows_what_it_has_the_pair_waits_under_it(desk, panel):
+    from MRISynthLib import mrml
+    from MRISynthLib.progress import SliceReady
+
+    _t1w, real, synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.blendButton.click()
+    desk.process()
+    desk.show_views("MRISynth1")
+    volume = mrml.volume_from_node(real)
+    panel.growing.start(volume)
+    panel.growing.add(SliceReady("STIR", 2, volume.voxels[2]))
+    desk.process()
+    growing = composite(desk, 0).GetForegroundVolumeID()
+    assert growing != synthetic.GetID() and not ui.opacityRow.enabled
+    ui.opacitySlider.value = 0.1
+    desk.process()
+    assert composite(desk, 0).GetForegroundOpacity() == 1.0, "the growing image is faded"
+    assert ui.blendButton.checked
+    panel.growing.discard()
+    desk.process()
+    assert composite(desk, 0).GetForegroundVolumeID() == synthetic.GetID()
+    assert composite(desk, 0).GetForegroundOpacity() == pytest.approx(0.1)
+    assert ui.opacityRow.enabled
+    ui.flickerButton.click()
+    desk.process()
+    panel.growing.start(volume)
+    panel.growing.add(SliceReady("STIR", 2, volume.voxels[2]))
+    assert opacities(desk) == {1.0} and not ui.flickerRow.enabled
+    panel.growing.discard()
+    desk.process()
+    assert opacities(desk) == {0.0, 1.0} and ui.flickerRow.enabled
+    desk.show_views()
+
+
 def test_checkerboard_and_uncertainty(desk, panel):
     _t1w, _real, synthetic = add_pair(desk)
     ui = panel.review.ui
@@ -170,6 +247,32 @@ def test_the_line_profile_comes_and_goes(desk, panel):
     ui.profileButton.checked = False
     desk.process()
     assert layout(desk) == 51302 and not line.GetDisplayNode().GetVisibility()
+
+
+def test_no_line_is_left_that_no_plot_follows(desk, panel, tmp_path):
+    add_pair(desk)
+    ui = panel.review.ui
+    ui.sideBySideButton.click()
+    ui.profileButton.checked = True
+    desk.process()
+    path = str(tmp_path / "case.mrb")
+    assert desk.slicer.mrmlScene.WriteToMRB(path, None)
+
+    def seen(panel):
+        line = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsLineNode")
+        return panel.review.ui.profileButton.checked, bool(line.GetDisplayNode().GetVisibility())
+
+    assert seen(panel) == (True, True)
+    panel = desk.open("MRISynth", fresh=True)
+    assert seen(panel) == (False, False)
+    desk.slicer.mrmlScene.Clear(0)
+    desk.process()
+    assert desk.slicer.mrmlScene.ReadFromMRB(path)
+    desk.process()
+    assert seen(panel) == (False, False)
+    panel.review.ui.profileButton.click()
+    desk.process()
+    assert seen(panel) == (True, True) and panel.review.mode == "side by side"
 
 
 def test_the_views_own_controls_stay_as_the_user_sets_them(desk, panel):

@@ -216,6 +216,60 @@ def test_maps_have_colours_and_a_legend(view, nodes, review, volumes):
     assert np.ptp(picture[100:200, 285:].reshape(-1, 3).sum(axis=1)) > 500
 
 
+def test_the_legend_is_there_as_long_as_its_map(headless, view, nodes, review, volumes):
+    real, synthetic = nodes
+    expected = of_kind(volumes[1], "uncertainty", volumes[1].voxels)
+    uncertainty = mrml.node_from_volume(expected, headless.scene)
+
+    def legend():
+        node = headless.scene.GetFirstNodeByClass("vtkMRMLColorLegendDisplayNode")
+        return node is not None and bool(node.GetVisibility())
+
+    review.show(modes.SIDE_BY_SIDE, real, synthetic)
+    without = view(review.views[1])
+    review.show(modes.UNCERTAINTY, real, synthetic, opacity=0.0)
+    assert not np.array_equal(view(review.views[1]), without) and legend()
+    composite(headless, "MRISynth2").SetForegroundVolumeID(real.GetID())  # another module's doing
+    assert not legend()
+    composite(headless, "MRISynth2").SetForegroundVolumeID(uncertainty.GetID())
+    assert legend()
+    review.show(modes.SIDE_BY_SIDE, real, synthetic)
+    assert np.array_equal(view(review.views[1]), without) and not legend()
+    review.show(modes.UNCERTAINTY, real, synthetic)
+    review.release()
+    assert not legend()
+    review.show(modes.UNCERTAINTY, real, synthetic)
+    headless.scene.RemoveNode(uncertainty)
+    review.show(modes.SIDE_BY_SIDE, real, synthetic)
+    assert np.array_equal(view(review.views[1]), without)
+
+
+def test_the_display_knows_whether_its_pair_is_still_shown(headless, nodes, review, volumes):
+    real, synthetic = nodes
+    for mode in (modes.SIDE_BY_SIDE, modes.BLEND, modes.CHECKERBOARD):
+        review.show(mode, real, synthetic, plot=mode == modes.BLEND)
+        assert review.is_shown
+    composite(headless, "MRISynth1").SetBackgroundVolumeID(real.GetID())
+    assert not review.is_shown
+    review.show(modes.BLEND, real, synthetic)
+    mrml.set_layout(SIDE_BY_SIDE[2], headless.scene)  # as from the toolbar
+    assert not review.is_shown
+
+
+def test_what_is_not_the_pair_is_neither_blended_nor_turned_over(headless, nodes, review, volumes):
+    real, synthetic = nodes
+    review.show(modes.BLEND, real, synthetic, opacity=0.3)
+    growing = mrml.node_from_volume(volumes[1], headless.scene)
+    views = review.views
+    mrml.set_overlay(growing, views, opacity=1.0, application_logic=headless.application_logic)
+    review.set_opacity(0.6)
+    assert not review.turn_over() and not review.overlay_is_shown
+    assert composite(headless, views[0]).GetForegroundOpacity() == 1.0
+    composite(headless, views[0]).SetForegroundVolumeID(synthetic.GetID())
+    review.set_opacity(0.6)
+    assert composite(headless, views[0]).GetForegroundOpacity() == 0.6
+
+
 def test_another_pair_needs_its_own_map(nodes, review, volumes):
     real, synthetic = nodes
     add_derived(of_kind(volumes[1], "difference", volumes[1].voxels), real, synthetic)

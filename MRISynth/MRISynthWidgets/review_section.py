@@ -92,6 +92,7 @@ class ReviewSection(Section):
     def onPanelLeft(self) -> None:
         """See :class:`Section`."""
         self._flicker.stop()
+        self._followed.pop(self._setFlicker.__name__, None)  # it goes on when the user is back
         self._regions.release()
 
     def cleanup(self) -> None:
@@ -100,14 +101,18 @@ class ReviewSection(Section):
 
     def _letGo(self) -> None:
         """Follow nothing in the scene any more, and await nothing for it."""
-        self._flicker.stop()
         self._regions.release()
         self.comparing.abandon()
+        self._endShowing()
+        self._say("")
+
+    def _endShowing(self) -> None:
+        """The pair is not looked at any more."""
+        self._flicker.stop()
         self._dropProfile()
         if self.display is not None:
             self.display.release()
         self.display, self._shown = None, None
-        self._say("")
 
     def _dropProfile(self) -> None:
         if self._profile is not None:
@@ -128,9 +133,9 @@ class ReviewSection(Section):
         problem = self._problem(real, synthetic)
         if problem and self.mode:
             self._letGo()
-        elif self.mode and not self.panel.study.asking and self._shown != self._asked(parameters):
-            possible = self._mapThere(self.mode, real, synthetic)
-            self._show(self.mode if possible else modes.SIDE_BY_SIDE, parameters)
+        elif self.mode and not self.panel.study.asking:
+            self._showWhatIsAsked(parameters)
+        self._unpressProfile(parameters)
         self._showButtons(synthetic, problem)
         self.ui.opacityRow.setVisible(self.mode in (modes.BLEND, modes.UNCERTAINTY))
         self.ui.flickerRow.setVisible(self.mode == modes.FLICKER)
@@ -138,6 +143,23 @@ class ReviewSection(Section):
         self._follow(parameters)
         self._regions.watch([parameters.reviewSegmentation])
         self._showNumbers(parameters, problem)
+
+    def _showWhatIsAsked(self, parameters) -> None:
+        """Show the pair anew if something else is asked for; no more if the views show others."""
+        if not self.display.is_shown:
+            self._endShowing()
+        elif self._shown != self._asked(parameters):
+            pair = parameters.realVolume, parameters.syntheticVolume
+            possible = self._mapThere(self.mode, *pair)
+            self._show(self.mode if possible else modes.SIDE_BY_SIDE, parameters)
+
+    def _unpressProfile(self, parameters) -> None:
+        """No plot follows the line while no pair is shown, as in a scene that was loaded."""
+        if parameters.reviewProfile and self._shown is None:
+            from MRISynthLib.review.plot.mrml import hide_line
+
+            parameters.reviewProfile = False
+            hide_line(slicer.mrmlScene)
 
     def _problem(self, real, synthetic) -> str:
         """Why the two are no pair; empty if they are."""
@@ -239,8 +261,6 @@ class ReviewSection(Section):
         if parameters.reviewProfile:
             self._profile = ProfilePlot(real, synthetic, self.display.views[0])
         self._followed = {}
-        if mode == modes.FLICKER:
-            self._flicker.start()
 
     def showPair(self, real, synthetic) -> None:
         """Real beside synthetic, after a run; ``real`` unless a scan of the sequence is there."""
@@ -256,18 +276,26 @@ class ReviewSection(Section):
 
     def _follow(self, parameters) -> None:
         """Let what needs no new views follow its controls."""
-        self._flicker.setInterval(round(1000 / max(parameters.reviewFlickerRate, 0.1)))
         if not self.mode:
             return
+        # While a run shows what it has, the pair waits under it.
+        ours = self.display.overlay_is_shown
+        self.ui.opacityRow.enabled = self.ui.flickerRow.enabled = ours
         # Only what was changed here: Slicer's own controls of the views are free.
-        if self.mode in (modes.BLEND, modes.UNCERTAINTY):
+        if self.mode in (modes.BLEND, modes.UNCERTAINTY) and ours:
             self._apply(self.display.set_opacity, parameters.reviewOpacity)
+        if self.mode == modes.FLICKER:
+            self._apply(self._setFlicker, parameters.reviewFlickerRate)
         self._apply(self.display.set_crosshair, parameters.reviewCrosshair)
 
     def _apply(self, function: Callable, value) -> None:
         if self._followed.get(function.__name__) != value:
             self._followed[function.__name__] = value
             function(value)
+
+    def _setFlicker(self, rate: float) -> None:
+        self._flicker.setInterval(round(1000 / max(rate, 0.1)))
+        self._flicker.start()
 
     def _turnOver(self) -> None:
         if self.mode == modes.FLICKER:

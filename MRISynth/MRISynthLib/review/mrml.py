@@ -47,6 +47,8 @@ class ReviewDisplay:
         self._windows: LinkedWindows | None = None
         self._orientation = ""
         self._board: tuple | None = None  # state of the volumes, Checkerboard
+        self._legend: MapLegend | None = None
+        self._layout, self._shown, self._overlay = 0, (), None
         self.mode: str | None = None
         self.views: tuple[str, ...] = ()
 
@@ -88,13 +90,16 @@ class ReviewDisplay:
         shown, overlay = self._layers(mode, real, synthetic, tile_mm)
         place = self._place(orientation)
         layout = ONE_VIEW if len(shown) == 1 else SIDE_BY_SIDE[len(shown)]
+        layout = WITH_PLOT[len(shown)] if plot else layout
         self.views = mrml.show_side_by_side(
             shown,
             orientation=orientation,
-            layout=WITH_PLOT[len(shown)] if plot else layout,
+            layout=layout,
             application_logic=self._application,
         )
         self.mode, self._orientation = mode, orientation
+        self._layout, self._shown = layout.id, tuple(node.GetID() for node in shown)
+        self._overlay = overlay.GetID() if overlay is not None else None
         if place is not None:
             self._go_back(place)
         if overlay is not None:
@@ -104,8 +109,9 @@ class ReviewDisplay:
                 opacity=0.0 if mode == modes.FLICKER else opacity,
                 application_logic=self._application,
             )
+        self._hide_legend()
         if mode in (modes.DIFFERENCE, modes.UNCERTAINTY):
-            show_legend(shown[-1] if overlay is None else overlay)
+            self._legend = MapLegend(shown[-1] if overlay is None else overlay, self._composite())
         self._link_windows(real, synthetic)
 
     def _layers(self, mode: str, real, synthetic, tile_mm: float):
@@ -140,13 +146,32 @@ class ReviewDisplay:
 
     # ------------------------------------------------------------------ what changes in view
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the views still show the pair: the user, and other modules, show other things."""
+        arrangement = self.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        composites = [
+            mrml.slice_logic(view, self._application).GetSliceCompositeNode() for view in self.views
+        ]
+        shown = tuple(composite.GetBackgroundVolumeID() for composite in composites)
+        return shown == self._shown and arrangement.GetViewArrangement() == self._layout
+
+    @property
+    def overlay_is_shown(self) -> bool:
+        """Whether what lies over the last view's volume is ours, and no unfinished image."""
+        if not self.views or self._overlay is None:
+            return False
+        return self._composite().GetForegroundVolumeID() == self._overlay
+
     def set_opacity(self, opacity: float) -> None:
         """How much is seen of what lies over the last view's volume (0-1)."""
-        if self.views:
+        if self.overlay_is_shown:
             self._composite().SetForegroundOpacity(float(opacity))
 
     def turn_over(self) -> bool:
         """Show the other volume of a flicker; whether it is the synthetic one."""
+        if not self.overlay_is_shown:
+            return False
         composite = self._composite()
         synthetic = composite.GetForegroundOpacity() < 0.5
         composite.SetForegroundOpacity(1.0 if synthetic else 0.0)
@@ -198,10 +223,16 @@ class ReviewDisplay:
         self._windows = LinkedWindows(real, synthetic)
 
     def release(self) -> None:
-        """Stop following the volumes; what is shown stays."""
+        """Stop following the volumes; the images that are shown stay."""
         if self._windows is not None:
             self._windows.release()
+        self._hide_legend()
         self._windows, self._board, self.mode, self.views = None, None, None, ()
+
+    def _hide_legend(self) -> None:
+        if self._legend is not None:
+            self._legend.release()
+        self._legend = None
 
 
 class LinkedWindows:
@@ -382,6 +413,29 @@ def show_legend(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLColorLege
     legend.SetPosition(0.98, 0.5)
     legend.SetVisibility(True)
     return legend
+
+
+class MapLegend:
+    """The legend of a map, as long as a view shows the map.
+
+    Slicer's views draw a legend on when another volume, of whatever module, takes the map's place.
+    """
+
+    def __init__(self, node: slicer.vtkMRMLScalarVolumeNode, composite) -> None:
+        """``composite`` is the view's ``vtkMRMLSliceCompositeNode``."""
+        self._key, self._composite = node.GetID(), composite
+        self._legend = show_legend(node)
+        self._tag = composite.AddObserver(vtk.vtkCommand.ModifiedEvent, self._update)
+
+    def _update(self, caller, event) -> None:
+        layers = self._composite.GetBackgroundVolumeID(), self._composite.GetForegroundVolumeID()
+        self._legend.SetVisibility(self._key in layers)
+
+    def release(self) -> None:
+        """Take the legend away."""
+        self._composite.RemoveObserver(self._tag)
+        if self._legend.GetScene() is not None:
+            self._legend.GetScene().RemoveNode(self._legend)
 
 
 def _clear_where_low(node):

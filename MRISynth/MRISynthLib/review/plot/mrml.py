@@ -23,6 +23,8 @@ from ..profile import Profile, line_profile
 ATTRIBUTE = "MRISynth.Profile"
 """Attribute of the nodes here, with their part in the plot."""
 
+LINE_CLASS = "vtkMRMLMarkupsLineNode"
+
 COLOURS = ((0.0, 0.45, 0.7), (0.9, 0.62, 0.0))
 """Of the real and of the synthetic curve: apart for every eye, the latter as the marks in views."""
 
@@ -55,7 +57,7 @@ class ProfilePlot:
         self._scene = real.GetScene()
         self.nodes = (real, synthetic)
         self._volumes: list = []
-        self.line = self._node("line", "vtkMRMLMarkupsLineNode", "Line profile")
+        self.line = self._node("line", LINE_CLASS, "Line profile")
         if self.line.GetNumberOfDefinedControlPoints() < 2:
             self.draw(view)
         self.line.CreateDefaultDisplayNodes()
@@ -83,10 +85,9 @@ class ProfilePlot:
             plot.SetPlotChartNodeID(self.chart.GetID())
 
     def _node(self, part: str, class_name: str, name: str):
-        nodes = self._scene.GetNodesByClass(class_name)
-        for index in range(nodes.GetNumberOfItems()):
-            if nodes.GetItemAsObject(index).GetAttribute(ATTRIBUTE) == part:
-                return nodes.GetItemAsObject(index)
+        node = _found(self._scene, part, class_name)
+        if node is not None:
+            return node
         node = self._scene.AddNewNodeByClass(class_name, name)
         node.SetAttribute(ATTRIBUTE, part)
         return node
@@ -180,6 +181,18 @@ class ProfilePlot:
         for node, tag in self._observed:
             node.RemoveObserver(tag)
         self._observed, self._volumes = [], []
-        display = self.line.GetDisplayNode()
-        if display is not None:
-            display.SetVisibility(False)
+        hide_line(self._scene)
+
+
+def hide_line(scene: slicer.vtkMRMLScene) -> None:
+    """Hide the line, if there is one: when it is dragged, no plot follows it."""
+    line = _found(scene, "line", LINE_CLASS)
+    if line is not None and line.GetDisplayNode() is not None:
+        line.GetDisplayNode().SetVisibility(False)
+
+
+def _found(scene: slicer.vtkMRMLScene, part: str, class_name: str):
+    """The node that is this part of the plot, or None."""
+    nodes = scene.GetNodesByClass(class_name)
+    every = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
+    return next((node for node in every if node.GetAttribute(ATTRIBUTE) == part), None)

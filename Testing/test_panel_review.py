@@ -71,6 +71,63 @@ def test_a_real_image_that_is_loaded_later_is_chosen(desk, jobs):
     assert parameters.realVolume is again and parameters.syntheticVolume is synthetic
 
 
+def test_a_real_image_that_is_deleted_and_loaded_again_is_chosen_again(desk, panel):
+    t1w, real, _synthetic = add_pair(desk)
+    parameters, scene = panel.logic.getParameterNode(), desk.slicer.mrmlScene
+    scene.RemoveNode(real)
+    desk.process()
+    assert parameters.realVolume is None
+    again = add_volume(desk, "t2_tse_tra", 9)
+    desk.process()
+    assert parameters.realVolume is again
+    panel.review.ui.realSelector.setCurrentNode(None)  # the user wants none
+    desk.process()
+    add_volume(desk, "t2_tse_cor")
+    desk.process()
+    assert parameters.realVolume is None
+    panel.review.ui.realSelector.setCurrentNode(again)
+    desk.process()
+    desk.open("MRISynthSegment")
+    for node in desk.slicer.util.getNodes("t2*").values():
+        scene.RemoveNode(node)
+    desk.open("MRISynth")
+    panel.review.ui.realSelector.setCurrentNode(t1w)  # meanwhile
+    desk.process()
+    add_volume(desk, "t2_tse_tra")
+    desk.process()
+    assert parameters.realVolume is t1w, "the user's choice is overruled"
+
+
+@pytest.mark.parametrize("which", ["real", "synthetic"])
+def test_what_was_made_of_a_deleted_image_goes_with_it(desk, panel, jobs, which):
+    t1w, real, synthetic = add_pair(desk)
+    ui, scene = panel.review.ui, desk.slicer.mrmlScene
+    ui.checkerboardButton.click()
+    ui.differenceButton.click()
+    desk.process()
+    jobs[0].finish(comparison_result(jobs[0]))
+    desk.process()
+    ui.uncertaintyButton.click()
+    desk.process()
+
+    def names():
+        return {node.GetName() for node in desk.slicer.util.getNodesByClass("vtkMRMLVolumeNode")}
+
+    made = {f"SYNTHETIC T2w {kind}" for kind in ("checkerboard", "difference", "uncertainty")}
+    assert names() == {"t1_tse_tra", "t2_tse_tra", "SYNTHETIC T2w", *made}
+    scene.RemoveNode(t1w)
+    desk.process()
+    assert made < names()
+    desk.open("MRISynthSegment")  # or in the Data module
+    scene.RemoveNode({"real": real, "synthetic": synthetic}[which])
+    desk.process()
+    left = {"SYNTHETIC T2w", "SYNTHETIC T2w uncertainty"} if which == "real" else {"t2_tse_tra"}
+    assert names() == left
+    desk.open("MRISynth")
+    assert panel.review.mode is None and not desk.said
+    assert scene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode") == 0
+
+
 # ---------------------------------------------------------------- ways of looking
 
 

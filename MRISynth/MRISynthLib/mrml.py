@@ -151,6 +151,13 @@ def _vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
     return matrix
 
 
+def nodes_of_class(scene: slicer.vtkMRMLScene, class_name: str) -> list[slicer.vtkMRMLNode]:
+    """The scene's nodes of a class and of those derived from it."""
+    nodes = scene.GetNodesByClass(class_name)
+    nodes.UnRegister(scene)  # or the collection keeps deleted images in memory for good
+    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+
+
 # ---------------------------------------------------------------- display
 
 

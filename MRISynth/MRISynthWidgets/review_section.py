@@ -14,6 +14,7 @@ from MRISynthLib.errors import Cancelled, MRISynthError
 from MRISynthLib.review import modes
 
 from .installer import SlicerInstaller
+from .leftovers import Leftovers
 from .node_watch import NodeWatch
 from .panel_widget import WARNING_STYLE
 from .section import Section
@@ -48,6 +49,8 @@ class ReviewSection(Section):
         self._figures = None
         self._fingerprint: tuple = ((), "")
         self._regions = NodeWatch(self.panel.scheduleRefresh)
+        self._leftovers = Leftovers(self.panel)
+        self._real = ""
         self._followed: dict = {}
         self._differenceWanted = False
         self._buttons = {
@@ -87,7 +90,8 @@ class ReviewSection(Section):
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
         self._letGo()
-        self._figures = None
+        self._leftovers.forget()
+        self._figures, self._real = None, ""
 
     def onPanelLeft(self) -> None:
         """See :class:`Section`."""
@@ -98,6 +102,7 @@ class ReviewSection(Section):
     def cleanup(self) -> None:
         """See :class:`Section`."""
         self._letGo()
+        self._leftovers.forget()
 
     def _letGo(self) -> None:
         """Follow nothing in the scene any more, and await nothing for it."""
@@ -170,7 +175,8 @@ class ReviewSection(Section):
         return _("{name} is no image; choose another one.").format(name=maps[0]) if maps else ""
 
     def _choosePair(self, parameters) -> None:
-        """The newest synthetic volume, and once for each the real one of its sequence."""
+        """The newest synthetic volume, and once for each the real one of its sequence; again when
+        the real one was deleted."""
         from MRISynthLib.review.pairing import real_of
 
         rows = self.logic.inputs.rows()
@@ -180,7 +186,10 @@ class ReviewSection(Section):
         synthetic = parameters.syntheticVolume
         key = synthetic.GetID() if synthetic else ""
         row = next((row for row in made if row.key == key), None)
-        if row is None or parameters.reviewPaired == key:
+        if parameters.realVolume is not None:
+            self._real = parameters.realVolume.GetID()
+        gone = parameters.realVolume is None and self._real not in {row.key for row in rows}
+        if row is None or (parameters.reviewPaired == key and not (self._real and gone)):
             return
         real = real_of(row, rows)
         if real is not None:  # if not, one that is loaded later is taken

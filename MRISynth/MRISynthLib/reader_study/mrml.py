@@ -73,8 +73,7 @@ class StudyView:
     def _hide_drawings(self) -> None:
         """Contours and lines of the scene are not part of the image."""
         for class_name in _DRAWN_CLASSES:
-            nodes = self._scene.GetNodesByClass(class_name)
-            for node in (nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())):
+            for node in mrml.nodes_of_class(self._scene, class_name):
                 if node.GetVisibility2D():
                     node.SetVisibility2D(False)
                     self._hidden.append(node)

@@ -334,6 +334,18 @@ def derived_node(kind: str, real, synthetic) -> slicer.vtkMRMLScalarVolumeNode |
     return None
 
 
+def made_with(node) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """Maps and checkerboards that mean nothing without a volume: made of it, or with it."""
+    made = provenance_of(node)
+    found = [
+        each
+        for each in _volumes(node.GetScene())
+        if node.GetID() in map(each.GetNodeReferenceID, (REAL_ROLE, SYNTHETIC_ROLE))
+    ]
+    uncertainty = uncertainty_of(node) if made is not None and made.kind == "image" else None
+    return found if uncertainty is None else [*found, uncertainty]
+
+
 def uncertainty_of(synthetic) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The uncertainty map that was made with a synthetic volume; None if there is none."""
     made = provenance_of(synthetic)
@@ -349,8 +361,7 @@ def uncertainty_of(synthetic) -> slicer.vtkMRMLScalarVolumeNode | None:
 
 
 def _volumes(scene) -> list:
-    nodes = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
-    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+    return mrml.nodes_of_class(scene, "vtkMRMLScalarVolumeNode")
 
 
 def segment_masks(node: slicer.vtkMRMLSegmentationNode) -> list[Volume]:

@@ -193,6 +193,5 @@ def hide_line(scene: slicer.vtkMRMLScene) -> None:
 
 def _found(scene: slicer.vtkMRMLScene, part: str, class_name: str):
     """The node that is this part of the plot, or None."""
-    nodes = scene.GetNodesByClass(class_name)
-    every = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
+    every = mrml.nodes_of_class(scene, class_name)
     return next((node for node in every if node.GetAttribute(ATTRIBUTE) == part), None)

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from MRISynthApp.scene.headless import HeadlessScene
 from MRISynthLib import mrml
+from MRISynthLib.annotation.mrml import annotation_lines
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.views import SIDE_BY_SIDE, built_in_layout, edge_letters, wrapped
@@ -126,7 +127,7 @@ def test_losing_the_provenance_text_does_not_make_an_image_real(headless, synthe
     node = mrml.node_from_volume(synthetic, headless.scene)
     node.SetAttribute("MRISynth.Provenance", "{ cut off")
     assert mrml.volume_from_node(node).is_synthetic
-    assert mrml.annotation_lines(node)[0] == "SYNTHETIC CE-T1w"
+    assert annotation_lines(node)[0] == "SYNTHETIC CE-T1w"
 
 
 def test_acquisition_and_warnings_survive(headless, small_volume):
@@ -207,7 +208,7 @@ def test_uncertainty_is_shown_in_colours_from_zero(headless, synthetic):
     assert node.GetDisplayNode().GetWindowLevelMin() == 0
     table = node.GetDisplayNode().GetColorNode()
     assert table is not None and table.GetID() != "vtkMRMLColorTableNodeGrey"
-    assert mrml.annotation_lines(node)[0] == "SYNTHETIC CE-T1w uncertainty"
+    assert annotation_lines(node)[0] == "SYNTHETIC CE-T1w uncertainty"
 
 
 @pytest.mark.parametrize(
@@ -227,15 +228,15 @@ def test_scene_and_dicom_show_an_image_alike(headless, synthetic, tmp_path, kind
 
 
 def test_annotation_names_sources_model_and_limits(headless, synthetic, small_volume):
-    lines = mrml.annotation_lines(mrml.node_from_volume(synthetic, headless.scene))
+    lines = annotation_lines(mrml.node_from_volume(synthetic, headless.scene))
     assert lines == (
         "SYNTHETIC CE-T1w",
         "from T1w + T2w",
         "by any-to-all 1.2 [0123456789ab]",
         "Not for clinical decisions",
     )
-    assert mrml.annotation_lines(mrml.node_from_volume(small_volume, headless.scene)) == ()
-    assert mrml.annotation_lines(None) == ()
+    assert annotation_lines(mrml.node_from_volume(small_volume, headless.scene)) == ()
+    assert annotation_lines(None) == ()
 
 
 def test_edge_letters_follow_radiological_convention():

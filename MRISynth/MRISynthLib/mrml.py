@@ -24,9 +24,6 @@ from .views import (
     SIDE_BY_SIDE,
     SliceLayout,
     display_window,
-    edge_letters,
-    provenance_lines,
-    wrapped,
 )
 from .volume import Volume
 
@@ -306,7 +303,12 @@ def slice_logic(
 
 def slice_plane(view: str) -> np.ndarray:
     """The plane of a slice view as a 4x4 matrix to LPS, with its middle in the last column."""
-    return LPS_TO_RAS @ _array(slice_logic(view).GetSliceNode().GetSliceToRAS())
+    return LPS_TO_RAS @ slice_to_ras(slice_logic(view))
+
+
+def slice_to_ras(view: slicer.vtkMRMLSliceLogic) -> np.ndarray:
+    """The plane of a slice view as a 4x4 matrix, as Slicer has it."""
+    return _array(view.GetSliceNode().GetSliceToRAS())
 
 
 def set_overlay(
@@ -321,132 +323,3 @@ def set_overlay(
         composite = slice_logic(view, application_logic).GetSliceCompositeNode()
         composite.SetForegroundVolumeID(node.GetID() if node is not None else None)
         composite.SetForegroundOpacity(float(opacity) if node is not None else 0.0)
-
-
-# ---------------------------------------------------------------- what a view must say
-
-
-def annotation_lines(node: slicer.vtkMRMLNode | None) -> tuple[str, ...]:
-    """What a view that shows this volume must say about it: nothing unless it is synthetic."""
-    return () if node is None else provenance_lines(provenance_of(node), node.GetName() or "")
-
-
-class ViewAnnotation:
-    """Text on a slice view: what is synthetic in it (always) and, if wanted, names and sides.
-
-    It has text actors of its own in the view's renderer because Slicer's data probe rewrites
-    the view's corner annotation. It follows the view's nodes until :meth:`release`.
-    """
-
-    AMBER = (1.0, 0.76, 0.1)
-    WHITE = (1.0, 1.0, 1.0)
-
-    def __init__(
-        self,
-        renderer: vtk.vtkRenderer,
-        logic: slicer.vtkMRMLSliceLogic,
-        *,
-        names: bool = False,
-        letters: bool = False,
-    ) -> None:
-        self._renderer, self._logic = renderer, logic
-        self._names, self._letters = names, letters
-        self._title = self._actor("left", "top")
-        self._title.GetTextProperty().BoldOn()
-        self._details = self._actor("left", "top")
-        self._edges = [
-            self._actor("left", "centre"),
-            self._actor("right", "centre"),
-            self._actor("centre", "top"),
-            self._actor("centre", "bottom"),
-        ]
-        self._observed = [
-            (node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self.update))
-            for node in (logic.GetSliceCompositeNode(), logic.GetSliceNode())
-        ]
-        self.update()
-
-    def _actor(self, horizontal: str, vertical: str) -> vtk.vtkTextActor:
-        actor = vtk.vtkTextActor()
-        style = actor.GetTextProperty()
-        style.SetFontFamilyToArial()
-        style.SetColor(*self.WHITE)
-        style.SetBackgroundColor(0.0, 0.0, 0.0)
-        style.SetBackgroundOpacity(0.55)  # readable on bright fat too
-        style.SetJustification(("left", "centre", "right").index(horizontal))
-        style.SetVerticalJustification(("bottom", "centre", "top").index(vertical))
-        self._renderer.AddViewProp(actor)
-        return actor
-
-    def lines(self) -> tuple[str, ...]:
-        """The text at present: synthetic layers first, else the image's name if wanted."""
-        background, foreground = (self._logic.GetNthLayerVolumeNode(i) for i in (0, 1))
-        if self._logic.GetSliceCompositeNode().GetForegroundOpacity() <= 0:
-            foreground = None
-        lines = annotation_lines(background)
-        over = annotation_lines(foreground)
-        if over:
-            return (*lines, f"Overlay: {over[0]}", *(() if lines else over[1:]))
-        if not lines and self._names and background is not None:
-            return (background.GetName(),)
-        return lines
-
-    def update(self, *_) -> None:
-        """Write the text anew and place it for the view's present size."""
-        width, height = self._renderer.GetSize()
-        size = int(np.clip(min(width, height) / 30, 11, 40))
-        margin = max(4, size // 2)
-        lines = self.lines()
-        colour = self.AMBER if any(SYNTHETIC_MARK in line for line in lines) else self.WHITE
-        top = height - margin
-        for actor, texts, scale in ((self._title, lines[:1], 1.0), (self._details, lines[1:], 0.8)):
-            style = actor.GetTextProperty()
-            style.SetFontSize(max(10, int(size * scale)))
-            style.SetColor(*colour)
-            # Less than half of the view: corners are background, the middle is the patient.
-            lines_that_fit = wrapped(
-                texts, lambda t, style=style: _drawn_size(style, t)[0], 0.47 * width - margin
-            )
-            text = "\n".join(lines_that_fit)
-            actor.SetInput(text)
-            actor.SetVisibility(bool(text))
-            actor.SetDisplayPosition(margin, int(top))
-            top -= _drawn_size(style, text)[1] + margin // 2
-        places = ((margin, height // 2), (width - margin, height // 2))
-        # The lowest letter stands above the place of the scale bar.
-        places += ((width // 2, height - margin), (width // 2, margin + 2 * size))
-        letters = edge_letters(_array(self._logic.GetSliceNode().GetSliceToRAS()))
-        for actor, place, letter in zip(self._edges, places, letters, strict=True):
-            actor.SetInput(letter)
-            actor.GetTextProperty().SetFontSize(size)
-            actor.SetDisplayPosition(*place)
-            actor.SetVisibility(self._letters)
-
-    def release(self) -> None:
-        """Take the text away and stop following the nodes."""
-        for node, tag in self._observed:
-            node.RemoveObserver(tag)
-        for actor in (self._title, self._details, *self._edges):
-            self._renderer.RemoveViewProp(actor)
-        self._observed = []
-
-
-def annotate_desktop_views() -> list[ViewAnnotation]:
-    """Mark every slice view of desktop Slicer's present layout; keep the list alive."""
-    manager = slicer.app.layoutManager()
-    views = (manager.sliceWidget(name) for name in manager.sliceViewNames())
-    return [
-        ViewAnnotation(
-            view.sliceView().renderWindow().GetRenderers().GetItemAsObject(0), view.sliceLogic()
-        )
-        for view in views
-    ]
-
-
-def _drawn_size(style: vtk.vtkTextProperty, text: str) -> tuple[int, int]:
-    """(width, height) in pixels of a text, of one or more lines."""
-    if not text:
-        return 0, 0
-    box = [0, 0, 0, 0]
-    vtk.vtkTextRenderer.GetInstance().GetBoundingBox(style, text, box, 72)
-    return box[1] - box[0] + 1, box[3] - box[2] + 1

@@ -138,6 +138,15 @@ def provenance_lines(provenance: Provenance | None, name: str = "") -> tuple[str
     return (*lines, "Not for clinical decisions")
 
 
+def combined_lines(each: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """What a view must say that shows several volumes, from what it must say of each of them:
+    all of the only one that is synthetic, of more than one what they are."""
+    said = [lines for lines in each if lines]
+    if len(said) < 2:
+        return said[0] if said else ()
+    return (*dict.fromkeys(lines[0] for lines in said), said[0][-1])
+
+
 def edge_letters(slice_to_ras: np.ndarray) -> tuple[str, str, str, str]:
     """Patient directions at a view's (left, right, top, bottom) edge, one letter each.
 

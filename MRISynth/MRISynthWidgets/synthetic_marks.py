@@ -1,4 +1,4 @@
-"""The word SYNTHETIC, and where it comes from, in every slice view that shows such a volume."""
+"""The word SYNTHETIC, and where it comes from, in every view that shows such a volume."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class SyntheticMarks:
         self._timer.start()
 
     def _mark(self) -> None:
-        from MRISynthLib import mrml
+        from MRISynthLib.annotation.mrml import annotate_desktop_views
 
         for mark in self._marks:
             mark.release()
-        self._marks = mrml.annotate_desktop_views()
+        self._marks = annotate_desktop_views()
 
 
 _marks: SyntheticMarks | None = None

@@ -17,8 +17,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from MRISynthLib.annotation.mrml import SolidAnnotation, ViewAnnotation
 from MRISynthLib.errors import MRISynthError
-from MRISynthLib.mrml import ViewAnnotation, place_view
+from MRISynthLib.mrml import place_view
 
 from .headless import HeadlessScene, vtk_silent
 
@@ -246,8 +247,7 @@ def render_3d(
             plane.GetSliceNode().SetSliceVisible(True)
         factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance()
         view.attach(headless, factory, THREED_MANAGERS, node)
-        if plane is not None:
-            annotation = ViewAnnotation(renderer, plane)
+        annotation = SolidAnnotation(renderer, node, headless.application_logic)
         with _only_visible(headless.scene, segmentations):
             _aim(view, azimuth, elevation)
             return view.pixels()

@@ -12,7 +12,8 @@ from trame_slicer.core import LayoutManager, ViewManager
 from trame_slicer.views import Layout, LayoutDirection, SliceView, ViewLayoutDefinition
 
 from MRISynthLib import mrml
-from MRISynthLib.mrml import ViewAnnotation, node_from_volume, place_view
+from MRISynthLib.annotation.mrml import ViewAnnotation
+from MRISynthLib.mrml import node_from_volume, place_view
 from MRISynthLib.review import modes
 from MRISynthLib.review.mrml import LinkedWindows, show_legend
 from MRISynthLib.review.plot.mrml import ProfilePlot

@@ -1,7 +1,7 @@
 """A real and a synthetic volume of a Slicer scene, shown together.
 
 For desktop Slicer and slicer-core alike. Everything that is made here of a synthetic volume says
-so in its provenance, and with it in every view (:class:`MRISynthLib.mrml.ViewAnnotation`).
+so in its provenance, and with it in every view (:mod:`MRISynthLib.annotation.mrml`).
 """
 
 from __future__ import annotations

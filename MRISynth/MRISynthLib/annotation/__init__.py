@@ -1,0 +1,1 @@
+"""What views must say of the volumes that they show."""

@@ -140,11 +140,12 @@ def test_acquisition_and_warnings_survive(headless, small_volume):
 
 def test_update_in_place_keeps_the_users_window_and_name(headless, small_volume, synthetic):
     node = mrml.node_from_volume(small_volume, headless.scene)
+    before = node.GetName()
     node.GetDisplayNode().SetWindowLevelMinMax(3, 7)
     same = mrml.node_from_volume(synthetic, node=node)
     assert same is node
     assert node.GetDisplayNode().GetWindowLevelMin() == 3
-    assert node.GetName() == "SYNTHETIC T1w test"
+    assert node.GetName() == f"SYNTHETIC {before}"
     mrml.node_from_volume(small_volume, node=node, name="real again")
     assert node.GetAttribute("MRISynth.Synthetic") is None
     assert not mrml.volume_from_node(node).is_synthetic
@@ -225,6 +226,15 @@ def test_scene_and_dicom_show_an_image_alike(headless, synthetic, tmp_path, kind
     record = pydicom.dcmread(file)
     assert float(record.WindowWidth) == pytest.approx(display.GetWindow(), rel=1e-6)
     assert float(record.WindowCenter) == pytest.approx(display.GetLevel(), rel=1e-6)
+
+
+def test_two_results_of_one_kind_are_told_apart_by_their_names(headless, synthetic):
+    volume = synthetic.replace(sequence="STIR", name="STIR")
+    first, second = (mrml.node_from_volume(volume, headless.scene) for _ in range(2))
+    assert (first.GetName(), second.GetName()) == ("SYNTHETIC STIR", "SYNTHETIC STIR_1")
+    assert mrml.node_from_volume(volume, headless.scene, node=second).GetName() == second.GetName()
+    headless.scene.RemoveNode(first)
+    assert mrml.node_from_volume(volume, headless.scene).GetName() == "SYNTHETIC STIR"
 
 
 def test_annotation_names_sources_model_and_limits(headless, synthetic, small_volume):

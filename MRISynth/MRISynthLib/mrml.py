@@ -7,6 +7,7 @@ The one file of the engine that imports ``slicer`` and ``vtk``. It works in desk
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,19 +76,22 @@ def node_from_volume(
     """A scalar volume node with the image's voxels (copied once) and exact geometry.
 
     ``node`` is updated in place if given (window and colours that it has are kept), else a
-    node is added to ``scene`` (default: the application's). The name of a synthetic image
-    always begins with ``SYNTHETIC``; its attributes carry sequence and provenance.
+    node is added to ``scene`` (default: the application's) under a name that no other has. The
+    name of a synthetic image always begins with ``SYNTHETIC``; its attributes carry sequence and
+    provenance.
     """
-    created = node is None
-    if created:
+    if node is None:
         scene = scene or slicer.mrmlScene
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", node_name(volume, name))
+        text = _free_name(node_name(volume, name), scene)
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", text)
+    else:
+        text = node_name(volume, name or node.GetName())
     was_modifying = node.StartModify()
     try:
         _set_voxels(node, volume.voxels)
         node.SetAndObserveTransformNodeID(None)
         node.SetIJKToRASMatrix(_vtk_matrix(LPS_TO_RAS @ volume.index_to_world))
-        node.SetName(node_name(volume, name or (None if created else node.GetName())))
+        node.SetName(text)
         describe_node(node, volume)
     finally:
         node.EndModify(was_modifying)
@@ -104,6 +108,15 @@ def node_name(volume: Volume, name: str | None = None) -> str:
     if volume.is_synthetic and not text.startswith(SYNTHETIC_MARK):
         text = f"{SYNTHETIC_MARK} {text}"
     return text
+
+
+def _free_name(name: str, scene: slicer.vtkMRMLScene) -> str:
+    """The name, with a number as Slicer gives them if it is taken.
+
+    Slicer's own GenerateUniqueName also passes over the names of nodes that are gone.
+    """
+    numbered = (f"{name}_{number}" if number else name for number in itertools.count())
+    return next(each for each in numbered if scene.GetFirstNodeByName(each) is None)
 
 
 def _set_voxels(node, voxels: np.ndarray) -> None:

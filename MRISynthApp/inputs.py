@@ -142,26 +142,45 @@ def _read(name: str | None, path: Path, session: Session) -> list[Input]:
 
 def _refuse_mixed_patients(inputs: Sequence[Input]) -> None:
     """A volume does not say whose it is, so a header of each DICOM series is read for it."""
-    series: dict[Path, set[str]] = {}
+    by_path: dict[Path, list[Volume]] = {}
     for item in inputs:
-        if "SeriesInstanceUID" in item.volume.acquisition:
-            uid = str(item.volume.acquisition["SeriesInstanceUID"])
-            series.setdefault(item.path, set()).add(uid)
-    if not series:
-        return
-    from MRISynthLib.io.dicom_source import check_one_patient
-
+        by_path.setdefault(item.path, []).append(item.volume)
     first: list[Dataset] = []
-    for path, uids in series.items():
-        found: dict[str, Dataset] = {}
-        for header in patients_in(path):
-            uid = str(header.get("SeriesInstanceUID") or "")
-            if uid in uids:
-                found.setdefault(uid, header)
-            if len(found) == len(uids):
-                break
-        first += found.values()
-    check_one_patient(first)
+    for path, volumes in by_path.items():
+        first += _headers(path, volumes).values()
+    if first:
+        from MRISynthLib.io.dicom_source import check_one_patient
+
+        check_one_patient(first)
+
+
+def patients_of(path: Path, volumes: Sequence[Volume]) -> list[str]:
+    """What tells the patient of each volume, read at that path, from others; empty where no DICOM
+    file says it."""
+    headers = _headers(path, volumes)
+    if not headers:
+        return [""] * len(volumes)
+    from MRISynthLib.io.dicom_source import patient_of
+
+    patients = {uid: patient_of(header) for uid, header in headers.items()}
+    return [patients.get(_series(volume), "") for volume in volumes]
+
+
+def _series(volume: Volume) -> str:
+    return str(volume.acquisition.get("SeriesInstanceUID", ""))
+
+
+def _headers(path: Path, volumes: Sequence[Volume]) -> dict[str, Dataset]:
+    """SeriesInstanceUID -> a header of each DICOM series that these volumes were read from."""
+    uids = {_series(volume) for volume in volumes} - {""}
+    found: dict[str, Dataset] = {}
+    for header in patients_in(path) if uids else ():
+        uid = str(header.get("SeriesInstanceUID") or "")
+        if uid in uids:
+            found.setdefault(uid, header)
+        if len(found) == len(uids):
+            break
+    return found
 
 
 def refuse_other_patients(paths: Sequence[Path]) -> None:

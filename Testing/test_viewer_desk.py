@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="needs the browser part (pip install mrisynth[view])")
 
+from dicom_series import write_series
 from fakes import head
 from MRISynthApp.viewer import tables
 from MRISynthApp.viewer.desk import CORRECTED_NOTE, Desk
@@ -49,6 +50,11 @@ def run(order):
     return HANDLERS[order.task](dict(order.parameters), list(order.volumes), SILENT, ModelCache())
 
 
+def synthesised(desk: Desk) -> list[str]:
+    order = desk.synthesis(0)
+    return desk.take_synthesis(run(order), order)
+
+
 def test_an_empty_desk_says_what_to_do_first():
     desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
     assert "drop files" in desk.why_not_apply()
@@ -65,7 +71,7 @@ def test_the_request_has_the_inputs_with_their_sequences_and_the_visible_slice(d
 
 
 def test_a_result_comes_beside_the_real_image_with_its_uncertainty(desk):
-    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    (key,) = synthesised(desk)
     assert desk.images[key].volume.is_synthetic
     assert desk.uncertainty[key].provenance.kind == "uncertainty"
     assert desk.images[desk.real_beside(key)].volume.name == "CE-T1w"
@@ -80,9 +86,54 @@ def test_a_result_comes_beside_the_real_image_with_its_uncertainty(desk):
 def test_without_the_real_sequence_the_first_input_stands_beside(desk):
     real = next(row.key for row in desk.rows() if row.name == "CE-T1w")
     desk.remove(real)
-    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    (key,) = synthesised(desk)
     assert desk.images[desk.real_beside(key)].volume.name == "T1w"
     assert "real CE-T1w" in tables.mode_reasons(desk, desk.real_beside(key), key)["difference"]
+
+
+def test_images_of_two_patients_are_not_mixed(tmp_path):
+    """Whose a DICOM series is comes from its files; what is made of it is of the same patient."""
+
+    def second(data, _index):
+        data.PatientID, data.PatientName = "4712", "Roe^Jane"
+
+    write_series(tmp_path / "a")
+    write_series(tmp_path / "b", change=second, series="1.2.3.9")
+    desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
+    keys = []
+    for name, sequence in (("a", "T1w"), ("b", "T2w")):
+        found = read([tmp_path / name])
+        assert found.patients[0]
+        keys += desk.add(found.images, found.files, patient=found.patients[0])
+        desk.choose(keys[-1], sequence)
+    assert [row.key for row in desk.used()] == keys[:1], "the other patient's is not used unasked"
+    desk.tick(keys[1], True)
+    desk.tick(keys[0], True)
+    assert "is of another patient than" in desk.why_not_apply()
+    assert "is of another patient than" in desk.why_not_segment()
+    desk.tick(keys[0], False)
+    desk.prompt = "CE-T1w"
+    made = synthesised(desk)
+    assert desk.images[made[0]].patient == desk.images[keys[1]].patient == "4712"
+    desk.remove(keys[1])
+    assert desk.real_beside(made[0]) is None, "the other patient's image is not put beside it"
+    desk.choose(keys[0], desk.images[made[0]].volume.sequence)
+    with pytest.raises(InputError, match="of another patient"):
+        desk.comparison(keys[0], made[0])
+
+
+def test_series_of_two_patients_in_one_folder_are_told_apart(tmp_path):
+    def second(data, _index):
+        data.PatientID, data.PatientName = "", "Roe^Jane"
+
+    write_series(tmp_path)
+    write_series(tmp_path, change=second, prefix="X", series="1.2.3.9")
+    assert sorted(read([tmp_path]).patients) == ["4711", "roe^jane"]
+
+
+def test_whose_an_image_is_that_is_no_dicom_is_not_known(tmp_path):
+    io.save(image("T1w"), tmp_path / "t1.nii.gz")
+    assert read([tmp_path / "t1.nii.gz"]).patients == [""]
 
 
 def test_words_that_mean_nothing_keep_apply_off(desk):
@@ -174,7 +225,7 @@ def test_a_correction_needs_structures_and_their_image(desk):
 
 
 def test_numbers_are_for_a_real_and_a_synthetic_image_of_one_sequence(desk):
-    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    (key,) = synthesised(desk)
     segmented(desk)
     order = desk.comparison(desk.real_beside(key), key)
     assert [volume.name for volume in order.volumes][2:] == ["GTVp"]
@@ -188,7 +239,7 @@ def test_numbers_are_for_a_real_and_a_synthetic_image_of_one_sequence(desk):
 
 
 def test_a_folder_gives_images_their_uncertainty_and_contours(desk, tmp_path):
-    (key,) = desk.take_synthesis(run(desk.synthesis(0)))
+    (key,) = synthesised(desk)
     segmented(desk)
     for number, row in enumerate(desk.rows()):
         io.save(

@@ -32,7 +32,7 @@ def desk(tmp_path):
     made.choose(key, "T1w")
     made.ticked_targets, made.ticked_structures = ("STIR",), ("GTVp", "Brainstem")
     for order, take in (
-        (made.synthesis(0), lambda result, order: made.take_synthesis(result)),
+        (made.synthesis(0), made.take_synthesis),
         (made.segmenting(), made.take_segmentation),
     ):
         parameters = dict(order.parameters)

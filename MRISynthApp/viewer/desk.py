@@ -17,7 +17,7 @@ import numpy as np
 from MRISynthLib import panel
 from MRISynthLib.errors import InputError
 from MRISynthLib.panel import InputRow
-from MRISynthLib.review.pairing import real_of
+from MRISynthLib.review.pairing import of_two_patients, real_of
 from MRISynthLib.sequences import SEQUENCES
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib import panel as segment_panel
@@ -34,26 +34,32 @@ from MRISynthSegmentLib.segmentation import Segmentation
 TRUTH_NOTE = " as it should be (simulated)"
 """End of the name of what the simulated patient has beside the inputs."""
 
+SIMULATED = "simulated"
+"""Tells the simulated patient from real ones."""
+
 CORRECTED_NOTE = "Corrected by a person with clicks in the browser."
 
 
 @dataclass
 class Image:
-    """A volume with what the visitor set for it, and the files it came from."""
+    """A volume with what the visitor set for it, the files it came from, and what tells its patient
+    from others (empty if not known)."""
 
     volume: Volume
     files: tuple[Path, ...] = ()
+    patient: str = ""
     chosen: str | None = None
     ticked: bool | None = None
 
 
 @dataclass(frozen=True)
 class Order:
-    """A request to the worker."""
+    """A request to the worker; ``patient`` tells whose images it is about, if that is known."""
 
     task: str
     parameters: Mapping[str, Any]
     volumes: tuple[Volume, ...]
+    patient: str = ""
 
 
 @dataclass
@@ -80,13 +86,18 @@ class Desk:
     # --------------------------------------------------------------------------- images
 
     def add(
-        self, volumes: Iterable[Volume], files: Sequence[Path] = (), *, ticked: bool | None = None
+        self,
+        volumes: Iterable[Volume],
+        files: Sequence[Path] = (),
+        *,
+        ticked: bool | None = None,
+        patient: str = "",
     ) -> list[str]:
-        """Take volumes in; their keys."""
+        """Take volumes of one patient in; their keys."""
         keys = []
         for volume in volumes:
             key = f"image{next(self._numbers)}"
-            self.images[key] = Image(volume, tuple(files), ticked=ticked)
+            self.images[key] = Image(volume, tuple(files), patient, ticked=ticked)
             keys.append(key)
         return keys
 
@@ -114,7 +125,7 @@ class Desk:
         if known is None or known[0] is not image.volume:  # recognising is not for free
             known = image.volume, panel.row_of(image.volume, key)
             self._recognised[key] = known
-        return replace(known[1], chosen=image.chosen, ticked=image.ticked)
+        return replace(known[1], chosen=image.chosen, ticked=image.ticked, patient=image.patient)
 
     def volume_of(self, row: InputRow) -> Volume:
         """An input with the sequence that it is taken for."""
@@ -124,12 +135,12 @@ class Desk:
         """The image to show beside a synthetic one: the real one, else the first input."""
         rows = self.rows()
         row = next((row for row in rows if row.key == key), None)
-        beside = real_of(row, rows) if row is not None else None
-        if beside is not None:
-            return beside.key
-        real = [each for each in rows if not each.synthetic]
-        used = [each for each in self.used() if not each.synthetic]
-        return (used or real)[0].key if used or real else None
+        if row is None:
+            return None
+        others = (*self.used(), *rows)
+        real = [each for each in others if not each.synthetic and not of_two_patients(each, row)]
+        beside = real_of(row, rows) or next(iter(real), None)
+        return beside.key if beside is not None else None
 
     # ------------------------------------------------------------------------ synthesis
 
@@ -176,10 +187,12 @@ class Desk:
         request = panel.synthesis_parameters(
             self.understanding(), seed=self.seed, visible_slice=visible_slice
         )
-        volumes = tuple(self.volume_of(row) for row in self.used())
-        return Order(panel.SYNTHESIS_TASK, request, volumes)
+        used = self.used()
+        patient = next(filter(None, (row.patient for row in used)), "")
+        volumes = tuple(self.volume_of(row) for row in used)
+        return Order(panel.SYNTHESIS_TASK, request, volumes, patient)
 
-    def take_synthesis(self, result: Any) -> list[str]:
+    def take_synthesis(self, result: Any, order: Order) -> list[str]:
         """Add the synthetic images of a result, each with its uncertainty; their keys."""
         made = [
             (name, volume)
@@ -189,7 +202,7 @@ class Desk:
         maps = dict(result.volumes)
         keys = []
         for name, volume in made:
-            (key,) = self.add([volume])
+            (key,) = self.add([volume], patient=order.patient)
             if f"{name}_uncertainty" in maps:
                 self.uncertainty[key] = maps[f"{name}_uncertainty"]
             keys.append(key)
@@ -333,6 +346,11 @@ class Desk:
         rows = {row.key: row for row in self.rows()}
         if first is None or second is None or not second.volume.is_synthetic:
             raise InputError("Choose a real and a synthetic image to compare.")
+        if of_two_patients(rows[real], rows[synthetic]):
+            raise InputError(
+                f"'{rows[synthetic].name}' is of another patient than '{rows[real].name}'; choose "
+                "two images of one patient."
+            )
         if rows[real].sequence != rows[synthetic].sequence:
             raise InputError(
                 f"A difference needs the real {rows[synthetic].sequence}, and "

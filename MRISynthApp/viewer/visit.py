@@ -18,7 +18,7 @@ from MRISynthSegmentLib import panel as segment_panel
 
 from . import tables
 from .broker import WAITING
-from .desk import TRUTH_NOTE, Desk, Order
+from .desk import SIMULATED, TRUTH_NOTE, Desk, Order
 from .display import Display
 from .downloads import Downloads
 from .reading import Found, read, without_paths
@@ -159,7 +159,7 @@ class Visit:
     def _take(self, found: Found) -> None:
         keys = []
         for index, volume in enumerate(found.images):
-            (key,) = self.desk.add([volume], found.files)
+            (key,) = self.desk.add([volume], found.files, patient=found.patients[index])
             keys.append(key)
             if index in found.uncertainty:
                 self.desk.uncertainty[key] = found.uncertainty[index]
@@ -202,7 +202,7 @@ class Visit:
         finally:
             self.state.loading, self.state.uploading = False, ""
         inputs = [name for name in ("T1w", "T2w") if name in patient.volumes]
-        keys = self.desk.add(patient.volumes[name] for name in inputs)
+        keys = self.desk.add((patient.volumes[name] for name in inputs), patient=SIMULATED)
         truth = [name for name in patient.volumes if name not in inputs]
         self.desk.add(
             (
@@ -210,6 +210,7 @@ class Visit:
                 for name in truth
             ),
             ticked=False,
+            patient=SIMULATED,
         )
         self.desk.ticked_targets = (panel.PREFERRED_TARGET,)
         self.sights.take_in(keys)
@@ -279,7 +280,7 @@ class Visit:
             )
         finally:
             self.sights.discard_previews()
-        keys = self.desk.take_synthesis(result)
+        keys = self.desk.take_synthesis(result, order)
         self.sights.take_in(keys)
         self.sights.show_contours()
         self.say("\n".join(panel.result_sentences(result.info)), _kind(result.info))

@@ -176,6 +176,12 @@ def check_one_patient(headers: Sequence[Dataset]) -> None:
             )
 
 
+def patient_of(header: Dataset) -> str:
+    """What tells a header's patient from others, the ID or else the name; empty if not said."""
+    known = (_identity(header, keyword) for keyword in _SAME_PATIENT)
+    return next(filter(None, ("=".join(parts).rstrip("=") for parts in known)), "")
+
+
 def _identity(header: Dataset, keyword: str) -> list[str]:
     """What counts of an identifier, or of each way to write a name."""
     text = unicodedata.normalize("NFKC", str(header.get(keyword) or ""))

@@ -51,14 +51,17 @@ class MRISynth(ScriptedLoadableModule):
 
 
 def prepareSlicer() -> None:
-    """What scenes need before a panel is opened: our layouts, the mark SYNTHETIC in views; and
-    the sample case in Slicer's module Sample Data."""
+    """What scenes need before a panel is opened: our layouts, the mark SYNTHETIC in views, and that
+    those which were saved in the middle of something are put right; and the sample case in
+    Slicer's module Sample Data."""
     from MRISynthLib import mrml
     from MRISynthWidgets.sample_case import register_sample_case
+    from MRISynthWidgets.saved_scenes import put_right_when_loaded
     from MRISynthWidgets.synthetic_marks import mark_views
 
     mrml.register_layouts()
     mark_views()
+    put_right_when_loaded()
     register_sample_case(os.path.join(os.path.dirname(__file__), "Resources/Icons"))
 
 

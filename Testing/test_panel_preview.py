@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,33 @@ def test_the_slice_in_view_is_made_while_one_types_and_goes_without_a_trace(desk
     desk.process()
     assert foreground(desk) == (t2w, 0.25)
     assert len(desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 2
+
+
+def test_a_scene_saved_during_a_run_has_the_users_own_overlay(desk, jobs, studied, tmp_path):
+    scene, t2w = desk.slicer.mrmlScene, desk.slicer.util.getNode("t2_tse_tra")
+    saved_scenes = importlib.import_module("MRISynthWidgets.saved_scenes")
+    saved_scenes.put_right_when_loaded()
+    composite = desk.headless.slice_logic("Red").GetSliceCompositeNode()
+    composite.SetForegroundVolumeID(t2w.GetID())
+    composite.SetForegroundOpacity(0.25)
+    studied.ui.applyButton.click()
+    desk.process()
+    jobs[-1].events = [SliceReady("CE-T1w", 2, np.full((12, 10), 7.0, np.float32))]
+    desk.process()
+    assert foreground(desk)[1] == 1, "the growing image is shown"
+    path = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(path)
+    saved_scenes.put_right()
+    assert foreground(desk)[1] == 1, "it goes on"
+    scene.Clear(0)
+    desk.process()
+    assert scene.ReadFromMRB(path)
+    desk.process()
+    node, opacity = foreground(desk)
+    assert (node.GetName(), opacity) == ("t2_tse_tra", 0.25)
+    composite.SetForegroundVolumeID(None)
+    saved_scenes.put_right()
+    assert foreground(desk)[0] is None, "that is the user's own choice now"
 
 
 def test_a_preview_neither_delays_nor_outlives_apply(desk, jobs, asked, studied):

@@ -12,7 +12,7 @@ slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mr
 from MRISynthApp.scene.headless import HeadlessScene
 from MRISynthLib import mrml
 from MRISynthLib.reader_study.images import NAME, StudyCase
-from MRISynthLib.reader_study.mrml import StudyView
+from MRISynthLib.reader_study.mrml import StudyView, put_right
 from MRISynthLib.reader_study.plan import REAL, SYNTHETIC
 from MRISynthLib.review import modes
 from MRISynthLib.review.mrml import ReviewDisplay
@@ -135,6 +135,42 @@ def test_a_scene_that_is_saved_in_the_middle_holds_no_image_of_the_study(
     headless.scene.SetURL(str(path))
     headless.scene.Commit(str(path))
     assert NAME not in path.read_text(encoding="utf-8")
+
+
+def saved_and_opened(headless, tmp_path):
+    path = tmp_path / "scene.mrml"
+    headless.scene.SetURL(str(path))
+    headless.scene.Commit(str(path))
+    headless.scene.Clear(0)
+    headless.scene.Connect()
+
+
+def test_a_scene_that_was_saved_in_the_middle_gets_its_contours_and_layout_back(
+    headless, study, volumes, tmp_path
+):
+    line = headless.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode")
+    hidden = headless.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "hidden by the user")
+    for node in (line, hidden):
+        node.CreateDefaultDisplayNodes()
+    hidden.GetDisplayNode().SetVisibility2D(False)
+    mrml.set_layout(SIDE_BY_SIDE[2], headless.scene)
+    study.show(StudyCase("p", *volumes).image(SYNTHETIC, 4))
+    put_right(headless.scene)
+    assert not line.GetDisplayNode().GetVisibility2D(), "a reader was unblinded"
+    late = headless.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode")
+    late.CreateDefaultDisplayNodes()
+    study.show(StudyCase("p", *volumes).image(REAL, 4))
+    assert not late.GetDisplayNode().GetVisibility2D(), "what came later is seen"
+    saved_and_opened(headless, tmp_path)
+    shown = headless.scene.GetNodesByClass("vtkMRMLMarkupsLineNode")
+    shown = [shown.GetItemAsObject(i) for i in range(shown.GetNumberOfItems())]
+    assert layout_of(headless) == STUDY_LAYOUT.id
+    put_right(headless.scene)
+    assert layout_of(headless) == SIDE_BY_SIDE[2].id
+    assert [node.GetDisplayNode().GetVisibility2D() for node in shown] == [1, 0, 1]
+    shown[0].GetDisplayNode().SetVisibility2D(False)
+    put_right(headless.scene)
+    assert not shown[0].GetDisplayNode().GetVisibility2D(), "that is the user's own choice now"
 
 
 def test_slices_are_upright_whichever_way_they_were_taken(headless, view, study, volumes):

@@ -1,6 +1,8 @@
 """Images in the scene that are not finished: slices shown as they come, over the real ones.
 
 They are no inputs, are not saved, and go away without a trace: the views show again what they did.
+What that was is kept in the views' nodes: Slicer tells nobody that it saves the scene, and one that
+was saved meanwhile is put right when it is loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ EVERYTHING = 1e9
 NOT_YET = -32768.0
 """Value of voxels that are not made yet; they are left out when the image is drawn."""
 
+VOLUME_BEFORE = "MRISynth.ForegroundBefore"
+"""Role of the volume that a view showed in the place of one that is not finished."""
+OPACITY_BEFORE = "MRISynth.OpacityBefore"
+
 
 class Overlaid:
     """A node that lies over the images of some views until it goes; ``seen`` are its voxels that
@@ -38,11 +44,10 @@ class Overlaid:
         display.SetThreshold(NOT_YET / 2, EVERYTHING)
         display.SetApplyThreshold(1)
         self.key = node.GetID()
-        self._before = []
-        for view in views:
-            composite = mrml.slice_logic(view).GetSliceCompositeNode()
-            before = composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()
-            self._before.append((composite, *before))
+        self._composites = [mrml.slice_logic(view).GetSliceCompositeNode() for view in views]
+        for composite in self._composites:
+            composite.SetNodeReferenceID(VOLUME_BEFORE, composite.GetForegroundVolumeID())
+            composite.SetAttribute(OPACITY_BEFORE, str(composite.GetForegroundOpacity()))
         mrml.set_overlay(node, views, opacity=1.0)
 
     @property
@@ -52,12 +57,28 @@ class Overlaid:
 
     def remove(self) -> None:
         """Take the node away, and show what was shown before."""
-        for composite, volume, opacity in self._before:
-            if composite.GetForegroundVolumeID() in (self.key, None):
-                composite.SetForegroundVolumeID(volume)
-                composite.SetForegroundOpacity(opacity)
+        for composite in self._composites:
+            _give_back(composite, composite.GetForegroundVolumeID() in (self.key, None))
         if self.node is not None:
             slicer.mrmlScene.RemoveNode(self.node)
+
+
+def _give_back(composite, wanted: bool) -> None:
+    """Have a view show again what it showed before an unfinished image, if that is ``wanted``."""
+    opacity = composite.GetAttribute(OPACITY_BEFORE)
+    if wanted and opacity is not None:
+        composite.SetForegroundVolumeID(composite.GetNodeReferenceID(VOLUME_BEFORE))
+        composite.SetForegroundOpacity(float(opacity))
+    composite.RemoveNodeReferenceIDs(VOLUME_BEFORE)
+    composite.RemoveAttribute(OPACITY_BEFORE)
+
+
+def put_right() -> None:
+    """Give the views of a scene that was saved during a run what they showed before it."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+        if shown is None or shown.GetSaveWithScene():  # none that is being made now
+            _give_back(composite, shown is None)
 
 
 def shown_views() -> tuple[str, ...]:

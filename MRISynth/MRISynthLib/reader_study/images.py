@@ -20,12 +20,7 @@ from ..provenance import Provenance
 from ..review.pairing import pairs_of
 from ..views import CT_WINDOW, STUDY_KIND
 from ..volume import Volume
-from .plan import REAL, SYNTHETIC
-
-NAME = "Reader study image"
-
-WHITE = 1000
-"""Value of what is shown as white; brighter voxels stay apart up to half as much again."""
+from .plan import NAME, REAL, SYNTHETIC, WHITE
 
 LEAST_BODY = 0.5
 """A slice is shown if it has this share of the body of the fullest slice."""

@@ -14,6 +14,12 @@ from ..errors import InputError
 
 REAL, SYNTHETIC = "real", "synthetic"
 
+NAME = "Reader study image"
+"""What every image is called that a reader sees."""
+
+WHITE = 1000
+"""Value of what is shown as white; brighter voxels stay apart up to half as much again."""
+
 
 @dataclass(frozen=True)
 class Question:

@@ -133,6 +133,29 @@ def test_a_study_goes_on_after_a_pause_another_module_or_a_new_start(desk, study
     assert len(json.loads(path.read_text(encoding="utf-8"))["answers"]) == 1
 
 
+def test_the_panel_says_what_becomes_of_a_file_that_is_there(desk, study, tmp_path):
+    ui = study.ui
+    assert ui.fileHintLabel.isHidden(), "a new file needs no words"
+    ui.startButton.click()
+    desk.process()
+    ui.undecidedButton.click()
+    desk.process()
+    ui.pauseButton.click()
+    desk.process()
+    assert "goes on with image 2 of 4" in ui.fileHintLabel.text
+    desk.qt.QFileDialog.answer = str(tmp_path / "new.json")
+    ui.fileButton.click()
+    desk.process()
+    # Qt's own question would say that the file is going to be overwritten
+    assert desk.qt.QFileDialog.asked[-1][-1] == desk.qt.QFileDialog.DontConfirmOverwrite
+    assert ui.fileHintLabel.isHidden() and ui.startButton.text == "Start"
+    (tmp_path / "notes.json").write_text("{}", encoding="utf-8")
+    desk.qt.QFileDialog.answer = str(tmp_path / "notes.json")
+    ui.fileButton.click()
+    desk.process()
+    assert "not the file of a reader study" in ui.fileHintLabel.text
+
+
 def test_giving_up_asks_first_and_shows_what_there_is(desk, study):
     ui = study.ui
     ui.startButton.click()

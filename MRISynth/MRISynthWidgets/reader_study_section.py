@@ -11,7 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MRISynthLib import packages
-from MRISynthLib.reader_study.answers import CONFIDENCES, REASONS, UNDECIDED, Answer
+from MRISynthLib.reader_study.answers import CONFIDENCES, REASONS, UNDECIDED, Answer, file_in_words
 from MRISynthLib.reader_study.plan import REAL, SYNTHETIC
 
 from .installer import SlicerInstaller
@@ -114,6 +114,9 @@ class ReaderStudySection(Section):
         loading = bool(self._steps)
         path = Path(parameters.studyFile) if parameters.studyFile else None
         there = path is not None and path.is_file()
+        hint = file_in_words(path) if there and not (asking or over) else ""
+        self.ui.fileHintLabel.text = hint
+        self.ui.fileHintLabel.setVisible(bool(hint))
         self.ui.startButton.text = (
             _("Stop preparing") if loading else _("Go on with this study") if there else _("Start")
         )
@@ -174,8 +177,10 @@ class ReaderStudySection(Section):
         path = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(),
             _("File of the reader study (an existing one goes on)"),
-            str(self._suggestedFile(parameters)),
+            parameters.studyFile or str(self._suggestedFile(parameters)),
             FILTER,
+            "",
+            qt.QFileDialog.DontConfirmOverwrite,
         )
         if path:
             parameters.studyFile = path

@@ -16,6 +16,7 @@ class QFileDialog:
 
     answer: str | list[str] = ""
     asked: list[tuple] = []  # noqa: RUF012
+    DontConfirmOverwrite = QtWidgets.QFileDialog.Option.DontConfirmOverwrite
 
     @classmethod
     def _ask(cls, *question):

@@ -157,6 +157,22 @@ def load_study(path: Path) -> Study:
     return study
 
 
+def file_in_words(path: Path) -> str:
+    """One sentence on what becomes of the file if a study is started in it; empty if it is new."""
+    if not Path(path).is_file():
+        return ""
+    try:
+        study = load_study(path)
+    except InputError as error:
+        return str(error)
+    if study.over:
+        return "The study in this file is over; its result is shown."
+    return (
+        f"The study in this file goes on with image {len(study.answers) + 1} of {study.count}; "
+        "choose a new name to begin another."
+    )
+
+
 def _answer(values: Mapping[str, Any]) -> Answer:
     return Answer(**{**values, "reasons": tuple(values["reasons"])})
 

@@ -263,3 +263,18 @@ def test_what_is_renamed_changed_or_deleted_is_noticed_at_once(desk, jobs, name)
     desk.process()
     del node
     assert remembered.Get() is None, "the memory of a deleted image is not given back"
+
+
+@pytest.mark.parametrize(("name", "used"), (("MRISynth", "S"), ("MRISynthSegment", "G")))
+def test_a_model_of_a_saved_scene_that_is_not_installed_is_named(desk, jobs, name, used):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open(name)
+    remarks = panel.ui.remarksLabel
+    panel.logic.getParameterNode().model = "npc-of-another-hospital"
+    desk.process()
+    assert not remarks.isHidden()
+    assert remarks.text.startswith("The model npc-of-another-hospital, which was chosen")
+    assert f"so {used} is used" in remarks.text
+    panel.logic.getParameterNode().model = used
+    desk.process()
+    assert "installed" not in remarks.text

@@ -27,6 +27,7 @@ from MRISynthLib.panel import (
     STUDY_TASK,
     ProgressText,
     input_problem,
+    missing_model,
     remarks_in_words,
     result_sentences,
     serious_problem,
@@ -276,7 +277,9 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         hint.text = problem
         hint.setStyleSheet(ERROR_STYLE if problem and rows else "")  # an empty scene is no error
         hint.setVisible(bool(problem))
-        remarks.text = remarks_in_words(used, self.checks.findings)
+        missing = missing_model(self.logic.models(), self._parameterNode.model)
+        said = missing, remarks_in_words(used, self.checks.findings)
+        remarks.text = "\n".join(filter(None, said))
         remarks.setStyleSheet(WARNING_STYLE)
         remarks.setVisible(bool(remarks.text))
         return found

@@ -23,6 +23,7 @@ from .options import (
     card_html,
     chosen_model,
     device_choices,
+    missing_model,
     synthesis_parameters,
 )
 from .preview import NOT_INSTALLED, NOT_PREPARED, SlicePlace, slice_place
@@ -69,6 +70,7 @@ __all__ = [
     "device_choices",
     "first_model",
     "input_problem",
+    "missing_model",
     "own_lines",
     "remarks_in_words",
     "remembered",

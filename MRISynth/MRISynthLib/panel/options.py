@@ -55,6 +55,17 @@ def chosen_model(models: Sequence[Any], name: str) -> Any | None:
     return next((model for model in models if model.name == name), next(iter(models), None))
 
 
+def missing_model(models: Sequence[Any], name: str) -> str:
+    """One sentence if a scene names a model that is not installed; empty if it does not."""
+    model = chosen_model(models, name)
+    if model is None or name in ("", model.name):
+        return ""
+    return (
+        f"The model {name}, which was chosen in this scene, is not installed, so {model.name} is "
+        "used; import it in Options, or choose another there."
+    )
+
+
 def card_html(model: Described) -> str:
     """What a user must know of a model before using it, as simple HTML."""
     parts = []

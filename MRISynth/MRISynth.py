@@ -387,21 +387,17 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         return [node for node in images if node.GetScene() is not None]  # not deleted meanwhile
 
     def handOver(self, used, run: str) -> None:
-        """Tick for MRISynthSegment the inputs and what a run made, and nothing that it replaces."""
+        """Tick for MRISynthSegment the inputs and what a run made of them."""
         inputs = SceneInputs("MRISynthSegment")
-        chosen = {row.key: row.sequence for row in used}
-        there = set(chosen.values())
-        for row in inputs.rows():
-            node = slicer.mrmlScene.GetNodeByID(row.key)
-            if run and node.GetAttribute(RUN_ATTRIBUTE) == run and row.sequence not in there:
-                chosen[row.key] = row.sequence
-        taken = set(chosen.values())
-        for row in inputs.rows():
-            if row.key in chosen:
-                inputs.set_ticked(row.key, True)
-                inputs.set_chosen(row.key, chosen[row.key])
-            elif row.sequence in taken:
-                inputs.set_ticked(row.key, False)
+        rows = inputs.rows()
+        nodes = {row.key: slicer.mrmlScene.GetNodeByID(row.key) for row in rows}
+        made = [key for key, node in nodes.items() if node.GetAttribute(RUN_ATTRIBUTE) == run]
+        chosen, freed = panel.handed_over(rows, used, made if run else ())
+        for key, sequence in chosen.items():
+            inputs.set_ticked(key, True)
+            inputs.set_chosen(key, sequence)
+        for key in freed:
+            inputs.set_ticked(key, None)
 
 
 class MRISynthTest(ScriptedLoadableModuleTest):

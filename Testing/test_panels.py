@@ -56,6 +56,26 @@ def test_the_users_ticks_win():
     assert keys(panel.selected((T1W, replace(SECOND_T1W, ticked=True)), Model())) == ["3"]
 
 
+def test_what_is_handed_over_replaces_ticks_that_are_in_the_way():
+    chosen, freed = panel.handed_over((T1W, T2W, FAKE_CE, SECOND_T1W), (T1W, T2W), ["5"])
+    assert chosen == {"1": "T1w", "2": "T2w", "5": "CE-T1w"}
+    assert freed == (), "what nobody had ticked is left to choose itself"
+    again, real = replace(SECOND_T1W, ticked=True), InputRow("7", "ce", "CE-T1w", 1.0)
+    chosen, freed = panel.handed_over((T1W, again, FAKE_CE, real), (T1W, real), ["5"])
+    assert chosen == {"1": "T1w", "7": "CE-T1w"} and freed == ("3",)
+
+
+def test_nothing_of_another_patient_is_handed_over_nor_stays_in_the_way():
+    mine, made = (replace(row, patient="A") for row in (T1W, FAKE_CE))
+    theirs = replace(T2W, patient="B", ticked=True)
+    waiting = replace(SECOND_T1W, patient="B")
+    chosen, freed = panel.handed_over((mine, made, theirs, waiting), (mine,), ["5"])
+    assert chosen == {"1": "T1w", "5": "CE-T1w"} and freed == ("2",)
+    # the last run was of the patient before
+    chosen, _ = panel.handed_over((mine, made, theirs, waiting), (theirs,), ["5"])
+    assert chosen == {"2": "T2w"}
+
+
 def test_synthetic_volumes_fill_gaps_only_where_asked():
     assert keys(panel.selected((FAKE_CE, T1W), Model(), synthetic_too=True)) == ["5", "1"]
     real_ce = InputRow("7", "t1 post gd", "CE-T1w", 0.95)

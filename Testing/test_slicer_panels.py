@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from panel_cases import add_volume, synthesis_result
+from panel_cases import (
+    add_volume,
+    put_below_patient,
+    synthesis_result,
+    tick_input,
+    ticked_inputs,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("MRISynth", "MRISynthSegment")
@@ -81,6 +87,26 @@ def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, job
     segment = desk.open("MRISynthSegment")
     assert {row.sequence for row in segment.used} == {"T1w", "T2w", "CE-T1w"}
     assert segment.ui.inputTable.item(2, 0).text() == "SYNTHETIC CE-T1w"
+
+
+def test_continue_works_patient_by_patient(desk, jobs):
+    """What was ticked for one patient is neither in the way of the next nor lost."""
+    a, *b = (add_volume(desk, name) for name in ("A t1", "B t1", "B t2"))
+    put_below_patient(desk, "A", a), put_below_patient(desk, "B", *b)
+    panel = desk.open("MRISynth")
+    panel.ui.continueButton.click()
+    segment = desk.open("MRISynthSegment")
+    assert ticked_inputs(desk, segment) == ["A t1"]
+    panel = desk.open("MRISynth")
+    for name, ticked in (("A t1", False), ("B t1", True), ("B t2", True)):
+        tick_input(desk, panel, name, ticked)
+    panel.ui.continueButton.click()
+    segment = desk.open("MRISynthSegment")
+    assert ticked_inputs(desk, segment) == ["B t1", "B t2"] and segment.ui.applyButton.enabled
+    for node in b:
+        desk.slicer.mrmlScene.RemoveNode(node)
+    desk.process()
+    assert ticked_inputs(desk, segment) == ["A t1"], "it can be used when it is needed again"
 
 
 def test_overruling_a_sequence_counts_at_once_and_in_both_modules(desk, jobs):

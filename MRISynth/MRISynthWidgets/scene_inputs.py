@@ -167,9 +167,10 @@ class SceneInputs:
             return []
         return [path for path in map(database.fileForInstance, instances) if path]
 
-    def set_ticked(self, key: str, ticked: bool) -> None:
-        """Remember that the user wants a volume as input, or does not."""
-        self._set(key, self._ticked_attribute, "1" if ticked else "0")
+    def set_ticked(self, key: str, ticked: bool | None) -> None:
+        """Remember that the user wants a volume as input, or does not; None forgets it."""
+        value = None if ticked is None else "1" if ticked else "0"
+        self._set(key, self._ticked_attribute, value)
 
     def set_chosen(self, key: str, sequence: str | None) -> None:
         """Remember the sequence that the user chose; None goes back to recognition."""

@@ -13,7 +13,7 @@ from .findings import (
     remarks_in_words,
     serious_problem,
 )
-from .inputs import InputRow, Model, first_model, input_problem, row_of, selected
+from .inputs import InputRow, Model, first_model, handed_over, input_problem, row_of, selected
 from .options import (
     DEVICES_TASK,
     MATCHING,
@@ -69,6 +69,7 @@ __all__ = [
     "completions",
     "device_choices",
     "first_model",
+    "handed_over",
     "input_problem",
     "missing_model",
     "own_lines",

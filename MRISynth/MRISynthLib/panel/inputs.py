@@ -142,6 +142,37 @@ def selected(
     return tuple(row for row in rows if row.key in keys)
 
 
+def handed_over(
+    rows: Sequence[InputRow], used: Sequence[InputRow], made: Iterable[str]
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """What another module goes on with: (key -> sequence of what it is to tick, keys of what is not
+    to count as ticked by hand there any more).
+
+    ``rows`` are the volumes as that module has them, ``made`` the keys of what was made of the
+    inputs ``used``: it is ticked unless it is of another patient or a real volume stands for its
+    sequence. Of what the user had ticked there, volumes of the same sequences and those of another
+    patient are in the way. They are left to choose themselves, so that they come back when they are
+    needed.
+    """
+    chosen = {row.key: row.sequence for row in used}
+    there = set(chosen.values())
+
+    def of_another(row: InputRow) -> bool:
+        return any(of_two_patients(row, each) for each in used)
+
+    made = set(made)
+    for row in rows:
+        if row.key in made and row.sequence not in there and not of_another(row):
+            chosen[row.key] = row.sequence
+    taken = set(chosen.values())
+    freed = tuple(
+        row.key
+        for row in rows
+        if row.key not in chosen and row.ticked and (row.sequence in taken or of_another(row))
+    )
+    return chosen, freed
+
+
 def input_problem(rows: Sequence[InputRow], used: Sequence[InputRow], model: Model | None) -> str:
     """One sentence on why these inputs cannot be computed with; empty if they can."""
     if not rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from panel_cases import cells
+from panel_cases import cells, put_below_patient
 from panel_review_cases import add_pair, head, layout
 
 
@@ -91,6 +91,16 @@ def test_without_a_file_the_study_lies_beside_the_scene_each_in_its_own(desk, st
         desk.process()
         ui.newStudyButton.click()
         desk.process()
+
+
+def test_a_real_image_of_another_patient_is_no_pair(desk, study, tmp_path):
+    nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    by_name = {node.GetName(): node for node in nodes}
+    put_below_patient(desk, "A", by_name["t1_tse_tra"], by_name["SYNTHETIC T2w"])
+    put_below_patient(desk, "B", by_name["t2_tse_tra"])
+    study.ui.startButton.click()
+    desk.process()
+    assert "no synthetic image with the real one" in desk.said[-1] and study.session is None
 
 
 def test_a_pair_of_another_program_is_chosen_in_the_review(desk, panel, tmp_path):

@@ -15,6 +15,7 @@ from MRISynthLib.reader_study.answers import CONFIDENCES, REASONS, UNDECIDED, An
 from MRISynthLib.reader_study.plan import REAL, SYNTHETIC
 
 from .installer import SlicerInstaller
+from .scene_inputs import patient_of
 from .section import Section
 
 FILE_NAME = "reader-study-{seed}.json"
@@ -221,7 +222,9 @@ class ReaderStudySection(Section):
             self._steps = [partial(self._readFolder, folder) for folder in folders]
         else:
             rows = [row for row in self.logic.inputs.rows() if row.sequence and not row.problem]
-            pairs = pairs_among(self.logic.inputs.volumes(rows)) or self._reviewed(parameters)
+            volumes = self.logic.inputs.volumes(rows)
+            pairs = pairs_among(volumes, patients=[row.patient for row in rows])
+            pairs = pairs or self._reviewed(parameters)
             self._steps = [partial(self._prepare, pair) for pair in pairs]
         self._count = len(self._steps)
         self._loading.start()
@@ -234,6 +237,8 @@ class ReaderStudySection(Section):
         nodes = parameters.realVolume, parameters.syntheticVolume
         if None in nodes or nodes[0] is nodes[1]:
             return []
+        if len({patient_of(node) for node in nodes} - {""}) > 1:
+            return []  # of two patients
         return [Pair(nodes[0].GetName(), *(mrml.volume_from_node(node) for node in nodes))]
 
     def _readFolder(self, folder: Path) -> None:

@@ -7,7 +7,7 @@ and white, and come out as the same kind of numbers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,11 +123,21 @@ class Pair:
         return StudyCase(self.key, self.real, self.synthetic)
 
 
-def pairs_among(volumes: Iterable[Volume], patient: str = "") -> list[Pair]:
-    """A pair for every synthetic image of a patient whose real one is among the volumes too."""
+def pairs_among(
+    volumes: Iterable[Volume], name: str = "", patients: Sequence[str] | None = None
+) -> list[Pair]:
+    """A pair for every synthetic image whose real one, of the same patient, is there too.
+
+    ``patients`` tells for each volume whose it is, empty where that is not known; without it all
+    are of one patient. ``name`` is what the cases are called after: no patient's ID, since it is
+    written into the study's file.
+    """
+    volumes = list(volumes)
+    whose = patients if patients is not None else [""] * len(volumes)
     found: list[Pair] = []
-    for real, synthetic in pairs_of([_Paired(volume) for volume in volumes]):
-        key = f"{patient} {synthetic.sequence}".strip()
+    images = [_Paired(volume, patient) for volume, patient in zip(volumes, whose, strict=True)]
+    for real, synthetic in pairs_of(images):
+        key = f"{name} {synthetic.sequence}".strip()
         again = sum(pair.key.split(" #")[0] == key for pair in found)
         key = f"{key} #{again + 1}" if again else key
         found.append(Pair(key, real.volume, synthetic.volume))
@@ -135,12 +145,10 @@ def pairs_among(volumes: Iterable[Volume], patient: str = "") -> list[Pair]:
 
 
 class _Paired:
-    """A volume as pairing sees it; all are of one patient."""
+    """A volume as pairing sees it."""
 
-    patient = ""
-
-    def __init__(self, volume: Volume) -> None:
-        self.volume, self.sequence = volume, volume.sequence
+    def __init__(self, volume: Volume, patient: str) -> None:
+        self.volume, self.patient, self.sequence = volume, patient, volume.sequence
         provenance = volume.provenance
         self.synthetic = volume.is_synthetic and provenance.kind == "image"
         if volume.is_synthetic and not self.synthetic:

@@ -10,8 +10,7 @@ class Leftovers:
     """Takes difference maps, checkerboards and uncertainties of deleted images out of the scene,
     whichever module is open."""
 
-    def __init__(self, panel) -> None:
-        """``panel`` is the module's widget, which ends the observation."""
+    def __init__(self) -> None:
         self._made: dict[str, list[str]] = {}
         # who deletes several nodes at one go must not find others gone in between
         self._timer = qt.QTimer()
@@ -19,13 +18,20 @@ class Leftovers:
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self._tidy)
         scene = slicer.mrmlScene
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
-            panel.addObserver(scene, event, self._onSceneChanged)
+        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent)
+        self._tags = [scene.AddObserver(event, self._onSceneChanged) for event in events]
 
     def forget(self) -> None:
-        """Remove nothing more: the scene closes, or the panel goes away."""
+        """What was made until now is none of its business: the scene closes."""
         self._timer.stop()
         self._made = {}
+
+    def release(self) -> None:
+        """Remove nothing any more."""
+        for tag in self._tags:
+            slicer.mrmlScene.RemoveObserver(tag)
+        self._tags = []
+        self.forget()
 
     def _onSceneChanged(self, caller, event) -> None:
         self._timer.start()

@@ -49,7 +49,7 @@ class ReviewSection(Section):
         self._figures = None
         self._fingerprint: tuple = ((), "")
         self._regions = NodeWatch(self.panel.scheduleRefresh)
-        self._leftovers = Leftovers(self.panel)
+        self._leftovers = Leftovers()
         self._real = ""
         self._followed: dict = {}
         self._differenceWanted = False
@@ -102,7 +102,7 @@ class ReviewSection(Section):
     def cleanup(self) -> None:
         """See :class:`Section`."""
         self._letGo()
-        self._leftovers.forget()
+        self._leftovers.release()
 
     def _letGo(self) -> None:
         """Follow nothing in the scene any more, and await nothing for it."""

@@ -19,7 +19,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from MRISynthLib.annotation.mrml import SolidAnnotation, ViewAnnotation
 from MRISynthLib.errors import MRISynthError
-from MRISynthLib.mrml import place_view
+from MRISynthLib.mrml import nodes_of_class, place_view
 
 from .headless import HeadlessScene, vtk_silent
 
@@ -315,8 +315,7 @@ def _only_visible(scene, segmentations):
     before = []
     if segmentations is not None:
         wanted = {node.GetID() for node in segmentations}
-        nodes = scene.GetNodesByClass("vtkMRMLSegmentationNode")
-        for node in (nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())):
+        for node in nodes_of_class(scene, "vtkMRMLSegmentationNode"):
             display = node.GetDisplayNode()
             if display is not None:
                 before.append((display, display.GetVisibility()))

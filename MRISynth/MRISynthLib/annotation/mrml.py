@@ -12,7 +12,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ..mrml import slice_to_ras
+from ..mrml import nodes_of_class, slice_to_ras
 from ..node_attributes import provenance_of
 from ..provenance import SYNTHETIC_MARK
 from ..views import combined_lines, edge_letters, provenance_lines, wrapped
@@ -162,8 +162,7 @@ class SolidAnnotation:
         if view is None or scene is None:  # the view or the scene is going away
             return []
         found = []
-        rendered = scene.GetNodesByClass("vtkMRMLVolumeRenderingDisplayNode")
-        for display in (rendered.GetItemAsObject(i) for i in range(rendered.GetNumberOfItems())):
+        for display in nodes_of_class(scene, "vtkMRMLVolumeRenderingDisplayNode"):
             if display.GetVisibility(view):
                 found.append(display.GetDisplayableNode())
         slices = self._application.GetSliceLogics()

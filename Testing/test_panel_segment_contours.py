@@ -67,6 +67,7 @@ def test_two_segmentations_are_compared_in_figures(desk, jobs, two, tmp_path):
 
 
 def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
+    from MRISynthSegmentLib.labelmaps.mrml import oriented_image
     from MRISynthSegmentLib.mrml import correct_structures
     from MRISynthSegmentLib.placed.mrml import grid_of
 
@@ -88,11 +89,18 @@ def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
     ui.outlinesCheckBox.checked = False
     desk.process()
     assert label.text == current, "nothing was edited"
-    correct_structures(first, {"GTVp": STEM}, grid_of(first))
+    for edited in (first, second):
+        correct_structures(edited, {"GTVp": STEM}, grid_of(first))
+        desk.process()
+        assert "as they were" in label.text and label.styleSheet
+        compare()
+        assert label.text == current
+    logic = desk.slicer.vtkSlicerSegmentationsModuleLogic
+    painted = oriented_image(TUMOUR, grid_of(first))  # as the Segment Editor does
+    assert logic.SetBinaryLabelmapToSegment(painted, second, "GTVp", logic.MODE_REPLACE)
     desk.process()
-    assert "as they were" in label.text and label.styleSheet
+    assert "as they were" in label.text
     compare()
-    assert label.text == current
     parameters.compareWith = desk.slicer.mrmlScene.AddNewNodeByClass(
         "vtkMRMLSegmentationNode", "third"
     )

@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from MRISynthLib.errors import InputError
 from MRISynthSegmentLib import panel as decisions
+from MRISynthWidgets.node_watch import NodeWatch
 from MRISynthWidgets.panel_widget import WARNING_STYLE
 from MRISynthWidgets.section import Section
 
@@ -26,6 +27,7 @@ class ComparisonSection(Section):
         """See :class:`Section`."""
         self._outlined: tuple = ()
         self._measured: tuple | None = None
+        self._other = NodeWatch(self.panel.scheduleRefresh)
         self._filled = None
         self.work = SectionWork(
             self,
@@ -44,6 +46,7 @@ class ComparisonSection(Section):
     def refresh(self, parameters) -> None:
         """Show the figures, the outlines, and what can be done."""
         first, second = parameters.segmentation, parameters.compareWith
+        self._other.watch([second])
         reason = decisions.why_no_comparison(first, second, running=self.work.running)
         self.ui.compareButton.enabled = not reason
         self.ui.compareButton.toolTip = reason or _(
@@ -99,10 +102,9 @@ class ComparisonSection(Section):
     @staticmethod
     def _state(nodes) -> tuple:
         """What changes when other segmentations are chosen, or these are edited."""
-        return tuple(
-            (node.GetID(), node.GetSegmentation().GetMTime()) if node is not None else ()
-            for node in nodes
-        )
+        from MRISynthLib.review.mrml import segments_state
+
+        return tuple(map(segments_state, nodes))
 
     def _suggestImages(self, parameters) -> None:
         """The first time, a real image and a synthetic one of the same sequence if there is."""
@@ -236,9 +238,15 @@ class ComparisonSection(Section):
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
         self.work.abandon()
+        self._other.release()
         self._outlined = ()
         self._measured = None
+
+    def onPanelLeft(self) -> None:
+        """See :class:`Section`."""
+        self._other.release()
 
     def cleanup(self) -> None:
         """See :class:`Section`."""
         self.work.abandon()
+        self._other.release()

@@ -141,6 +141,18 @@ def test_a_window_that_was_chosen_before_is_the_one_of_both(nodes, review):
     assert not real.GetAutoWindowLevel(), "Slicer would change it by itself"
 
 
+def test_hounsfield_units_of_one_are_those_of_the_other(headless, volumes, review):
+    scan, made = (volume.with_voxels(volume.voxels * 2 - 700) for volume in volumes)
+    real = mrml.node_from_volume(scan.replace(sequence=None), headless.scene)
+    synthetic = mrml.node_from_volume(made.replace(sequence="CT"), headless.scene)
+    real.GetDisplayNode().SetAutoWindowLevel(0)
+    real.GetDisplayNode().SetWindowLevelMinMax(-100, 300)  # of its DICOM headers
+    review.show(modes.SIDE_BY_SIDE, real, synthetic)
+    display = synthetic.GetDisplayNode()
+    window = display.GetWindowLevelMin(), display.GetWindowLevelMax()
+    assert window == pytest.approx((-100, 300))
+
+
 def test_blending_goes_from_one_image_to_the_other(view, nodes, review):
     review.show(modes.BLEND, *nodes, opacity=0.0)
     (name,) = review.views

@@ -249,7 +249,9 @@ class LinkedWindows:
         for node in self.nodes:
             if node.GetDisplayNode() is None:
                 mrml.set_display(node)
-        self._ranges = [_window_of(node) for node in self.nodes]
+        # a scan that carries no sequence is compared with one of its own: Hounsfield units stay so
+        known = sequence_of(first) or sequence_of(second)
+        self._ranges = [_window_of(node, sequence_of(node) or known) for node in self.nodes]
         displays = [node.GetDisplayNode() for node in self.nodes]
         chosen = [_is_chosen(*each) for each in zip(displays, self._ranges, strict=True)]
         for display, usual in zip(displays, self._ranges, strict=True):
@@ -300,12 +302,12 @@ def _is_chosen(display, usual: tuple[float, float]) -> bool:
     return not display.GetAutoWindowLevel() and not np.allclose(window, usual, atol=rounding)
 
 
-def _window_of(node) -> tuple[float, float]:
+def _window_of(node, sequence: str | None) -> tuple[float, float]:
     image = node.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None:
         raise InputError(f"{node.GetName()} has no voxels; choose another volume.")
     voxels = vtk_to_numpy(image.GetPointData().GetScalars())
-    return display_window(voxels, sequence_of(node), provenance_of(node))
+    return display_window(voxels, sequence, provenance_of(node))
 
 
 # ---------------------------------------------------------------- derived volumes

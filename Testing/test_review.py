@@ -230,6 +230,15 @@ def test_checkerboard_lies_where_the_synthetic_image_does(small_volume):
     assert board.voxels[4, 0, 5] == 0 and board.voxels[4, 0, 0] != 0
 
 
+def test_checkerboard_shows_a_ct_in_hounsfield_units_though_it_does_not_say_what_it_is(
+    small_volume,
+):
+    ct = small_volume.replace(sequence="CT")
+    synthetic = made(ct, ct.voxels - 300)
+    board = checkerboard(ct.replace(sequence=None), synthetic, tile_mm=20)
+    assert np.array_equal(board.voxels, checkerboard(ct, synthetic, tile_mm=20).voxels)
+
+
 # ---------------------------------------------------------------- profiles
 
 

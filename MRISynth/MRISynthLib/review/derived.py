@@ -6,6 +6,7 @@ provenance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,13 @@ def derived_provenance(kind: str, *sources: Volume) -> Provenance:
         sequence = next((source.sequence for source in sources), None)
         return Provenance(synthetic=False, kind=kind, sequence=sequence)
     return replace(synthetic, kind=kind)
+
+
+def of_one_sequence(volumes: Sequence[Volume]) -> list[Volume]:
+    """Volumes that are compared; one that carries no sequence has that of the others, or a CT's
+    Hounsfield units would be taken for an MR image's brightness."""
+    known = next((volume.sequence for volume in volumes if volume.sequence), None)
+    return [volume if volume.sequence else volume.replace(sequence=known) for volume in volumes]
 
 
 def brightness_range(volume: Volume) -> tuple[float, float]:
@@ -54,6 +62,7 @@ class Checkerboard:
     """
 
     def __init__(self, real: Volume, synthetic: Volume) -> None:
+        real, synthetic = of_one_sequence((real, synthetic))
         moved = resample_to(real.with_voxels(relative_brightness(real)), synthetic)
         grid = index_map(synthetic.index_to_world, real.index_to_world)
         seen = covered(grid, synthetic.shape, real.shape)

@@ -17,7 +17,7 @@ from ...errors import MRISynthError
 from ...node_attributes import provenance_of
 from ...provenance import SYNTHETIC_MARK
 from ...views import PLOT_VIEW, provenance_lines
-from ..derived import brightness_range
+from ..derived import brightness_range, of_one_sequence
 from ..profile import Profile, line_profile
 
 ATTRIBUTE = "MRISynth.Profile"
@@ -155,7 +155,7 @@ class ProfilePlot:
             return
         try:
             if not self._volumes:
-                volumes = [mrml.volume_from_node(node) for node in self.nodes]
+                volumes = of_one_sequence([mrml.volume_from_node(node) for node in self.nodes])
                 self._volumes = [(volume, brightness_range(volume)) for volume in volumes]
         except MRISynthError:
             return  # a volume lost its voxels: the plot stays as it was

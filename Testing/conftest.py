@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+import torch
 
 from dataset_layouts import WRITERS, Person, person
 from MRISynthLib.volume import Volume, matrix_from_parts
@@ -40,6 +42,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if NICENESS_BEFORE in config.stash:
         with contextlib.suppress(OSError):
             AUTOGROUP.write_text(config.stash[NICENESS_BEFORE], encoding="ascii")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def torch_threads() -> Iterator[None]:
+    """A training run sets the number for its whole process, which others would inherit."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

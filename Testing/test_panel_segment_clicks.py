@@ -299,6 +299,21 @@ def test_a_click_that_is_answered_while_a_result_comes_in_is_applied_after_it(
     assert correction.ui.undoButton.enabled
 
 
+def test_clicks_that_wait_are_computed_while_another_module_is_open(desk, jobs, drawn):
+    correction = begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    click(desk, drawn, 2, 6, 8)
+    desk.open("MRISynth")
+    first = TUMOUR | mask_of((2, 3), (5, 6), (7, 9))
+    answer(desk, jobs[-1], first)
+    assert not desk.said and len(jobs[-1].parameters["clicks"]) == 2
+    larger = first | mask_of((2, 3), (6, 7), (7, 9))
+    answer(desk, jobs[-1], larger)
+    desk.open("MRISynthSegment")
+    assert np.array_equal(masks_in(drawn)["GTVp"], larger)
+    assert correction.ui.undoButton.enabled
+
+
 def test_a_click_on_what_is_drawn_anew_meanwhile_is_dropped_with_a_sentence(
     desk, jobs, drawn, arriving
 ):

@@ -271,6 +271,24 @@ def test_an_update_that_is_given_up_puts_back_what_was_there(node, first, again,
     assert segment_mrml.update_segmentation_node(node, again, again.masks) == tuple(again.masks)
 
 
+def test_what_the_user_does_while_a_result_comes_in_is_not_overwritten(node, first, again):
+    content, steps = node.GetSegmentation(), segment_mrml.update_steps(node, again)
+    next(steps)  # the brain is there; the others come
+    mine = box(first.reference, (2, 3), (9, 11), (9, 11))
+    draw(node, "GTVp", mine, first.reference)
+    content.GetSegment("Eye_L").SetName("Eye of the left side")
+    content.RemoveSegment("Eye_R")
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    assert end.value.value == ("Brain", "Eye_L", "Eye_R", "Lens_L")
+    found = masks_of(node, first.reference)
+    assert np.array_equal(found["GTVp"], mine)
+    assert np.array_equal(found["Eye of the left side"], first.masks["Eye_L"])
+    assert np.array_equal(found["Eye_L"], again.masks["Eye_L"])
+    assert not found["Eye_R"].any()
+
+
 def test_a_new_segmentation_that_is_given_up_leaves_nothing(headless, first):
     reference = mrml.node_from_volume(first.reference, headless.scene)
     there = headless.scene.GetNumberOfNodes()

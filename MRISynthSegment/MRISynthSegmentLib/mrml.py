@@ -192,37 +192,38 @@ def update_steps(
     """:func:`update_segmentation_node` in portions of one structure, between which a window can
     answer; closed before its end it puts back what was there."""
     reference = check_can_update(node, segmentation.reference)
-    found = segments_by_name(node)
-    content = node.GetSegmentation()
-    spared = set(edited_structures(node)) if names is None else set()
-    wanted = set(segmentation.masks if names is None else names) - spared
-    chosen = tuple(name for name in segmentation.masks if name in wanted)
-    display = node.GetDisplayNode()
+    content, display = node.GetSegmentation(), node.GetDisplayNode()
+    wanted = set(segmentation.masks if names is None else names)
+    put: list[str] = []
     kept: dict[str, tuple | None] = {}
     try:
-        for name in chosen:
-            if name in found:
-                kept[found[name]] = _kept(content.GetSegment(found[name]))
-                replace_mask(node, found[name], segmentation.masks[name], reference)
-            else:
-                found[name] = content.GenerateUniqueSegmentID(name)
-                kept[found[name]] = None
-                _add_segment(content, found[name], name, segmentation, reference)
-                if display is not None:
-                    _show_segment(display, found[name], name)
-            follow_name(content.GetSegment(found[name]))
-            note(content.GetSegment(found[name]), name, segmentation, by_hand)
+        for name in (each for each in segmentation.masks if each in wanted):
+            # looked for only now: the user may edit, rename or delete it between the portions
+            there = segments_by_name(node).get(name)
+            spared = names is None and there is not None and is_edited(content.GetSegment(there))
+            if not spared:
+                segment_id = there or content.GenerateUniqueSegmentID(name)
+                kept[segment_id] = _kept(content.GetSegment(there)) if there else None
+                if there:
+                    replace_mask(node, there, segmentation.masks[name], reference)
+                else:
+                    _add_segment(content, segment_id, name, segmentation, reference)
+                    if display is not None:
+                        _show_segment(display, segment_id, name)
+                follow_name(content.GetSegment(segment_id))
+                note(content.GetSegment(segment_id), name, segmentation, by_hand)
+                put.append(name)
             yield
             _check_there(node)
         _in_few_layers(content)
-        _note_origin(node, segmentation, whole=set(found) <= set(chosen))
+        _note_origin(node, segmentation, whole=set(segments_by_name(node)) <= set(put))
     except BaseException:
         if node.GetScene() is not None:
             for segment_id, before in kept.items():
                 _put_back(node, segment_id, before)
             _in_few_layers(content)
         raise
-    return chosen
+    return tuple(put)
 
 
 def _kept(segment) -> tuple:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import types
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -346,25 +345,39 @@ def test_a_study_that_is_imported_later_is_found(desk, jobs, monkeypatch):
     assert known.files_of(node) == ("1.2.dcm", "1.3.dcm")
 
 
-def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(desk):
+def made_from(*sources):
+    """A synthetic image on the grid of the last of these."""
     from MRISynthLib import mrml
     from MRISynthLib.node_attributes import set_sources
     from MRISynthLib.provenance import Provenance
+
+    inputs = [{"sequence": "T1w", "name": node.GetName()} for node in sources]
+    record = Provenance(synthetic=True, sequence="STIR", inputs=tuple(inputs))
+    image = mrml.volume_from_node(sources[-1]).replace(name="STIR", provenance=record)
+    node = mrml.node_from_volume(image)
+    set_sources(node, [each.GetID() for each in sources])
+    return node
+
+
+def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(desk):
     from MRISynthSegmentLib.exported.mrml import inputs_of
 
     first, second = add_volume(desk, "t1_tse_tra"), add_volume(desk, "t1_tse_tra", 2)
-    record = Provenance(
-        synthetic=True, sequence="STIR", inputs=({"sequence": "T1w", "name": "t1_tse_tra"},)
-    )
-    source = mrml.volume_from_node(first)
-    made = mrml.node_from_volume(source.replace(name="STIR", provenance=record))
-    set_sources(made, [first.GetID()])
-    assert inputs_of(made) == (first,)
-    both = mrml.node_from_volume(
-        source.replace(provenance=replace(record, inputs=record.inputs * 2), name="STIR")
-    )
-    set_sources(both, [second.GetID(), first.GetID()])
-    assert inputs_of(both) == (second, first), "two images of one name are two series"
+    assert inputs_of(made_from(first)) == (first,)
+    two = inputs_of(made_from(second, first))
+    assert two == (second, first), "two images of one name are two series"
+
+
+def test_a_synthetic_image_whose_source_was_deleted_refers_to_no_other_series_of_that_name(desk):
+    from MRISynthSegmentLib.exported.mrml import inputs_of
+
+    first, other = add_volume(desk, "t1_tse_tra"), add_volume(desk, "t1_tse_tra", 2)
+    other.SetOrigin(7.0, 3.0, 0.0)  # of another day, or another patient
+    made = made_from(first)
+    desk.slicer.mrmlScene.RemoveNode(first)
+    assert inputs_of(made) == ()
+    again = add_volume(desk, "t1_tse_tra")
+    assert inputs_of(made) == (again,), "it was loaded again"
 
 
 def test_places_of_this_machine_are_not_in_a_scene_that_is_given_away(desk, jobs, drawn, tmp_path):

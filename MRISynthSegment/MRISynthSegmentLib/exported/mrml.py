@@ -8,7 +8,7 @@ from typing import Any
 
 import slicer
 
-from MRISynthLib.errors import OutputError
+from MRISynthLib.errors import InputError, OutputError
 from MRISynthLib.io.output import staged_file
 from MRISynthLib.mrml import volume_from_node
 from MRISynthLib.node_attributes import provenance_of, sources_of
@@ -18,6 +18,7 @@ from ..compared.mrml import needed_grid
 from ..exports import Plan
 from ..mrml import algorithm_types_of, segmentation_steps
 from ..packed import packed
+from ..placed.mrml import LOADED_AGAIN_MM
 
 
 def contours_steps(
@@ -93,8 +94,9 @@ def save_node(node: slicer.vtkMRMLSegmentationNode, path: Path) -> None:
 def inputs_of(
     node: slicer.vtkMRMLScalarVolumeNode | None,
 ) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
-    """The images of the scene that a synthetic one was made from, by the names in its record;
-    those that it refers to before others of the same name."""
+    """The images of the scene that a synthetic one was made from, by the names in its record:
+    those to which it refers, and one that lies as it does, as a source that was loaded again.
+    Another image of that name may be of another series."""
     provenance = provenance_of(node) if node is not None else None
     names = [str(item.get("name")) for item in provenance.inputs] if provenance else []
     found = slicer.util.getNodesByClass(
@@ -104,8 +106,17 @@ def inputs_of(
     free = [*sources, *(each for each in found if each is not node and each not in sources)]
     made_from = []
     for name in names:  # two of one name are two images
-        match = next((each for each in free if each.GetName() == name), None)
+        of_name = (each for each in free if each.GetName() == name)
+        match = next((each for each in of_name if each in sources or _lie_alike(each, node)), None)
         if match is not None:
             free.remove(match)
             made_from.append(match)
     return tuple(made_from)
+
+
+def _lie_alike(one: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    try:
+        grid = volume_from_node(other)
+        return volume_from_node(one).same_geometry(grid, LOADED_AGAIN_MM)
+    except InputError:  # empty, or moved in a way that no grid is
+        return False

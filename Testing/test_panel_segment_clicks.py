@@ -436,3 +436,60 @@ def test_deleting_the_segmentation_ends_placing_and_takes_the_crosses_away(desk,
     assert not places(desk) and not interaction.GetPlaceModePersistence()
     assert not desk.slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
     assert not correction.ui.addButton.checked and not correction.ui.undoButton.enabled
+
+
+def test_a_cloned_segmentation_has_clicks_of_its_own(desk, jobs, drawn):
+    first = shown_node(drawn)
+    begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    clone = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "clone")
+    clone.Copy(first)  # as the Data module does it
+    drawn.logic.getParameterNode().segmentation = clone
+    desk.process()
+    begin(desk, drawn)
+    click(desk, drawn, 2, 6, 8)
+    assert len(jobs[-1].parameters["clicks"]) == 1
+    answer(desk, jobs[-1], TUMOUR)
+    assert crosses(clone) == 1 and crosses(first) == 0, "the one on the original is not seen now"
+    desk.slicer.mrmlScene.RemoveNode(clone)
+    drawn.logic.getParameterNode().segmentation = first
+    desk.process()
+    assert crosses(first) == 1 and section(drawn, "Correction").ui.undoButton.enabled
+
+
+def test_a_deleted_clone_that_was_never_clicked_leaves_the_crosses_of_the_original(
+    desk, jobs, drawn
+):
+    first = shown_node(drawn)
+    begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    clone = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "clone")
+    clone.Copy(first)
+    for node in (clone, first):
+        drawn.logic.getParameterNode().segmentation = node
+        desk.process()
+    drawn.logic.getParameterNode().segmentation = clone
+    desk.process()
+    desk.slicer.mrmlScene.RemoveNode(clone)
+    desk.process()
+    drawn.logic.getParameterNode().segmentation = first
+    desk.process()
+    assert crosses(first) == 1
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["the panel is open", "another is"])
+def test_the_crosses_of_a_deleted_segmentation_that_is_not_shown_go_with_it(
+    desk, jobs, drawn, seen
+):
+    first = shown_node(drawn)
+    begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR)
+    second(desk, drawn, jobs, GTVp=STEM)
+    if not seen:
+        desk.open("MRISynth")
+    desk.slicer.mrmlScene.RemoveNode(first)
+    desk.open("MRISynthSegment")
+    assert not desk.slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")

@@ -71,6 +71,7 @@ class CorrectionSection(Section):
         node = parameters.segmentation
         if node is not self._node:
             self._takeUp(node)
+        self._discardDeleted()
         model = self.logic.model(parameters.model)
         present = self._present(node)
         self._followName(parameters, present)
@@ -380,7 +381,12 @@ class CorrectionSection(Section):
             self._pointsOf(node).show_only("")
             return
         self._pointsOf(node).discard(slicer.mrmlScene)
-        self._sessions = [each for each in self._sessions if each.node is not node]
+
+    def _discardDeleted(self) -> None:
+        """What was clicked on segmentations that were deleted goes with them, shown or not."""
+        for session in [each for each in self._sessions if each.node.GetScene() is None]:
+            session.points.discard(slicer.mrmlScene)
+            self._sessions.remove(session)
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""

@@ -16,6 +16,10 @@ from ..click_maps import Click
 ROLE = "MRISynth.Clicks"
 """Role of the reference from the segmentation to its points."""
 
+OWNER_ROLE = "MRISynth.ClicksOn"
+"""Role of the reference back: a clone of the segmentation refers to the same points, not its own.
+Those of earlier versions have none."""
+
 _CLASS = "vtkMRMLMarkupsFiducialNode"
 _WORDS = {True: "add to", False: "remove from"}
 
@@ -35,7 +39,7 @@ class ClickPoints:
     @property
     def node(self) -> slicer.vtkMRMLMarkupsFiducialNode | None:
         """The markups node, if there is one yet."""
-        return self.segmentation.GetNodeReference(ROLE)
+        return self._own(self.segmentation.GetNodeReference(ROLE))
 
     def made(self) -> slicer.vtkMRMLMarkupsFiducialNode:
         """The markups node, made at the first call."""
@@ -52,6 +56,7 @@ class ClickPoints:
             display.SetPointLabelsVisibility(False)
             display.SetPropertiesLabelVisibility(False)
             self.segmentation.SetNodeReferenceID(ROLE, node.GetID())
+        node.SetNodeReferenceID(OWNER_ROLE, self.segmentation.GetID())
         return node
 
     def clicks(self, segment_id: str) -> tuple[Click, ...]:
@@ -109,9 +114,14 @@ class ClickPoints:
 
     def discard(self, scene: slicer.vtkMRMLScene) -> None:
         """Take all points out of the scene, after the segmentation was."""
-        node = scene.GetNodeByID(self.segmentation.GetNodeReferenceID(ROLE) or "")
+        node = self._own(scene.GetNodeByID(self.segmentation.GetNodeReferenceID(ROLE) or ""))
         if node is not None:
             scene.RemoveNode(node)
+
+    def _own(self, node) -> slicer.vtkMRMLMarkupsFiducialNode | None:
+        """The node, unless it is that of another segmentation."""
+        owner = node.GetNodeReferenceID(OWNER_ROLE) if node is not None else None
+        return node if owner in (None, self.segmentation.GetID()) else None
 
     def _new(self) -> list[int]:
         """Points that are set and not labelled; the one that follows the mouse is not set."""

@@ -13,6 +13,7 @@ slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mr
 
 from MRISynthApp.scene.headless import HeadlessScene
 from MRISynthLib import mrml
+from MRISynthLib.errors import InputError
 from MRISynthLib.progress import finished
 from MRISynthLib.provenance import Provenance
 from MRISynthSegmentLib import exports
@@ -125,6 +126,31 @@ def test_what_an_earlier_version_drew_is_not_taken_for_renamed(node):
         segment = node.GetSegmentation().GetSegment(segment_id)
         segment.SetTag(DRAWN_TAG, tag_of(segment, DRAWN_TAG).rpartition(" ")[0])
     assert segment_mrml.edited_structures(node) == ()
+
+
+def test_the_codes_follow_the_names_of_what_an_earlier_version_drew(node):
+    for segment_id in node.GetSegmentation().GetSegmentIDs():
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        segment.SetTag(DRAWN_TAG, tag_of(segment, DRAWN_TAG).rpartition(" ")[0])
+        segment.RemoveTag(noted.MEANT_TAG)
+    noted.follow_names(node)  # the scene is opened
+    swap(node)
+    assert meaning(node, "Parotid_L") == terminology_tag(STRUCTURES["Parotid_R"])
+    assert meaning(node, "Parotid_R") == terminology_tag(STRUCTURES["Parotid_L"])
+
+
+@pytest.mark.parametrize("change", ["renamed", "deleted"])
+def test_contours_that_change_at_the_last_moment_are_not_exported(node, tmp_path, change):
+    plan = exports.Plan(exports.format_of("rtstruct"))
+    steps = exported.contours_steps(plan, node, tmp_path / "a.dcm", ())
+    for _ in range(3):
+        next(steps)
+    if change == "renamed":
+        node.GetSegmentation().GetSegment("Parotid_L").SetName("Parotid_R2")
+    else:
+        node.GetSegmentation().RemoveSegment("Parotid_L")
+    with pytest.raises(InputError, match="changed while it was read"):
+        finished(steps)
 
 
 def test_exported_contours_have_the_new_names(node, tmp_path):

@@ -430,8 +430,6 @@ def segmentation_steps(
     doubt: dict[str, float] = {}
     origins: dict[str, Origin] = {}
     for name, segment_id in segments.items():
-        if _times(content) != before:
-            raise InputError(f"{node.GetName()} was changed while it was read; try again.")
         segment = content.GetSegment(segment_id)
         masks[name], kind = mask_in(node, segment_id, reference), algorithm_type(segment)
         noted = tag_of(segment, DOUBT_TAG)
@@ -443,6 +441,8 @@ def segmentation_steps(
         if origin != Origin():
             origins[name] = origin
         yield
+        if _times(content) != before:
+            raise InputError(f"{node.GetName()} was changed while it was read; try again.")
     provenance, warnings = provenance_of(node), warnings_of(node)
     return Segmentation(masks, reference, provenance, warnings, doubt, origins)
 

@@ -106,6 +106,8 @@ def follow_name(segment: slicer.vtkSegment) -> None:
     """
     meant = tag_of(segment, MEANT_TAG) or name_when_drawn(tag_of(segment, DRAWN_TAG))
     name = (segment.GetName() or "").replace("|", "/")
+    if not meant and tg263_name(name) is not None and tag_of(segment, TAG) == _meaning(name):
+        segment.SetTag(MEANT_TAG, name)  # earlier versions did not note it
     if not meant or meant == name:
         return
     if tag_of(segment, TAG) == _meaning(meant):

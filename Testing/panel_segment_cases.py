@@ -76,3 +76,64 @@ def masks_in(panel):
 
     node = shown_node(panel)
     return segmentation_from_node(node, grid_of(node)).masks
+
+
+# --- clicks -------------------------------------------------------------------------------
+
+
+def places(desk, node=None):
+    """Whether Slicer's mouse sets points, of ``node`` if one is given."""
+    logic = desk.app.applicationLogic()
+    interaction = logic.GetInteractionNode()
+    chosen = logic.GetSelectionNode().GetActivePlaceNodeID()
+    placing = interaction.GetCurrentInteractionMode() == interaction.Place
+    return placing and (node is None or chosen == node.GetID())
+
+
+def click(desk, panel, k, j, i):
+    """In a slice view, with the mouse in place mode."""
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints
+    from MRISynthSegmentLib.placed.mrml import grid_of
+
+    points = ClickPoints(shown_node(panel))
+    assert places(desk, points.node), "a click would turn the view"
+    x, y, z, _ = grid_of(shown_node(panel)).index_to_world @ (i, j, k, 1)
+    points.node.AddControlPointWorld(-x, -y, z)
+    desk.process()
+
+
+def job_done(job, mask):
+    from MRISynthLib.worker import TaskResult
+
+    name = job.parameters["structure"]
+    job.finish(TaskResult([(name, job.volumes[0].with_voxels(mask, name=name))]))
+
+
+def answer(desk, job, mask):
+    job_done(job, mask)
+    desk.process()
+
+
+def second(desk, panel, jobs, **masks):
+    """A second segmentation, drawn on the same image; it is shown."""
+    section(panel, "Structure").ui.newSegmentationCheckBox.checked = True
+    desk.process()
+    apply(desk, panel, jobs, **masks)
+    desk.process()
+    return shown_node(panel)
+
+
+def crosses(node):
+    """Those that are seen of a segmentation's clicks."""
+    from MRISynthSegmentLib.clicked.mrml import ClickPoints
+
+    points = ClickPoints(node).node
+    count = points.GetNumberOfControlPoints() if points is not None else 0
+    return sum(points.GetNthControlPointVisibility(index) for index in range(count))
+
+
+def begin(desk, panel):
+    correction = section(panel, "Correction")
+    correction.ui.addButton.click()
+    desk.process()
+    return correction

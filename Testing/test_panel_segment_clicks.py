@@ -9,8 +9,13 @@ from panel_cases import add_volume
 from panel_segment_cases import (
     STEM,
     TUMOUR,
+    answer,
     apply,
+    begin,
+    click,
+    crosses,
     finished,
+    job_done,
     mask_of,
     masks_in,
     open_drawn,
@@ -22,39 +27,6 @@ from panel_segment_cases import (
 @pytest.fixture
 def drawn(desk, jobs):
     return open_drawn(desk, jobs)
-
-
-def places(desk, node=None):
-    """Whether Slicer's mouse sets points, of ``node`` if one is given."""
-    logic = desk.app.applicationLogic()
-    interaction = logic.GetInteractionNode()
-    chosen = logic.GetSelectionNode().GetActivePlaceNodeID()
-    placing = interaction.GetCurrentInteractionMode() == interaction.Place
-    return placing and (node is None or chosen == node.GetID())
-
-
-def click(desk, panel, k, j, i):
-    """In a slice view, with the mouse in place mode."""
-    from MRISynthSegmentLib.clicked.mrml import ClickPoints
-    from MRISynthSegmentLib.placed.mrml import grid_of
-
-    points = ClickPoints(shown_node(panel))
-    assert places(desk, points.node), "a click would turn the view"
-    x, y, z, _ = grid_of(shown_node(panel)).index_to_world @ (i, j, k, 1)
-    points.node.AddControlPointWorld(-x, -y, z)
-    desk.process()
-
-
-def job_done(job, mask):
-    from MRISynthLib.worker import TaskResult
-
-    name = job.parameters["structure"]
-    job.finish(TaskResult([(name, job.volumes[0].with_voxels(mask, name=name))]))
-
-
-def answer(desk, job, mask):
-    job_done(job, mask)
-    desk.process()
 
 
 def test_a_click_corrects_the_chosen_structure_and_is_undone(desk, jobs, drawn):
@@ -236,31 +208,6 @@ def test_clicks_use_the_model_that_apply_uses(desk, jobs, drawn):
 # ------------------------------------------------------- what changes while a click is computed
 
 
-def second(desk, panel, jobs, **masks):
-    """A second segmentation, drawn on the same image; it is shown."""
-    section(panel, "Structure").ui.newSegmentationCheckBox.checked = True
-    desk.process()
-    apply(desk, panel, jobs, **masks)
-    desk.process()
-    return shown_node(panel)
-
-
-def crosses(node):
-    """Those that are seen of a segmentation's clicks."""
-    from MRISynthSegmentLib.clicked.mrml import ClickPoints
-
-    points = ClickPoints(node).node
-    count = points.GetNumberOfControlPoints() if points is not None else 0
-    return sum(points.GetNthControlPointVisibility(index) for index in range(count))
-
-
-def begin(desk, panel):
-    correction = section(panel, "Correction")
-    correction.ui.addButton.click()
-    desk.process()
-    return correction
-
-
 @pytest.fixture
 def arriving(desk, jobs, drawn, monkeypatch):
     """A click is computed while a result comes into the scene, of which half is there."""
@@ -350,6 +297,18 @@ def test_a_structure_that_is_renamed_while_a_click_is_computed_is_corrected(desk
     assert crosses(shown_node(drawn)) == 0
 
 
+def test_the_chosen_structure_stays_so_while_two_have_one_name(desk, jobs, drawn):
+    drawn.logic.getParameterNode().correctedStructure = "Brainstem"
+    desk.process()
+    correction, content = begin(desk, drawn), shown_node(drawn).GetSegmentation()
+    click(desk, drawn, 2, 10, 8)
+    answer(desk, jobs[-1], STEM | mask_of((2, 3), (10, 11), (7, 9)))
+    for segment_id, name in (("GTVp", "Brainstem"), ("Brainstem", "aside"), ("GTVp", "GTVp")):
+        content.GetSegment(segment_id).SetName(name)
+        desk.process()
+    assert correction.structure == "aside" and crosses(shown_node(drawn)) == 1
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["the panel saw it", "at the last moment"])
 def test_a_structure_that_is_deleted_while_a_click_is_computed_stays_deleted(
     desk, jobs, drawn, seen
@@ -382,114 +341,3 @@ def test_a_deleted_cross_of_a_waiting_click_takes_the_click_back(desk, jobs, dra
     assert sent == [5, 7]
     answer(desk, jobs[-1], TUMOUR)
     assert section(drawn, "Correction").ui.undoButton.enabled
-
-
-# ------------------------------------------------------------------------ another segmentation
-
-
-def test_clicks_on_a_segmentation_are_known_when_it_is_chosen_again(desk, jobs, drawn):
-    first = shown_node(drawn)
-    correction = begin(desk, drawn)
-    click(desk, drawn, 2, 5, 8)
-    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
-    assert crosses(first) == 1
-    other = second(desk, drawn, jobs, GTVp=STEM)
-    assert crosses(first) == 0, "not over the second one's contours"
-    assert not correction.ui.undoButton.enabled
-    begin(desk, drawn)
-    click(desk, drawn, 2, 10, 8)
-    drawn.logic.getParameterNode().segmentation = first
-    desk.process()
-    assert jobs[-1].cancelled and not places(desk)
-    assert "not computed" in correction.ui.correctionLabel.text
-    assert crosses(first) == 1 and crosses(other) == 0
-    correction.ui.undoButton.click()
-    desk.process()
-    assert np.array_equal(masks_in(drawn)["GTVp"], TUMOUR) and crosses(first) == 0
-    correction.ui.redoButton.click()
-    desk.process()
-    assert crosses(first) == 1
-
-
-def test_the_cross_of_a_click_that_is_done_again_is_seen_with_its_structure_only(desk, jobs, drawn):
-    correction, parameters = begin(desk, drawn), drawn.logic.getParameterNode()
-    click(desk, drawn, 2, 5, 8)
-    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
-    parameters.correctedStructure = "Brainstem"
-    desk.process()
-    for button in (correction.ui.undoButton, correction.ui.redoButton):
-        button.click()
-        desk.process()
-        assert crosses(shown_node(drawn)) == 0
-    parameters.correctedStructure = "GTVp"
-    desk.process()
-    assert crosses(shown_node(drawn)) == 1
-
-
-def test_deleting_the_segmentation_ends_placing_and_takes_the_crosses_away(desk, jobs, drawn):
-    correction = begin(desk, drawn)
-    click(desk, drawn, 2, 5, 8)
-    answer(desk, jobs[-1], TUMOUR)
-    interaction = desk.app.applicationLogic().GetInteractionNode()
-    desk.slicer.mrmlScene.RemoveNode(shown_node(drawn))
-    desk.process()
-    assert not places(desk) and not interaction.GetPlaceModePersistence()
-    assert not desk.slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
-    assert not correction.ui.addButton.checked and not correction.ui.undoButton.enabled
-
-
-def test_a_cloned_segmentation_has_clicks_of_its_own(desk, jobs, drawn):
-    first = shown_node(drawn)
-    begin(desk, drawn)
-    click(desk, drawn, 2, 5, 8)
-    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
-    clone = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "clone")
-    clone.Copy(first)  # as the Data module does it
-    drawn.logic.getParameterNode().segmentation = clone
-    desk.process()
-    begin(desk, drawn)
-    click(desk, drawn, 2, 6, 8)
-    assert len(jobs[-1].parameters["clicks"]) == 1
-    answer(desk, jobs[-1], TUMOUR)
-    assert crosses(clone) == 1 and crosses(first) == 0, "the one on the original is not seen now"
-    desk.slicer.mrmlScene.RemoveNode(clone)
-    drawn.logic.getParameterNode().segmentation = first
-    desk.process()
-    assert crosses(first) == 1 and section(drawn, "Correction").ui.undoButton.enabled
-
-
-def test_a_deleted_clone_that_was_never_clicked_leaves_the_crosses_of_the_original(
-    desk, jobs, drawn
-):
-    first = shown_node(drawn)
-    begin(desk, drawn)
-    click(desk, drawn, 2, 5, 8)
-    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
-    clone = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "clone")
-    clone.Copy(first)
-    for node in (clone, first):
-        drawn.logic.getParameterNode().segmentation = node
-        desk.process()
-    drawn.logic.getParameterNode().segmentation = clone
-    desk.process()
-    desk.slicer.mrmlScene.RemoveNode(clone)
-    desk.process()
-    drawn.logic.getParameterNode().segmentation = first
-    desk.process()
-    assert crosses(first) == 1
-
-
-@pytest.mark.parametrize("seen", [True, False], ids=["the panel is open", "another is"])
-def test_the_crosses_of_a_deleted_segmentation_that_is_not_shown_go_with_it(
-    desk, jobs, drawn, seen
-):
-    first = shown_node(drawn)
-    begin(desk, drawn)
-    click(desk, drawn, 2, 5, 8)
-    answer(desk, jobs[-1], TUMOUR)
-    second(desk, drawn, jobs, GTVp=STEM)
-    if not seen:
-        desk.open("MRISynth")
-    desk.slicer.mrmlScene.RemoveNode(first)
-    desk.open("MRISynthSegment")
-    assert not desk.slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")

@@ -118,8 +118,9 @@ class CorrectionSection(Section):
 
     def _showPoints(self, present: dict[str, str]) -> None:
         """Show the crosses on the chosen structure, and no others."""
-        name = self.structure
-        segment = next((key for key in present if present[key] == name), name)
+        name, segment = self.structure, self._chosen[1]
+        if present.get(segment) != name:  # it stays if another one has the same name for a while
+            segment = next((key for key in present if present[key] == name), name)
         if self._node is not None and self._chosen != (name, segment):
             self._pointsOf(self._node).show_only(segment)
         self._chosen = (name, segment)

@@ -311,7 +311,7 @@ class MRISynthWidget(PanelWidget):
         if nodes and self.mayArrange:
             self.review.showPair(reference, nodes[0])
         elif nodes:
-            parameters.syntheticVolume = nodes[0]
+            self.review.choosePair(reference, nodes[0])
         self.showOutcome(result.info)
 
     def onContinueButton(self) -> None:

@@ -191,6 +191,46 @@ def test_what_is_made_belongs_to_the_patient_of_its_inputs(desk, jobs, two_patie
     assert [row.patient for row in panel.logic.inputs.rows() if row.synthetic] == [""]
 
 
+def test_images_of_two_patients_are_not_looked_at_as_a_pair(desk, jobs, two_patients):
+    panel = desk.open("MRISynth")
+    panel.ui.applyButton.click()
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    desk.process()
+    ui, parameters = panel.review.ui, panel._parameterNode
+    assert ui.compareButton.enabled and panel.review.mode == "side by side"
+    ui.realSelector.setCurrentNode(two_patients["B t1"])
+    desk.process()
+    sentence = (
+        "'SYNTHETIC CE-T1w' is of another patient than 'B t1'; choose two images of one patient."
+    )
+    assert ui.compareButton.toolTip == sentence == ui.blendButton.toolTip
+    assert not (ui.compareButton.enabled or ui.blendButton.enabled or panel.review.mode)
+    parameters.realVolume = two_patients["A t1"]
+    desk.process()
+    assert ui.compareButton.enabled and not desk.said
+
+
+def test_a_result_that_comes_while_another_module_is_open_is_paired_with_its_patients_image(
+    desk, jobs, two_patients
+):
+    panel = desk.open("MRISynth")
+    panel.ui.applyButton.click()
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    desk.process()
+    made = panel._parameterNode.syntheticVolume
+    tick_input(desk, panel, "B t1")
+    panel.ui.applyButton.click()
+    desk.open("MRISynthSegment")
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    panel.run._poll()
+    desk.wait(lambda: not panel.busy)
+    desk.open("MRISynth")
+    parameters = panel._parameterNode
+    assert parameters.syntheticVolume is not made
+    assert parameters.realVolume is two_patients["B t1"], "the first patient's image"
+    assert panel.review.ui.compareButton.enabled and not desk.said
+
+
 # ---------------------------------------------------------------------- targets, words
 
 

@@ -170,9 +170,18 @@ class ReviewSection(Section):
         """Why the two are no pair; empty if they are."""
         if not (real and synthetic) or real is synthetic:
             return CHOOSE_TWO
-        images = {row.key for row in self.logic.inputs.rows()}
+        from MRISynthLib.review.pairing import of_two_patients
+
+        images = {row.key: row for row in self.logic.inputs.rows()}
         maps = [node.GetName() for node in (real, synthetic) if node.GetID() not in images]
-        return _("{name} is no image; choose another one.").format(name=maps[0]) if maps else ""
+        if maps:
+            return _("{name} is no image; choose another one.").format(name=maps[0])
+        if of_two_patients(images[real.GetID()], images[synthetic.GetID()]):
+            text = _(
+                "'{one}' is of another patient than '{other}'; choose two images of one patient."
+            )
+            return text.format(one=synthetic.GetName(), other=real.GetName())
+        return ""
 
     def _choosePair(self, parameters) -> None:
         """The newest synthetic volume, and once for each the real one of its sequence; again when
@@ -271,14 +280,20 @@ class ReviewSection(Section):
             self._profile = ProfilePlot(real, synthetic, self.display.views[0])
         self._followed = {}
 
-    def showPair(self, real, synthetic) -> None:
-        """Real beside synthetic, after a run; ``real`` unless a scan of the sequence is there."""
+    def choosePair(self, real, synthetic) -> None:
+        """What a run made is to be looked at; beside ``real`` unless a scan of the sequence is
+        there."""
         parameters = self.logic.getParameterNode()
         parameters.syntheticVolume = synthetic
         if real is not None:
             parameters.realVolume = real
         parameters.reviewPaired = ""  # a refresh may have paired it as it came into the scene
         self._choosePair(parameters)
+
+    def showPair(self, real, synthetic) -> None:
+        """Real beside synthetic, as :meth:`choosePair` chooses them."""
+        self.choosePair(real, synthetic)
+        parameters = self.logic.getParameterNode()
         self.widget.collapsed = False
         if parameters.realVolume is not None:
             self.onMode(modes.SIDE_BY_SIDE)

@@ -128,6 +128,20 @@ def test_what_was_made_of_a_deleted_image_goes_with_it(desk, panel, jobs, which)
     assert scene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode") == 0
 
 
+def test_what_belongs_to_a_copy_too_stays_when_one_of_the_two_is_deleted(desk, panel):
+    _t1w, _real, synthetic = add_pair(desk)
+    scene = desk.slicer.mrmlScene
+    copy = scene.CopyNode(synthetic)  # as with Clone in the Data module
+    desk.process()
+    scene.RemoveNode(copy)
+    desk.process()
+    assert scene.GetFirstNodeByName("SYNTHETIC T2w uncertainty") is not None
+    assert panel.review.ui.uncertaintyButton.enabled
+    scene.RemoveNode(synthetic)
+    desk.process()
+    assert scene.GetFirstNodeByName("SYNTHETIC T2w uncertainty") is None and not desk.said
+
+
 # ---------------------------------------------------------------- ways of looking
 
 

@@ -37,12 +37,16 @@ class Leftovers:
         self._timer.start()
 
     def _tidy(self) -> None:
-        from MRISynthLib.review.mrml import made_with
+        from MRISynthLib.review.mrml import made_with, uncertainties_of
 
         scene = slicer.mrmlScene
-        for key, made in self._made.items():
-            for left in map(scene.GetNodeByID, made if scene.GetNodeByID(key) is None else ()):
+        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        gone = [made for key, made in self._made.items() if scene.GetNodeByID(key) is None]
+        if any(gone):
+            # of an image's copies, too
+            kept = {each.GetID() for node in volumes for each in uncertainties_of(node)}
+            for left in map(scene.GetNodeByID, set().union(*gone) - kept):
                 if left is not None:
                     scene.RemoveNode(left)
-        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         self._made = {node.GetID(): [each.GetID() for each in made_with(node)] for node in volumes}

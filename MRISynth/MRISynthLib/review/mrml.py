@@ -338,28 +338,28 @@ def derived_node(kind: str, real, synthetic) -> slicer.vtkMRMLScalarVolumeNode |
 
 def made_with(node) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """Maps and checkerboards that mean nothing without a volume: made of it, or with it."""
-    made = provenance_of(node)
     found = [
         each
         for each in _volumes(node.GetScene())
         if node.GetID() in map(each.GetNodeReferenceID, (REAL_ROLE, SYNTHETIC_ROLE))
     ]
-    uncertainty = uncertainty_of(node) if made is not None and made.kind == "image" else None
-    return found if uncertainty is None else [*found, uncertainty]
+    return [*found, *uncertainties_of(node)]
 
 
 def uncertainty_of(synthetic) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The uncertainty map that was made with a synthetic volume; None if there is none."""
+    return next(iter(uncertainties_of(synthetic)), None)
+
+
+def uncertainties_of(synthetic) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """All maps that tell the uncertainty of a synthetic volume: more than one after two runs that
+    were the same. Those of a volume are also those of its copies."""
     made = provenance_of(synthetic)
-    if made is None:
-        return None
-    for node in _volumes(synthetic.GetScene()):
-        provenance = provenance_of(node)
-        if provenance is not None and provenance.kind == "uncertainty":
-            theirs = {**provenance.to_dict(), "kind": made.kind}
-            if theirs == made.to_dict():
-                return node
-    return None
+    if made is None or made.kind != "image":
+        return []
+    wanted = {**made.to_dict(), "kind": "uncertainty"}
+    said = ((node, provenance_of(node)) for node in _volumes(synthetic.GetScene()))
+    return [node for node, of in said if of is not None and of.to_dict() == wanted]
 
 
 def _volumes(scene) -> list:

@@ -9,6 +9,8 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
 
+import vtk
+
 from MRISynthApp.scene.headless import HeadlessScene
 from MRISynthLib import mrml
 from MRISynthLib.errors import InputError
@@ -354,6 +356,34 @@ def test_segments_are_masks_where_they_lie(headless, nodes, volumes):
     world = place @ found["GTVp"].index_to_world[:3, :3].T + found["GTVp"].index_to_world[:3, 3]
     expected = np.argwhere(masks["GTVp"])[:, ::-1] @ grid.index_to_world[:3, :3].T
     assert np.allclose(world, expected + grid.index_to_world[:3, 3])
+    assert found["GTVp"].shape == (4, 6, 12), "no empty voxel around it: half of one is lost"
+
+
+def test_segments_that_share_a_label_map_are_told_apart_and_moved_with_it(headless, nodes, volumes):
+    scene, grid = headless.scene, volumes[0]
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    node.SetReferenceImageGeometryParameterFromVolumeNode(nodes[0])
+    drawn = {"left": np.s_[0:2, 10:14, 20:30], "right": np.s_[0:2, 10:14, 30:33]}
+    for name, box in drawn.items():
+        mask = np.zeros(grid.shape, np.uint8)
+        mask[box] = 1
+        segment = node.GetSegmentation().AddEmptySegment(name, name)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment, nodes[0])
+    node.GetSegmentation().CollapseBinaryLabelmaps(False)
+    assert node.GetSegmentation().GetNumberOfLayers() == 1
+    before = {mask.name: mask for mask in segment_masks(node)}
+    assert {name: (mask.shape, mask.voxels.sum()) for name, mask in before.items()} == {
+        "left": ((4, 6, 12), 80),
+        "right": ((4, 6, 5), 24),
+    }
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, 5.0)
+    transform.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    for mask in segment_masks(node):
+        moved = mask.index_to_world[:3, 3] - before[mask.name].index_to_world[:3, 3]
+        assert np.allclose(moved, (0, 0, 5)) and mask.shape == before[mask.name].shape
 
 
 # ---------------------------------------------------------------- line profile

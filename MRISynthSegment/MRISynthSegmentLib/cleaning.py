@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .boxes import Box, box_of
+from MRISynthLib.boxes import Box, box_of
 
 LARGEST_HOLE_MM2 = 100.0
 """Holes in a structure's outline on a slice below this area are filled: nobody contours them."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from MRISynthLib.boxes import Box
 from MRISynthLib.errors import InputError
 from MRISynthLib.provenance import Provenance
 
-from .boxes import Box
 from .click_maps import Click
 from .origins import SEMIAUTOMATIC, Origin, origins_to_write
 from .segmentation import Segmentation

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from MRISynthLib.boxes import box_of
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
 
-from .boxes import box_of
 from .origins import Origin
 from .segmentation import Segmentation
 

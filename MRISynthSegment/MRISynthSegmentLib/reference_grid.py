@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from MRISynthLib.boxes import Box, box_of, covering_box, moved
 from MRISynthLib.preprocessing.grid import WorkingGrid
 from MRISynthLib.preprocessing.resampling import index_map, resample
 
-from .boxes import Box, box_of, covering_box, moved
 from .sides import FULL
 
 MARGIN = 2

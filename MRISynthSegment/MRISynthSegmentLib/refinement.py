@@ -14,13 +14,13 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from MRISynthLib.boxes import Box, covering_box, moved
 from MRISynthLib.errors import InputError
 from MRISynthLib.preprocessing.preparation import Prepared
 from MRISynthLib.preprocessing.resampling import index_map, resample
 from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.volume import Volume
 
-from .boxes import Box, covering_box, moved
 from .click_maps import Click, click_map
 from .network_inputs import NetworkInputs, arranged, synthetic_among
 from .reference_grid import resampled

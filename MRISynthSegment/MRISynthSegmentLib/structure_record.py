@@ -16,7 +16,8 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from .boxes import box_of
+from MRISynthLib.boxes import box_of
+
 from .origins import AUTOMATIC, SEMIAUTOMATIC, Origin, origins_recorded
 from .segmentation import Segmentation
 

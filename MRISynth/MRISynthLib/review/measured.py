@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..boxes import box_of
 from ..volume import Volume
 
 SAME_MM = 1e-3
@@ -49,10 +50,7 @@ def _content(volume: Volume) -> list[Any]:
 def _filled(mask: Volume) -> Volume:
     """The part of a mask that is not empty: a saved scene may keep more or less around it."""
     inside = mask.voxels > 0
-    box = []
-    for axes in ((1, 2), (0, 2), (0, 1)):
-        used = np.flatnonzero(inside.any(axis=axes))
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    box = box_of(inside)
     matrix = mask.index_to_world.copy()
     matrix[:, 3] = matrix @ (*(part.start for part in reversed(box)), 1)
-    return mask.replace(voxels=inside[tuple(box)].astype(np.uint8), index_to_world=matrix)
+    return mask.replace(voxels=inside[box].astype(np.uint8), index_to_world=matrix)

@@ -7,12 +7,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from MRISynthLib.boxes import box_of
 from MRISynthLib.errors import InputError
 from MRISynthLib.mrml import LPS_TO_RAS
 from MRISynthLib.volume import Volume
 
 from .. import structure_record
-from ..boxes import box_of
 
 LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 

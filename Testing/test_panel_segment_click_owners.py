@@ -133,3 +133,18 @@ def test_the_crosses_of_a_deleted_segmentation_that_is_not_shown_go_with_it(
     desk.slicer.mrmlScene.RemoveNode(first)
     desk.open("MRISynthSegment")
     assert not desk.slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+
+
+@pytest.mark.parametrize("clicked", [False, True])
+def test_the_memory_of_a_deleted_segmentation_is_given_back(desk, jobs, drawn, clicked):
+    import vtk
+
+    if clicked:
+        section(drawn, "Correction").ui.addButton.click()
+        desk.process()
+    remembered = vtk.vtkWeakReference()
+    remembered.Set(shown_node(drawn))
+    desk.slicer.mrmlScene.RemoveNode(shown_node(drawn))
+    desk.process()
+    desk.process()
+    assert remembered.Get() is None and not desk.said

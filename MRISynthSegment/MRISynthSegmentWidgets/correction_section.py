@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from MRISynthLib.errors import MRISynthError
 from MRISynthSegmentLib import panel as decisions
+from MRISynthWidgets.node_watch import Observers
 from MRISynthWidgets.section import Section
 
 from .section_work import SectionWork
@@ -44,7 +45,7 @@ class CorrectionSection(Section):
         self._queue: list[_Waiting] = []
         self._names: tuple[str, ...] = ()
         self._chosen = ("", "")  # the structure that is shown as chosen, and its segment's id
-        self._observed: list = []
+        self._observers = Observers()
         self.work = SectionWork(
             self,
             self.ui.correctionProgressBar,
@@ -185,9 +186,9 @@ class CorrectionSection(Section):
             self._sessions.append(self._session)
         points = self._session.points
         markups = points.made()
-        self._observe(markups, markups.PointPositionDefinedEvent, self._onPoint)
+        self._observers.add(markups, markups.PointPositionDefinedEvent, self._onPoint)
         interaction = slicer.app.applicationLogic().GetInteractionNode()
-        self._observe(interaction, interaction.InteractionModeChangedEvent, self._onMode)
+        self._observers.add(interaction, interaction.InteractionModeChangedEvent, self._onMode)
         points.pass_over()
         if self._placing is None or not self._placing.active:
             self._stopPlacing()
@@ -201,11 +202,6 @@ class CorrectionSection(Section):
         key = reference.GetID() if reference is not None else ""
         used = sorted(self.panel.used, key=lambda row: row.key != key)
         return self.logic.inputs.volumes(used)
-
-    def _observe(self, node, event, function) -> None:
-        if (node, event, function) not in self._observed:
-            self._observed.append((node, event, function))
-            self.panel.addObserver(node, event, function)
 
     def _onPoint(self, caller, event) -> None:
         self._pointTimer.start()
@@ -369,9 +365,7 @@ class CorrectionSection(Section):
 
     def _leave(self) -> None:
         """Let go of the segmentation."""
-        for entry in self._observed:
-            self.panel.removeObserver(*entry)
-        self._observed = []
+        self._observers.release()
         self._stopPlacing()
         self.work.abandon()
         self._dropAsLeft()

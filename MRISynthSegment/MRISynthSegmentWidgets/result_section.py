@@ -7,6 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from MRISynthWidgets.node_watch import Observers
 from MRISynthWidgets.portions import Portions
 from MRISynthWidgets.section import Section
 
@@ -39,7 +40,7 @@ class ResultSection(Section):
         self.rows = ()
         self._table = None
         self._surfaces = Portions()
-        self._observed = []
+        self._observers = Observers()
         self._watched = None
         self._look = None
         self._filled = None
@@ -204,18 +205,13 @@ class ResultSection(Section):
         if node is None:
             return
         for name in SEGMENT_EVENTS:
-            self._observe(node, getattr(slicer.vtkSegmentation, name))
+            self._observers.add(node, getattr(slicer.vtkSegmentation, name), self._onChanged)
         if display is not None:
-            self._observe(display, vtk.vtkCommand.ModifiedEvent)
-
-    def _observe(self, node, event) -> None:
-        self._observed.append((node, event))
-        self.panel.addObserver(node, event, self._onChanged)
+            self._observers.add(display, vtk.vtkCommand.ModifiedEvent, self._onChanged)
 
     def _unwatch(self) -> None:
-        for node, event in self._observed:
-            self.panel.removeObserver(node, event, self._onChanged)
-        self._observed, self._watched = [], None
+        self._observers.release()
+        self._watched = None
 
     def _onChanged(self, caller, event) -> None:
         if not self.panel.portions.running:  # the panel refreshes when all of them are there

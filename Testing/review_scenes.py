@@ -26,7 +26,7 @@ PROVENANCE = Provenance(
 def pictures_of(headless):
     """Name of a view -> its picture now; the views exist from the start, as in a window."""
     try:
-        render._off_screen_window()
+        render.off_screen_window()
     except RenderingUnavailable as error:
         pytest.skip(str(error))
     mrml.register_layouts(headless.scene)

@@ -12,7 +12,6 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="needs slicer-core (pip install mrisynth[scene])")
 
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from MRISynthApp.scene import render
 from MRISynthApp.scene.headless import HeadlessScene
@@ -40,7 +39,7 @@ class SolidView:
 
     def __init__(self, headless) -> None:
         try:
-            self.window = render._off_screen_window()
+            self.window = render.off_screen_window()
         except RenderingUnavailable as error:
             pytest.skip(str(error))
         self.window.SetSize(*SIZE)
@@ -50,15 +49,7 @@ class SolidView:
         headless.on_close(self.close)
 
     def picture(self) -> np.ndarray:
-        self.window.Render()
-        grab = vtk.vtkWindowToImageFilter()
-        grab.SetInput(self.window)
-        grab.SetInputBufferTypeToRGB()
-        grab.ReadFrontBufferOff()
-        grab.Update()
-        image = grab.GetOutput()
-        width, height = image.GetDimensions()[:2]
-        return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1]
+        return render.picture_of(self.window)
 
     def close(self) -> None:
         self.window.RemoveRenderer(self.renderer)

@@ -29,7 +29,7 @@ HEAD, BALL, LEFT_SPOT = 400.0, 700.0, 1000.0
 def headless():
     with HeadlessScene() as scene:
         try:
-            render._off_screen_window()
+            render.off_screen_window()
         except RenderingUnavailable as error:
             pytest.skip(str(error))
         yield scene

@@ -54,7 +54,7 @@ class _View:
     """An off-screen window with one renderer and Slicer's displayable managers on it."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self.window = _off_screen_window()
+        self.window = off_screen_window()
         self.renderer = vtk.vtkRenderer()
         self.renderer.SetBackground(0.0, 0.0, 0.0)
         self.window.AddRenderer(self.renderer)
@@ -75,17 +75,9 @@ class _View:
 
     def pixels(self) -> np.ndarray:
         """(rows, columns, 3) uint8, first row at the top, averaged down to the asked size."""
-        self.window.Render()
-        grab = vtk.vtkWindowToImageFilter()
-        grab.SetInput(self.window)
-        grab.SetInputBufferTypeToRGB()
-        grab.ReadFrontBufferOff()
-        grab.Update()
-        image = grab.GetOutput()
-        width, height = image.GetDimensions()[:2]
-        flat = vtk_to_numpy(image.GetPointData().GetScalars())
-        rgb = flat.reshape(height, width, 3)[::-1].astype(np.uint16)
+        rgb = picture_of(self.window).astype(np.uint16)
         n = SUPERSAMPLING
+        height, width = rgb.shape[:2]
         blocks = rgb.reshape(height // n, n, width // n, n, 3).sum(axis=(1, 3))
         return ((blocks + n * n // 2) // (n * n)).astype(np.uint8)
 
@@ -327,7 +319,20 @@ def _only_visible(scene, segmentations):
             display.SetVisibility(visible)
 
 
-def _off_screen_window() -> vtk.vtkRenderWindow:
+def picture_of(window: vtk.vtkRenderWindow) -> np.ndarray:
+    """What a window shows when it is drawn now: (rows, columns, 3) uint8, first row at the top."""
+    window.Render()
+    grab = vtk.vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.SetInputBufferTypeToRGB()
+    grab.ReadFrontBufferOff()
+    grab.Update()
+    image = grab.GetOutput()
+    width, height = image.GetDimensions()[:2]
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1]
+
+
+def off_screen_window() -> vtk.vtkRenderWindow:
     """A window that VTK can draw in: the display's, or EGL's, or OSMesa's."""
     with vtk_silent():  # it tells of every way that it tried
         window = vtk.vtkRenderWindow()

@@ -331,7 +331,7 @@ def test_it_fits_laptop_and_projector_in_light_and_dark(page, pictures, size, th
 
 
 def test_until_a_view_is_drawn_in_its_new_size_the_old_picture_is_seen_whole(page):
-    image = page.view(RIGHT).find_element("class name", "image-display-area")
+    image = page.view(RIGHT).find_element("class name", "mrs-picture")
     assert image.rect == pytest.approx(page.view(RIGHT).rect, abs=2), "as large as the view"
     assert image.value_of_css_property("object-fit") == "contain"
 

@@ -117,6 +117,25 @@ def test_a_quick_turn_of_the_wheel_goes_as_far_as_a_slow_one(page):
     page.settled(LEFT, lambda seen: differ(seen, image) < 0.5, "the same image, and sharp again")
 
 
+SLOW = """
+const decode = window.createImageBitmap;
+window.createImageBitmap = (blob) =>
+  new Promise((done) => setTimeout(done, arguments[0])).then(() => decode(blob));
+window.decodesAsBefore = () => { window.createImageBitmap = decode; };
+"""
+
+
+def test_a_page_that_is_slow_ends_with_the_newest_picture(page):
+    before, image = places(page), page.rested(LEFT)
+    page.run(SLOW, 300)
+    page.run(TURN, 6, True)
+    page.settled(LEFT, lambda seen: differ(seen, image) > 3, "another slice")
+    page.driver.find_element("tag name", "body").send_keys("b" * 6)
+    until(lambda: places(page) == before, "as many steps back")
+    page.settled(LEFT, lambda seen: differ(seen, image) < 0.5, "the same image, and sharp again")
+    page.run("window.decodesAsBefore()")
+
+
 def test_the_wheel_stops_at_the_last_slice(page):
     before, last = places(page)[0], round(page.state("Real__SliderState__max_value"), 2)
     page.run(TURN, 100, True)

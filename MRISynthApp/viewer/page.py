@@ -68,7 +68,7 @@ def build_page(server: Server, visit: Visit) -> None:
     server.enable_module(
         {
             "serve": {"__mrisynth": str(STATIC)},
-            "scripts": ["__mrisynth/viewer.js"],
+            "scripts": ["__mrisynth/viewer.js", "__mrisynth/pictures.js"],
             "styles": ["__mrisynth/viewer.css"],
         }
     )

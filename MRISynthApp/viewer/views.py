@@ -18,9 +18,9 @@ import slicer
 import vtk
 from trame_server import Server
 from trame_slicer.core import ViewManager
-from trame_slicer.rca_view.rca_view_factory import RemoteViewFactory
 from trame_slicer.views import SliceView, ThreeDView, ViewType
 
+from .pictures import PictureFactory
 from .quick_image import QuickImage
 
 FRAMES_PER_SECOND = 30.0
@@ -158,7 +158,7 @@ def register_views(
         "rca_encoder": "jpeg",
     }
     manager.register_factory(
-        RemoteViewFactory(
+        PictureFactory(
             server,
             LayeredSliceView,
             view_type=ViewType.SLICE_VIEW,
@@ -167,7 +167,7 @@ def register_views(
         )
     )
     manager.register_factory(
-        RemoteViewFactory(server, SmoothThreeDView, view_type=ViewType.THREE_D_VIEW, **options)
+        PictureFactory(server, SmoothThreeDView, view_type=ViewType.THREE_D_VIEW, **options)
     )
 
 

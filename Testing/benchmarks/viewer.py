@@ -1,7 +1,7 @@
 """Frames a second in the browser while slices are scrolled, at rest and while a worker computes.
 
 Opens ``mrisynth view`` on an examination of 256 x 224 x 40 in headless chromium, turns the mouse
-wheel 60 times a second, and counts the pictures that reach the page for each view; and how much
+wheel 60 times a second, and counts the pictures that the page shows in each view; and how much
 processor time the scene's process, the gateway's and the browser's took for each picture (the
 inference's not counted), which says the same on a machine that is busy with other things. Says as
 well how long a new scene takes to open and how much memory it has.
@@ -34,10 +34,11 @@ COUNT = """
 window.framesSeen = 0;
 if (!window.framesCounted) {
   window.framesCounted = true;
-  const make = URL.createObjectURL.bind(URL);
-  URL.createObjectURL = (blob) => {
-    if (String(blob.type).startsWith("image/")) window.framesSeen += 1;
-    return make(blob);
+  const canvas = ImageBitmapRenderingContext.prototype;
+  const show = canvas.transferFromImageBitmap;
+  canvas.transferFromImageBitmap = function (picture) {
+    window.framesSeen += 1;
+    return show.call(this, picture);
   };
 }
 """

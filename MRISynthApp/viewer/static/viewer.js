@@ -194,5 +194,5 @@
     anchor.remove();
   }
 
-  window.mrisynth = { upload: upload, choose: choose, fetch: fetchFile };
+  window.mrisynth = { ...window.mrisynth, upload: upload, choose: choose, fetch: fetchFile };
 })();

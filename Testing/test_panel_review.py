@@ -442,6 +442,7 @@ def test_a_map_is_no_image_to_compare(desk, jobs, panel):
     ui = panel.review.ui
     assert not ui.compareButton.enabled and not ui.sideBySideButton.enabled
     assert "is no image" in ui.compareButton.toolTip
+    assert not ui.numbersLabel.isHidden() and "is no image" in ui.numbersLabel.text
 
 
 def test_who_works_in_another_module_keeps_the_layout(desk, jobs, panel):

@@ -204,10 +204,11 @@ def test_images_of_two_patients_are_not_looked_at_as_a_pair(desk, jobs, two_pati
         "'SYNTHETIC CE-T1w' is of another patient than 'B t1'; choose two images of one patient."
     )
     assert ui.compareButton.toolTip == sentence == ui.blendButton.toolTip
+    assert ui.numbersLabel.text == sentence and not ui.numbersLabel.isHidden()
     assert not (ui.compareButton.enabled or ui.blendButton.enabled or panel.review.mode)
     parameters.realVolume = two_patients["A t1"]
     desk.process()
-    assert ui.compareButton.enabled and not desk.said
+    assert ui.compareButton.enabled and not desk.said and ui.numbersLabel.isHidden()
 
 
 def test_a_result_that_comes_while_another_module_is_open_is_paired_with_its_patients_image(

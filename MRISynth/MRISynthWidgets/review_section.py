@@ -449,18 +449,20 @@ class ReviewSection(Section):
             "MAE, PSNR and SSIM in the body and in each segment, and the difference map."
         )
         found, holds = ({}, False) if problem else self._compared(parameters)
-        if (found, holds) == self._figures:
+        if (found, holds, problem) == self._figures:
             return
-        self._figures = (found, holds)
+        self._figures = (found, holds, problem)
         self._fillTable(found["figures"] if holds else {})
         said = list(found["warnings"]) if holds else []
         if holds and found["moved_mm"] is not None:
             moved = _("The real image was moved by {mm:.1f} mm for this.")
             said.insert(0, moved.format(mm=found["moved_mm"]))
-        outdated = bool(found) and not holds
+        outdated = OUT_OF_DATE if found and not holds else ""
+        # a tip is not seen; that something is yet to be chosen needs no warning
+        wrong = outdated if problem in ("", CHOOSE_TWO) else problem
         label = self.ui.numbersLabel
-        label.text = OUT_OF_DATE if outdated else "\n".join(said)
-        label.setStyleSheet(WARNING_STYLE if outdated else "")
+        label.text = wrong or "\n".join(said)
+        label.setStyleSheet(WARNING_STYLE if wrong else "")
         label.setVisible(bool(label.text))
 
     def _fillTable(self, figures: dict) -> None:

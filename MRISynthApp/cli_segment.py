@@ -208,21 +208,21 @@ def structure_table(segmentation: Segmentation, title: str) -> Any:
     """The structures with their volumes, for the terminal."""
     from rich.table import Table
 
-    from MRISynthSegmentLib.panel import doubt_in_words
+    from MRISynthSegmentLib.panel import doubt_in_words, volume_in_words
     from MRISynthSegmentLib.structures import STRUCTURES
 
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("structure")
     table.add_column("what it is")
-    table.add_column("ml", justify="right")
+    table.add_column("volume", justify="right")
     table.add_column("doubt")
-    for name, millilitres in volumes_ml(segmentation).items():
+    for name in segmentation.masks:
         label = STRUCTURES[name].label if name in STRUCTURES else ""
         doubt = segmentation.doubt.get(name)
         table.add_row(
             name,
             label,
-            f"{millilitres:.1f}" if millilitres else "not found",
+            volume_in_words(segmentation.volume_ml(name)),
             "" if doubt is None else doubt_in_words(doubt),
         )
     return table

@@ -157,6 +157,18 @@ def test_segment_writes_what_slicer_loads(capfd, request_for, tmp_path) -> None:
     assert said["timings"]["segment"] == pytest.approx(0.4)
 
 
+def test_a_small_structure_is_not_nothing_on_the_terminal():
+    from MRISynthApp.cli_segment import structure_table
+    from MRISynthSegmentLib.segmentation import Segmentation
+
+    image = fakes.volume(1)
+    masks = {name: np.zeros(image.shape, bool) for name in ("Brainstem", "Pituitary", "Larynx")}
+    masks["Brainstem"][:] = True
+    masks["Pituitary"][1, 2, 3] = True
+    columns = structure_table(Segmentation(masks, image), "").columns
+    assert list(columns[2].cells)[1:] == ["< 0.1 ml", "not found"]
+
+
 def test_segment_as_nifti_lists_every_file(capfd, request_for) -> None:
     _, said, _ = answer(capfd, request_for("--format", "nii.gz", command="segment"))
     assert said["outputs"]["segmentation"].endswith("segmentation.nii.gz")

@@ -270,10 +270,7 @@ class ResultRow:
 
     def volume_text(self) -> str:
         """Text of the volume's cell."""
-        if self.millilitres is None:
-            return "not found"
-        text = f"{self.millilitres:.1f} ml"
-        return "< 0.1 ml" if text == "0.0 ml" else text  # a small one is not nothing
+        return volume_in_words(self.millilitres)
 
     def doubt_text(self) -> str:
         """Text of the doubt's cell: a word and the figure."""
@@ -315,6 +312,14 @@ DOUBT_LEVELS = (
 def doubt_level(doubt: float) -> DoubtLevel:
     """The level of a doubt between 0 and 1."""
     return next((level for level in DOUBT_LEVELS if doubt < level.limit), DOUBT_LEVELS[-1])
+
+
+def volume_in_words(millilitres: float | None) -> str:
+    """``"12.3 ml"``; a small structure is not nothing, and None or 0 is one that was not found."""
+    if not millilitres:
+        return "not found"
+    text = f"{millilitres:.1f} ml"
+    return "< 0.1 ml" if text == "0.0 ml" else text
 
 
 def doubt_in_words(doubt: float) -> str:

@@ -139,7 +139,7 @@ def test_the_synthetic_image_says_so_in_every_view_that_shows_it(plain):
 
 
 def test_a_blend_goes_from_one_image_to_the_other(plain):
-    left, right = plain.pixels(LEFT), plain.pixels(RIGHT)
+    left, right = plain.rested(LEFT), plain.rested(RIGHT)
     assert differ(left, right) > 10
     for opacity, alike, other in ((0.0, left, right), (1.0, right, left)):
         plain.set("opacity", opacity)
@@ -153,7 +153,7 @@ def test_a_blend_goes_from_one_image_to_the_other(plain):
 
 def test_a_checkerboard_has_fields_of_both(plain):
     plain.click("mode-checkerboard")
-    left, right = middle(plain.pixels(LEFT)), middle(plain.pixels(RIGHT))
+    left, right = middle(plain.rested(LEFT)), middle(plain.rested(RIGHT))
     apart = np.abs(left - right).mean(axis=-1) > 25
     assert apart.any()
 
@@ -207,7 +207,7 @@ def test_structures_lie_over_every_image_and_can_be_hidden(page):
 
     for view in (LEFT, RIGHT, COMBINED):
         page.settled(view, outlined, "the outline of the tumour")
-    filled = page.pixels(LEFT)
+    filled = page.rested(LEFT)
     page.set("outline", False)
     page.set("fill", 0)
     page.settled(LEFT, lambda seen: not near(seen, tuple(colour), 40).any(), "no structure")
@@ -244,7 +244,7 @@ def test_views_are_linked_in_slice_and_window(plain):
     until(lambda: places(plain)[0] == places(plain)[1], "the other view")
     plain.driver.find_element("tag name", "body").send_keys("b")
     until(lambda: places(plain) == before, "the key back")
-    left, right = plain.pixels(LEFT), plain.pixels(RIGHT)
+    left, right = plain.rested(LEFT), plain.rested(RIGHT)
     dragging = ActionChains(plain.driver).move_to_element(plain.view(LEFT)).click_and_hold()
     dragging.move_by_offset(10, 60).move_by_offset(0, 60).release().perform()
     plain.settled(LEFT, lambda seen: differ(seen, left) > 8, "another window")

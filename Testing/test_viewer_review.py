@@ -150,7 +150,7 @@ def test_the_wheel_stops_at_the_last_slice(page):
 
 
 def test_in_a_flicker_both_images_are_seen_in_turn_until_it_is_stopped(page, pictures):
-    left, right = page.pixels(LEFT), page.pixels(RIGHT)
+    left, right = page.rested(LEFT), page.rested(RIGHT)
     assert differ(left, right) > 5
     page.click("mode-flicker")
     page.set("flicker_rate", 3)
@@ -164,7 +164,7 @@ def test_in_a_flicker_both_images_are_seen_in_turn_until_it_is_stopped(page, pic
     page.click("flickering")
     until(lambda: not page.state("flickering"), "it is stopped")
     time.sleep(0.5)
-    still = page.pixels(COMBINED)
+    still = page.rested(COMBINED)
     for _ in range(6):
         time.sleep(0.2)
         assert differ(page.pixels(COMBINED), still) < 1
@@ -194,7 +194,7 @@ def drag_end(page: Browser) -> None:
 
 
 def test_a_line_across_both_images_is_plotted_and_follows_the_mouse(page, pictures):
-    plain = page.pixels(LEFT)
+    plain = page.rested(LEFT)
     page.click("profile")
     until(lambda: len(curve(page, 1)) > 20, "the plot")
     page.settled(LEFT, lambda seen: differ(seen, plain) > 0.5, "the line in the view")

@@ -99,6 +99,13 @@ return true;
 """
 
 
+QUALITY = """
+const view = document.querySelectorAll(".layout-grid-item")[arguments[0]];
+return Number(view.querySelector(".mrs-picture").dataset.quality || 0);
+"""
+AT_REST = 90  # JPEG quality of a picture that does not change
+
+
 class Browser:
     """A page of the application in headless chromium.
 
@@ -190,7 +197,8 @@ class Browser:
         def still() -> tuple | None:
             before = self.pixels(index)
             time.sleep(0.5)
-            return _if(lambda now: np.array_equal(now, before), self.pixels(index))
+            sharp = self.run(QUALITY, index) >= AT_REST
+            return _if(lambda now: sharp and np.array_equal(now, before), self.pixels(index))
 
         return until(still, "a view that rests")[0]
 

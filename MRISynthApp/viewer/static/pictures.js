@@ -8,18 +8,19 @@
     const context = canvas.getContext("bitmaprenderer");
     let newest = null;
     let busy = false;
-    return async function take(picture) {
-      newest = picture;
+    return async function take(content, meta) {
+      newest = { blob: new Blob([content], { type: meta.type }), quality: meta.quality };
       if (busy || !canvas.isConnected) return;
       busy = true;
       while (newest) {
         const next = newest;
         newest = null;
         try {
-          const drawn = await createImageBitmap(next);
+          const drawn = await createImageBitmap(next.blob);
           canvas.width = drawn.width;
           canvas.height = drawn.height;
           context.transferFromImageBitmap(drawn);
+          canvas.dataset.quality = next.quality; // what is seen at rest has more of it
         } catch (error) {
           console.warn("a picture could not be decoded", error);
         }
@@ -34,7 +35,7 @@
     listening = true;
     const session = window.trame.client.getConnection().getSession();
     session.subscribe("trame.rca.topic.stream", ([{ name, meta, content }]) => {
-      views.get(name)?.(new Blob([content], { type: meta.type }));
+      views.get(name)?.(content, meta);
     });
   }
 

@@ -149,13 +149,16 @@ def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path, anatomies, quick)
     said: list[str] = []
     second = _config(tmp_path / "second.yaml", anatomies, 1, more)
     train_synthesis(second, tmp_path / "second", report=said.append)
-    assert "the run begins with the weights of First 0.2.0" in said
+    assert "the run begins with the weights of First 0.1.0" in said
     begun, before = _weights(tmp_path / "second"), model.weights()
     for name, value in before.items():
         torch.testing.assert_close(begun[name], value.float(), atol=1e-5, rtol=1e-4)
     card = export_synthesis(tmp_path / "second", tmp_path / "other", "Second", {})
-    assert "weights of First 0.2.0, which learned from: Virtual" in card.metadata["training_data"]
+    assert "weights of First 0.1.0, which learned from: Virtual" in card.metadata["training_data"]
     assert card.metadata["training"]["before"]["hash"] == model.hash
+    assert card.version == "0.2.0", "other weights have another version"
+    named = export_synthesis(tmp_path / "second", tmp_path / "named", "Second", {}, version="1.0")
+    assert named.version == "1.0"
 
     wider = more.replace("[16, 16, 16]", "[16, 16, 32]")
     with pytest.raises(InputError, match="another network than the settings describe"):

@@ -39,11 +39,16 @@ def weak_structures(figures: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def export_segmentation(
-    run: Path, folder: Path, name: str, figures: Mapping[str, Any], eight_bit: bool = False
+    run: Path,
+    folder: Path,
+    name: str,
+    figures: Mapping[str, Any],
+    eight_bit: bool = False,
+    version: str | None = None,
 ) -> Bundle:
     """A run of ``train segmentation`` as a bundle, which says that it takes clicks and how many
-    neighbouring slices it looks at, and which structures it finds poorly. ``eight_bit``: see
-    :func:`MRISynthLib.training.export.export_run`."""
+    neighbouring slices it looks at, and which structures it finds poorly. ``eight_bit``,
+    ``version``: see :func:`MRISynthLib.training.export.export_run`."""
     config = read_run(run)
     metadata = {
         "name": name,
@@ -67,4 +72,5 @@ def export_segmentation(
         float(config["pixel_mm"]),
         figures,
         eight_bit=eight_bit,
+        version=version,
     )

@@ -23,6 +23,7 @@ from .start import began_with
 from .synthesis import SCREEN, SURVEY, make_network
 from .text import files_of_towers
 
+FIRST_VERSION = "0.1.0"
 INTENDED_USE = (
     "Research and demonstration of missing-sequence synthesis and delineation for radiotherapy "
     "of nasopharyngeal carcinoma. Not for diagnosis, staging, contouring for treatment or any "
@@ -60,6 +61,7 @@ def export_run(
     further: Mapping[str, torch.Tensor] | None = None,
     text_model: Mapping[str, Path] | None = None,
     eight_bit: bool = False,
+    version: str | None = None,
 ) -> Bundle:
     """Write the best averaged weights of a run as a bundle, in half precision or in eight bits.
 
@@ -75,6 +77,8 @@ def export_run(
         text model of another maker.
     eight_bit:
         Store large tensors as :func:`MRISynthLib.bundle_weights.in_eight_bits` does.
+    version:
+        Without it, :func:`version_after` what the run began with.
     """
     config = read_run(run)
     found, step = best_weights(run)
@@ -101,7 +105,7 @@ def export_run(
         training_data += f" It began with the weights of {before['model']}, which learned from: "
         training_data += before["training_data"]
     full = {
-        "version": "0.2.0",
+        "version": version or version_after(before),
         **metadata,
         "training_data": training_data,
         "training": {
@@ -122,6 +126,14 @@ def export_run(
     if text_model:
         inference[TEXT_MODEL] = True
     return write_bundle(folder, full, inference, weights, card(full), text_model)
+
+
+def version_after(before: Mapping[str, Any]) -> str:
+    """Of a model that began as ``before``: other weights are never under that one's version."""
+    parts = str(before.get("model", "")).rpartition(" ")[2].split(".")
+    if len(parts) < 2 or not all(part.isdecimal() for part in parts):
+        return FIRST_VERSION
+    return f"{parts[0]}.{int(parts[1]) + 1}.0"
 
 
 def _seconds(run: Path, step: int) -> float:
@@ -151,12 +163,13 @@ def export_synthesis(
     figures: Mapping[str, Any],
     matching: bool = False,
     eight_bit: bool = False,
+    version: str | None = None,
 ) -> Bundle:
     """A run of ``train synthesis`` as a bundle, with its survey and, if it had towers, a screen
     that lets everything pass until :func:`MRISynthLib.training.screening.fit_screen` fits it.
 
     ``matching``: whether site matching was measured to help this model, and is on unless asked
-    otherwise. ``eight_bit``: see :func:`export_run`.
+    otherwise. ``eight_bit``, ``version``: see :func:`export_run`.
     """
     config = read_run(run)
     network = make_network(config)
@@ -192,6 +205,7 @@ def export_synthesis(
         further,
         text_model,
         eight_bit,
+        version,
     )
 
 

@@ -356,6 +356,44 @@ def test_what_a_run_made_replaces_the_real_image_and_earlier_ones(desk, jobs):
     assert len(used) == 3 and not used & {real.GetID(), earlier[0].key}
 
 
+def test_after_a_run_on_one_study_the_other_goes_on_without_what_was_made(desk, jobs):
+    for seed, name in enumerate(("first t1", "first t2", "second t1", "second t2")):
+        add_volume(desk, name, seed)
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["first t1", "first t2"]
+    panel.ui.applyButton.click()
+    desk.process()
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    desk.process()
+    panel.ui.continueButton.click()
+    segment = desk.open("MRISynthSegment")
+    assert [row.sequence for row in segment.used] == ["T1w", "T2w", "CE-T1w"]
+    panel = desk.open("MRISynth")
+    for name, ticked in (("first t1", 0), ("first t2", 0), ("second t1", 1), ("second t2", 1)):
+        tick_input(desk, panel, name, ticked)
+    panel.ui.continueButton.click()
+    segment = desk.open("MRISynthSegment")
+    assert [row.name for row in segment.used] == ["second t1", "second t2"]
+
+
+def test_two_studies_of_a_patient_are_not_mixed_unasked(desk, jobs):
+    nodes = [add_volume(desk, name, seed) for seed, name in enumerate(("t1 old", "t1", "t2"))]
+    tree = desk.slicer.mrmlScene.GetSubjectHierarchyNode()
+    patient = tree.CreateSubjectItem(tree.GetSceneItemID(), "Anna")
+    old, new = (tree.CreateStudyItem(patient, name) for name in ("old", "new"))
+    for study, node in zip((old, new, new), nodes, strict=True):
+        tree.CreateItem(study, node)
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["t1 old"] and panel.ui.remarksLabel.text == ""
+    tick_input(desk, panel, "t2")
+    assert ticked_inputs(desk, panel) == ["t1", "t2"], "those of the study that was chosen"
+    tick_input(desk, panel, "t1", False)
+    tick_input(desk, panel, "t1 old")
+    sentence = "'t2' is of another study than 't1 old'; untick one of them unless you want both."
+    assert sentence in panel.ui.remarksLabel.text and not panel.ui.remarksLabel.isHidden()
+    assert panel.ui.applyButton.enabled
+
+
 def test_a_real_image_that_is_used_is_not_handed_over_twice(desk, jobs, monkeypatch):
     import types
 

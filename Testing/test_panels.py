@@ -76,6 +76,44 @@ def test_nothing_of_another_patient_is_handed_over_nor_stays_in_the_way():
     assert chosen == {"2": "T2w"}
 
 
+def test_what_was_made_of_other_images_is_neither_handed_over_nor_used_unasked():
+    """Two studies of one patient, or files that do not say whose they are."""
+    made = replace(FAKE_CE, made_from=("1",))
+    later = (replace(SECOND_T1W, ticked=True), replace(T2W, ticked=True))
+    rows = (T1W, made, *later)
+    chosen, freed = panel.handed_over(rows, later, ["5"])
+    assert chosen == {"3": "T1w", "2": "T2w"} and freed == ()
+    assert keys(panel.selected(rows, Model(), synthetic_too=True)) == ["3", "2"]
+    # what was handed over before the user chose the other study does not stay
+    chosen, freed = panel.handed_over((T1W, replace(made, ticked=True), *later), later, [])
+    assert chosen == {"3": "T1w", "2": "T2w"} and freed == ("5",)
+    assert keys(panel.selected((T1W, made), Model(), synthetic_too=True)) == ["1", "5"]
+    stir = replace(made, key="8", recognised="T2w", made_from=("1", "9"))
+    alone = (replace(T1W, ticked=False), made, stir)
+    assert keys(panel.selected(alone, Model(), synthetic_too=True)) == ["5", "8"]
+
+
+def in_study(study, *rows):
+    return tuple(replace(row, key=f"{study}{row.key}", patient="A", study=study) for row in rows)
+
+
+def test_volumes_of_two_studies_of_a_patient_are_not_mixed_unasked():
+    before, after = in_study("b", T1W), in_study("a", SECOND_T1W, T2W)
+    assert keys(panel.selected((*before, *after), Model())) == ["b1"]
+    ticked = replace(after[0], ticked=True)
+    assert keys(panel.selected((*before, ticked, after[1]), Model())) == ["a3", "a2"]
+    real = in_study("b", InputRow("7", "t1 post gd", "CE-T1w", 0.95))
+    (target,) = (
+        row for row in panel.target_rows((*real, *after), after, None, Model()) if row.ticked
+    )
+    assert target.sequence == "CE-T1w", "it was taken before, but not in this study"
+    chosen, freed = panel.handed_over((replace(before[0], ticked=True), *after), after[1:], ())
+    assert chosen == {"a2": "T2w"} and freed == ("b1",)
+    # who ticks both may have reasons
+    both = (replace(before[0], ticked=True), replace(after[1], ticked=True))
+    assert panel.input_problem(both, panel.selected(both, Model()), Model()) == ""
+
+
 def test_synthetic_volumes_fill_gaps_only_where_asked():
     assert keys(panel.selected((FAKE_CE, T1W), Model(), synthetic_too=True)) == ["5", "1"]
     real_ce = InputRow("7", "t1 post gd", "CE-T1w", 0.95)

@@ -37,6 +37,12 @@ def sources_of(node: Node) -> list[Node]:
     return [each for each in nodes if each is not None]
 
 
+def source_ids_of(node: Node) -> tuple[str, ...]:
+    """The IDs of the nodes from which a volume was made, also of those that are gone."""
+    count = node.GetNumberOfNodeReferences(SOURCES_REFERENCE)
+    return tuple(node.GetNthNodeReferenceID(SOURCES_REFERENCE, number) for number in range(count))
+
+
 def describe_node(node: Node, volume: Volume) -> None:
     """Write sequence, provenance, acquisition and warnings of an image; what it has not goes."""
     _set(node, SEQUENCE_ATTRIBUTE, volume.sequence)

@@ -31,6 +31,7 @@ from MRISynthLib.panel import (
     remarks_in_words,
     result_sentences,
     serious_problem,
+    two_studies,
 )
 
 from .background import Background
@@ -278,7 +279,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         hint.setStyleSheet(ERROR_STYLE if problem and rows else "")  # an empty scene is no error
         hint.setVisible(bool(problem))
         missing = missing_model(self.logic.models(), self._parameterNode.model)
-        said = missing, remarks_in_words(used, self.checks.findings)
+        said = missing, two_studies(used), remarks_in_words(used, self.checks.findings)
         remarks.text = "\n".join(filter(None, said))
         remarks.setStyleSheet(WARNING_STYLE)
         remarks.setVisible(bool(remarks.text))

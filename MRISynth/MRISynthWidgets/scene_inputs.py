@@ -44,6 +44,7 @@ DICOM_NUMBERS = {
 }
 """What recognition looks at, by keyword, and where Slicer's DICOM database has it."""
 DICOM_PATIENT_ID = "0010,0020"
+DICOM_STUDY_UID = "0020,000D"
 
 
 def dicom_values(node, tags: Mapping[str, str]) -> dict[str, str]:
@@ -85,11 +86,34 @@ def patient_of(node) -> str:
     return patient or next(filter(None, map(patient_of, sources_of(node))), "")
 
 
-def _patient_in_hierarchy(node) -> str:
+def study_of(node) -> str:
+    """What tells a volume's study from others of its patient; empty if not known. Asked as
+    :func:`patient_of` is."""
+    from MRISynthLib.node_attributes import sources_of
+
+    study = _study_in_hierarchy(node)
+    study = study or dicom_values(node, {"Study": DICOM_STUDY_UID}).get("Study", "")
+    return study or next(filter(None, map(study_of, sources_of(node))), "")
+
+
+def _above(node, level: str) -> tuple:
+    """The Data module's tree, and the item of a level above a node; 0 if there is none."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    names = slicer.vtkMRMLSubjectHierarchyConstants
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-    patient = item and hierarchy.GetItemAncestorAtLevel(item, names.GetDICOMLevelPatient())
+    return hierarchy, item and hierarchy.GetItemAncestorAtLevel(item, level)
+
+
+def _study_in_hierarchy(node) -> str:
+    names = slicer.vtkMRMLSubjectHierarchyConstants
+    hierarchy, study = _above(node, names.GetDICOMLevelStudy())
+    if not study:
+        return ""
+    return hierarchy.GetItemUID(study, names.GetDICOMUIDName()).strip() or str(study)
+
+
+def _patient_in_hierarchy(node) -> str:
+    names = slicer.vtkMRMLSubjectHierarchyConstants
+    hierarchy, patient = _above(node, names.GetDICOMLevelPatient())
     if not patient:
         return ""
     return (
@@ -109,13 +133,20 @@ class SceneInputs:
 
     def rows(self) -> tuple[InputRow, ...]:
         """One line for each scalar volume that the user can see in the scene."""
+        from MRISynthLib.node_attributes import source_ids_of
+
         rows = {}
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
             # Label maps and colour images are scalar volumes too, by inheritance.
             if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors():
                 row = self._row(node)
                 # a volume does not change when it is moved to a patient
-                rows[node.GetID()] = row and replace(row, patient=patient_of(node))
+                rows[node.GetID()] = row and replace(
+                    row,
+                    patient=patient_of(node),
+                    study=study_of(node),
+                    made_from=source_ids_of(node),
+                )
         self._cache = {key: value for key, value in self._cache.items() if key in rows}
         return tuple(row for row in rows.values() if row is not None)
 

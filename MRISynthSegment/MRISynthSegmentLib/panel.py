@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from MRISynthLib.panel import InputRow, input_problem
 from MRISynthLib.panel import card_html as general_card
 from MRISynthLib.provenance import SYNTHETIC_MARK
-from MRISynthLib.review.pairing import of_two_patients
+from MRISynthLib.review.pairing import of_two_studies
 
 from .structures import STRUCTURES, Structure
 
@@ -442,10 +442,10 @@ def legend(first: str, second: str) -> str:
 def image_pair(rows: Sequence[InputRow]) -> tuple[str, str] | None:
     """Keys of a real image and of a synthetic one to see contours on: of the same sequence if
     there is such a pair, else the first real one; None without a synthetic image, or with none
-    that is of the same patient."""
+    that is of the same patient and study."""
     usable = [row for row in rows if not row.problem]
     real = [row for row in usable if not row.synthetic]
     made = [row for row in usable if row.synthetic]
-    pairs = [(a, b) for b in made for a in real if not of_two_patients(a, b)]
+    pairs = [(a, b) for b in made for a in real if not of_two_studies(a, b)]
     pairs.sort(key=lambda pair: pair[0].sequence != pair[1].sequence)
     return (pairs[0][0].key, pairs[0][1].key) if pairs else None

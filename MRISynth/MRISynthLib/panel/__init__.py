@@ -13,7 +13,16 @@ from .findings import (
     remarks_in_words,
     serious_problem,
 )
-from .inputs import InputRow, Model, first_model, handed_over, input_problem, row_of, selected
+from .inputs import (
+    InputRow,
+    Model,
+    first_model,
+    handed_over,
+    input_problem,
+    row_of,
+    selected,
+    two_studies,
+)
 from .options import (
     DEVICES_TASK,
     MATCHING,
@@ -84,6 +93,7 @@ __all__ = [
     "synthesis_parameters",
     "target_rows",
     "to_save",
+    "two_studies",
     "understand_targets",
     "why_disabled",
     "with_new",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Protocol
 
-from ..review.pairing import of_two_patients
+from ..review.pairing import of_two_patients, of_two_studies
 from ..sequence_table import SEQUENCES
 
 
@@ -50,6 +50,11 @@ class InputRow:
         What its header says of how it was taken, by DICOM keyword.
     patient:
         What tells its patient from others, such as a PatientID; empty if not known.
+    study:
+        What tells its examination from others, such as a StudyInstanceUID; empty if not known.
+    made_from:
+        Keys of the volumes that a synthetic one was made from, also if they are gone; empty if not
+        known.
     """
 
     key: str
@@ -63,6 +68,8 @@ class InputRow:
     problem: str = ""
     acquisition: Mapping[str, Any] = field(default_factory=dict)
     patient: str = ""
+    study: str = ""
+    made_from: tuple[str, ...] = ()
 
     @property
     def sure(self) -> bool:
@@ -121,7 +128,8 @@ def selected(
     Rows that the user ticked or unticked stay so. Of the others, the first surely known one
     of each sequence that the model takes is used, so that loading a study and pressing Apply
     is enough. Synthetic volumes are used unasked only with ``synthetic_too``, and only for
-    sequences that have no real volume. None is used unasked beside one of another patient.
+    sequences that have no real volume. None is used unasked beside one of another patient or of
+    another study, nor a synthetic one beside others than it was made from.
     """
     rows = tuple(rows)
     usable = [row for row in rows if not row.problem]
@@ -134,12 +142,20 @@ def selected(
                 continue
             if row.sequence in taken or (model and row.sequence not in model.sequences_in):
                 continue
-            if any(of_two_patients(row, other) for other in (*by_hand, *automatic)):
+            if _apart(row, (*by_hand, *automatic)):
                 continue
             taken.add(row.sequence)
             automatic.append(row)
     keys = {row.key for row in (*by_hand, *automatic)}
     return tuple(row for row in rows if row.key in keys)
+
+
+def _apart(row: InputRow, others: Sequence[InputRow]) -> bool:
+    """Whether a volume is known not to belong to others."""
+    if any(of_two_studies(row, each) for each in others):
+        return True
+    related = {key for each in others for key in (each.key, *each.made_from)}
+    return bool(row.made_from and related) and related.isdisjoint(row.made_from)
 
 
 def handed_over(
@@ -149,28 +165,35 @@ def handed_over(
     to count as ticked by hand there any more).
 
     ``rows`` are the volumes as that module has them, ``made`` the keys of what was made of the
-    inputs ``used``: it is ticked unless it is of another patient or a real volume stands for its
-    sequence. Of what the user had ticked there, volumes of the same sequences and those of another
-    patient are in the way. They are left to choose themselves, so that they come back when they are
-    needed.
+    inputs ``used``: it is ticked unless it was made of others, as before the user chose another
+    study, or a real volume stands for its sequence. Of what the user had ticked there, volumes of
+    the same sequences and those of another patient or study are in the way. They are left to choose
+    themselves, so that they come back when they are needed.
     """
     chosen = {row.key: row.sequence for row in used}
     there = set(chosen.values())
-
-    def of_another(row: InputRow) -> bool:
-        return any(of_two_patients(row, each) for each in used)
-
     made = set(made)
     for row in rows:
-        if row.key in made and row.sequence not in there and not of_another(row):
+        if row.key in made and row.sequence not in there and not _apart(row, used):
             chosen[row.key] = row.sequence
     taken = set(chosen.values())
     freed = tuple(
         row.key
         for row in rows
-        if row.key not in chosen and row.ticked and (row.sequence in taken or of_another(row))
+        if row.key not in chosen and row.ticked and (row.sequence in taken or _apart(row, used))
     )
     return chosen, freed
+
+
+def two_studies(used: Sequence[InputRow]) -> str:
+    """One sentence if inputs are of more than one study of a patient; empty if not."""
+    for first, other in combinations(used, 2):
+        if of_two_studies(first, other) and not of_two_patients(first, other):
+            return (
+                f"'{other.name}' is of another study than '{first.name}'; untick one of them "
+                "unless you want both."
+            )
+    return ""
 
 
 def input_problem(rows: Sequence[InputRow], used: Sequence[InputRow], model: Model | None) -> str:

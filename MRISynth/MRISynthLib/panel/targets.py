@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..review.pairing import of_two_patients
+from ..review.pairing import of_two_studies
 from ..sequence_table import SEQUENCE_NAMES, SEQUENCES
 from .inputs import InputRow, Model, input_problem
 
@@ -37,9 +37,9 @@ def target_rows(
     if ticked is None:
         # What the user does not want as an input may be made, to be compared with it.
         real = (row for row in rows if not row.synthetic and row.ticked is not False)
-        # What there is of another patient is missing all the same.
+        # What there is of another patient or study is missing all the same.
         present = {
-            row.sequence for row in real if not any(of_two_patients(row, each) for each in used)
+            row.sequence for row in real if not any(of_two_studies(row, each) for each in used)
         }
         missing = [name for name in offered if name not in given | present]
         wanted = {PREFERRED_TARGET} if PREFERRED_TARGET in missing else set(missing[:1])

@@ -149,6 +149,7 @@ class _Paired:
 
     def __init__(self, volume: Volume, patient: str) -> None:
         self.volume, self.patient, self.sequence = volume, patient, volume.sequence
+        self.study = ""
         provenance = volume.provenance
         self.synthetic = volume.is_synthetic and provenance.kind == "image"
         if volume.is_synthetic and not self.synthetic:

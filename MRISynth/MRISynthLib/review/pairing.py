@@ -12,6 +12,7 @@ class Image(Protocol):
     sequence: str | None
     synthetic: bool
     patient: str
+    study: str
 
 
 AnyImage = TypeVar("AnyImage", bound=Image)
@@ -22,9 +23,17 @@ def of_two_patients(one: Image, other: Image) -> bool:
     return bool(one.patient and other.patient and one.patient != other.patient)
 
 
+def of_two_studies(one: Image, other: Image) -> bool:
+    """Whether two images are known to be of different patients or of different studies of one: a
+    user may want them together, but must say so."""
+    return of_two_patients(one, other) or bool(
+        one.study and other.study and one.study != other.study
+    )
+
+
 def real_of(synthetic: AnyImage, images: Iterable[AnyImage]) -> AnyImage | None:
-    """The first real image of the sequence that was made, not of another patient; None if there
-    is none."""
+    """The first real image of the sequence that was made, not of another patient or study; None if
+    there is none."""
     return next(
         (
             image
@@ -32,7 +41,7 @@ def real_of(synthetic: AnyImage, images: Iterable[AnyImage]) -> AnyImage | None:
             if not image.synthetic
             and image.sequence
             and image.sequence == synthetic.sequence
-            and not of_two_patients(image, synthetic)
+            and not of_two_studies(image, synthetic)
         ),
         None,
     )

@@ -330,6 +330,52 @@ def test_a_synthetic_image_asks_whose_it_is(desk, jobs, drawn, tmp_path):
     assert not ui.nobodyCheckBox.checked
 
 
+def test_whose_one_image_is_is_not_said_of_another(desk, jobs, drawn, tmp_path):
+    """Two patients in one scene: the ID typed for the first must not go out with the second."""
+    from MRISynthLib.mrml import node_from_volume, volume_from_node
+    from MRISynthLib.node_attributes import set_sources
+    from panel_cases import synthetic
+
+    def made_of(source, sequence):
+        node = node_from_volume(synthetic(volume_from_node(source), sequence))
+        set_sources(node, [source.GetID()])
+        return node
+
+    first, other = desk.slicer.util.getNode("t1_tse_tra"), add_volume(desk, "t1 of another", 7)
+    ours, ours_too, theirs = (
+        made_of(first, "CE-T1w"),
+        made_of(first, "STIR"),
+        made_of(other, "STIR"),
+    )
+    ui, parameters = choose(desk, drawn, "dicom-mr"), drawn.logic.getParameterNode()
+    ui.folderPathLineEdit.currentPath = str(tmp_path)
+    parameters.exportImage = ours
+    desk.process()
+    ui.patientIDLineEdit.text, ui.patientNameLineEdit.text = "P7", "Doe^John"
+    desk.process()
+    parameters.exportImage = ours_too
+    desk.process()
+    assert ui.patientIDLineEdit.text == "P7" and ui.exportButton.enabled, "the same patient's"
+    parameters.exportImage = theirs
+    desk.process()
+    assert ui.patientIDLineEdit.text == ui.patientNameLineEdit.text == ""
+    assert not ui.exportButton.enabled and "does not say whose it is" in ui.exportLabel.text
+    ui.nobodyCheckBox.checked = True
+    parameters.exportImage = ours
+    desk.process()
+    assert not ui.nobodyCheckBox.checked
+    # the folder of a series is that of one image too
+    choose(desk, drawn, "rtstruct")
+    ui.referencePathLineEdit.currentPath = str(tmp_path)
+    desk.process()
+    assert ui.exportButton.enabled
+    shown_node(drawn).SetReferenceImageGeometryParameterFromVolumeNode(other)
+    desk.process()
+    drawn.scheduleRefresh()
+    desk.process()
+    assert not ui.referencePathLineEdit.currentPath and not ui.exportButton.enabled
+
+
 def test_a_study_that_is_imported_later_is_found(desk, jobs, monkeypatch):
     database = types.SimpleNamespace(
         isOpen=True, fileForInstance=lambda uid: "", instanceValue=lambda uid, tag: ""

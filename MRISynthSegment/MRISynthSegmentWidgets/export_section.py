@@ -34,6 +34,7 @@ class ExportSection(Section):
         self.database = DicomDatabase()
         self._staging = ""
         self._reason = ""
+        self._about: set[str] = set()
         self.work = SectionWork(
             self,
             self.ui.exportProgressBar,
@@ -104,6 +105,7 @@ class ExportSection(Section):
         segmentation, image = parameters.segmentation, parameters.exportImage
         kind = exports.format_of(parameters.exportFormat)
         behind = self._behind(kind, parameters)
+        self._dropSaid(image if kind.is_image else segmentation, behind)
         return exports.Plan(
             kind,
             contours=segmentation.GetName() if segmentation is not None else "",
@@ -121,6 +123,26 @@ class ExportSection(Section):
             patient_name=self.ui.patientNameLineEdit.text,
             nobody=self.ui.nobodyCheckBox.checked,
         )
+
+    def _dropSaid(self, node, behind: list) -> None:
+        """What the user said of one image, whose it is and where its series is, is not so of
+        another that has nothing to do with it."""
+        from MRISynthLib.node_attributes import source_ids_of
+
+        if node is None:
+            return
+        about = {each.GetID() for each in behind}
+        about |= {key for each in (node, *behind) for key in source_ids_of(each)}
+        about = about or {node.GetID()}
+        if self._about and self._about.isdisjoint(about):
+            self._clearSaid()
+        self._about = about
+
+    def _clearSaid(self) -> None:
+        for line in (self.ui.patientIDLineEdit, self.ui.patientNameLineEdit):
+            line.text = ""
+        self.ui.referencePathLineEdit.currentPath = ""
+        self.ui.nobodyCheckBox.checked = False
 
     def _behind(self, kind: exports.Format, parameters) -> list:
         """The nodes of the images to whose series the result will refer."""
@@ -210,11 +232,8 @@ class ExportSection(Section):
         """See :class:`Section`."""
         self.work.abandon()
         self._dropStaging()
-        self._reason = ""
-        for line in (self.ui.patientIDLineEdit, self.ui.patientNameLineEdit):
-            line.text = ""  # the next scene is another patient's
-        self.ui.referencePathLineEdit.currentPath = ""
-        self.ui.nobodyCheckBox.checked = False
+        self._reason, self._about = "", set()
+        self._clearSaid()  # the next scene is another patient's
 
     def cleanup(self) -> None:
         """See :class:`Section`."""

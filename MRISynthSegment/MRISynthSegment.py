@@ -202,12 +202,21 @@ class MRISynthSegmentWidget(PanelWidget):
         )
         # what the user chose when Apply was pressed, whatever is chosen when the result comes
         self._into = None if parameters.newSegmentation else parameters.segmentation
+        self._apart = self._whyApart(self._into)
         self._replaceEdited = parameters.replaceEdited
         self._reference = volumes[0]
         self._referenceID = self.used[0].key
         self._name = panel.segmentation_name(self.used)
         self.correction.stop()
         self.run.start(parameters.device, panel.SEGMENTATION_TASK, request, volumes)
+
+    def _whyApart(self, node) -> str:
+        """Why contours on the inputs do not belong into a segmentation; empty if they do."""
+        image = self.logic.referenceOf(node)
+        key = image.GetID() if image is not None else ""
+        name = panel.of_another_examination(key, self.used, self.rows)
+        text = _("{node} was drawn on {image}, which is not of the same examination.")
+        return text.format(node=node.GetName(), image=name) if name else ""
 
     def showResult(self, result) -> None:
         """Put the structures into the segmentation that is shown, or into a new one."""
@@ -220,6 +229,7 @@ class MRISynthSegmentWidget(PanelWidget):
             slicer.mrmlScene.GetNodeByID(self._referenceID),
             into if into is not None and into.GetScene() is not None else None,
             name=self._name,
+            apart=self._apart,
             replaceEdited=self._replaceEdited,
             surfaces=parameters.show3D,
         )
@@ -288,12 +298,14 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         node=None,
         *,
         name: str = "Segmentation",
+        apart: str = "",
         replaceEdited: bool = False,
         surfaces: bool = False,
     ):
         """Put the worker's result into ``node``, or into a new one where that does not fit.
 
-        A generator that pauses after each structure. Its value: the node, the structures that were
+        A generator that pauses after each structure. ``apart`` says why the result must not go into
+        ``node``, if that is known before. Its value: the node, the structures that were
         drawn, those that were kept as the user had edited them, and sentences on where it lies.
         """
         from MRISynthSegmentLib import mrml
@@ -303,7 +315,7 @@ class MRISynthSegmentLogic(ScriptedLoadableModuleLogic):
         reference, moved = moved_along(reference, referenceNode)
         segmentation = segmentation_from(result, reference)
         drawn, said = tuple(segmentation.masks), [moved] if moved else []
-        reason = "" if node is None else why_not_into(node, segmentation)
+        reason = "" if node is None else apart or why_not_into(node, segmentation)
         if node is None or reason:
             if reason:
                 said.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from panel_cases import add_volume
+from panel_cases import add_volume, tick_input
 from panel_segment_cases import (
     STEM,
     TUMOUR,
@@ -142,6 +142,17 @@ def test_only_contours_on_a_ticked_image_are_corrected(desk, jobs, drawn):
     ui.addButton.click()
     desk.process()
     assert "tick that volume" in desk.said[0] and not ui.addButton.checked
+
+
+def test_contours_of_one_examination_are_not_corrected_on_images_of_another(desk, jobs, drawn):
+    add_volume(desk, "t1 later", 3)  # on the same grid, as after resampling to one
+    desk.process()
+    tick_input(desk, drawn, "t1_tse_tra", False)
+    tick_input(desk, drawn, "t1 later")
+    ui = section(drawn, "Correction").ui
+    ui.addButton.click()
+    desk.process()
+    assert "drawn on t1_tse_tra; tick that volume" in desk.said[0] and not ui.addButton.checked
 
 
 def test_a_new_run_forgets_the_clicks_on_what_it_drew(desk, jobs, drawn):

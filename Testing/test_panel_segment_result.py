@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from panel_cases import add_volume, cells
+from panel_cases import add_volume, cells, put_below_patient, tick_input
 from panel_segment_cases import (
     STEM,
     TUMOUR,
@@ -121,6 +121,42 @@ def test_an_image_that_moves_during_the_run_takes_its_contours_along(desk, jobs,
     assert bounds_of(new) == pytest.approx(before + np.repeat((0, 0, 30), 2))
     assert np.array_equal(masks_in(begun)["GTVp"], TUMOUR) and edited_structures(new) == ()
     assert bounds_of(old) == pytest.approx(before)
+
+
+def other_examination(desk, panel, patient=""):
+    """An image on the same grid, as after resampling to one, is ticked instead of the first."""
+    first = image_of(desk)
+    other = add_volume(desk, "t1 later", 3)
+    if patient:
+        put_below_patient(desk, "Anna", first, patient_id="A")
+        put_below_patient(desk, "Berta", other, patient_id=patient)
+    desk.process()
+    for name, ticked in ((first.GetName(), False), (other.GetName(), True)):
+        tick_input(desk, panel, name, ticked)
+    return other
+
+
+@pytest.mark.parametrize("patient", ["", "B"])
+def test_contours_of_another_examination_are_not_mixed_with_these(desk, jobs, drawn, patient):
+    first, before = shown_node(drawn), masks_in(drawn)
+    other = other_examination(desk, drawn, patient)
+    apply(desk, drawn, jobs, GTVp=STEM)
+    new = shown_node(drawn)
+    assert new is not first and drawn.logic.referenceOf(new) is other
+    assert "is in a new segmentation" in drawn.ui.messageLabel.text
+    drawn.logic.getParameterNode().segmentation = first
+    desk.process()
+    now = masks_in(drawn)
+    assert now.keys() == before.keys() and all(np.array_equal(now[k], before[k]) for k in now)
+
+
+def test_contours_on_another_sequence_of_the_examination_go_where_the_others_are(desk, jobs, drawn):
+    first = shown_node(drawn)
+    add_volume(desk, "t2_tse_tra", 3)
+    desk.process()
+    tick_input(desk, drawn, "t1_tse_tra", False)
+    apply(desk, drawn, jobs, GTVp=STEM)
+    assert shown_node(drawn) is first and masks_in(drawn)["GTVp"].sum() == STEM.sum()
 
 
 def test_image_and_contours_that_move_together_stay_together(desk, jobs, begun):

@@ -202,6 +202,19 @@ def why_disabled(
     return problem or ("" if structures else "Tick at least one structure to look for.")
 
 
+def of_another_examination(
+    drawn_on: str, used: Sequence[InputRow], rows: Iterable[InputRow]
+) -> str:
+    """The name of the image on which contours were drawn, if ``used`` are of another patient or
+    study; also if another image of its sequence is taken in its place, as with files that do not
+    say whose they are. Empty if not. ``drawn_on`` is the image's key."""
+    image = next((row for row in rows if row.key == drawn_on), None)
+    if image is None or any(row.key == drawn_on for row in used):
+        return ""
+    other = any(of_two_studies(image, row) or row.sequence == image.sequence for row in used)
+    return image.name if other else ""
+
+
 def segmentation_parameters(
     structures: Sequence[str],
     *,

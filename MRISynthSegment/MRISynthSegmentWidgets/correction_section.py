@@ -196,11 +196,14 @@ class CorrectionSection(Section):
 
     def _inputs(self, node) -> list:
         """The ticked images, first the one on which the segmentation was drawn."""
+        from MRISynthSegmentLib.clicked.session import raise_not_ticked
         from MRISynthSegmentLib.placed.mrml import reference_node_of
 
         reference = reference_node_of(node)
         key = reference.GetID() if reference is not None else ""
         used = sorted(self.panel.used, key=lambda row: row.key != key)
+        if decisions.of_another_examination(key, used, self.panel.rows):
+            raise_not_ticked(reference.GetName())
         return self.logic.inputs.volumes(used)
 
     def _onPoint(self, caller, event) -> None:

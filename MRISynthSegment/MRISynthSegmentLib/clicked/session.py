@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 import numpy as np
 
@@ -147,7 +148,12 @@ def check_reference(reference: Volume | None, first_input: Volume | None) -> Non
             "source geometry in the Segment Editor."
         )
     if first_input is None or not first_input.same_geometry(reference):
-        raise InputError(
-            f"The segmentation was drawn on {reference.name}; tick that volume as an input to "
-            "correct it by clicks."
-        )
+        raise_not_ticked(reference.name)
+
+
+def raise_not_ticked(name: str) -> NoReturn:
+    """Raise InputError: the image of the segmentation, ``name``, must be an input."""
+    raise InputError(
+        f"The segmentation was drawn on {name}; tick that volume as an input to correct it by "
+        "clicks."
+    )

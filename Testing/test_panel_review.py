@@ -320,6 +320,81 @@ def test_the_line_profile_comes_and_goes(desk, panel):
     assert layout(desk) == 51302 and not line.GetDisplayNode().GetVisibility()
 
 
+def move(desk, node):
+    """As the Transforms module does: beyond the first field of a checkerboard."""
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 11.0)
+    transform = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    desk.process()
+    return transform
+
+
+def test_a_checkerboard_shows_the_images_where_they_lie_now(desk, panel):
+    _t1w, real, _synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.checkerboardButton.click()
+    desk.process()
+    board = desk.slicer.mrmlScene.GetNodeByID(composite(desk, 0).GetBackgroundVolumeID())
+    before = desk.slicer.util.arrayFromVolume(board).copy()
+    move(desk, real)
+    moved = desk.slicer.util.arrayFromVolume(board)
+    assert not np.array_equal(moved, before) and panel.review.mode == "checkerboard"
+    real.SetAndObserveTransformNodeID(None)
+    desk.process()
+    assert np.allclose(desk.slicer.util.arrayFromVolume(board), before)
+
+
+def test_the_uncertainty_goes_where_its_image_goes(desk, panel):
+    from MRISynthLib.mrml import volume_from_node
+
+    _t1w, _real, synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.uncertaintyButton.click()
+    desk.process()
+    over = desk.slicer.mrmlScene.GetNodeByID(composite(desk, 1).GetForegroundVolumeID())
+
+    def together():
+        return volume_from_node(over).same_geometry(volume_from_node(synthetic))
+
+    assert together()
+    move(desk, synthetic)
+    assert together() and over.GetParentTransformNode() is synthetic.GetParentTransformNode()
+    synthetic.HardenTransform()
+    desk.process()
+    assert together() and over.GetParentTransformNode() is None
+    ui.sideBySideButton.click()
+    desk.process()
+    move(desk, synthetic)
+    ui.uncertaintyButton.click()
+    desk.process()
+    assert together() and not desk.said
+
+
+def test_the_line_profile_is_of_the_images_where_they_lie_now(desk, panel):
+    _t1w, real, _synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.sideBySideButton.click()
+    ui.profileButton.checked = True
+    desk.process()
+    table = desk.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")
+
+    def curve():
+        column = table.GetTable().GetColumnByName(real.GetName())
+        return [column.GetValue(row) for row in range(column.GetNumberOfValues())]
+
+    before = curve()
+    transform = move(desk, real)
+    moved = curve()
+    assert not np.allclose(before, moved, equal_nan=True)
+    transform.SetMatrixTransformToParent(None)
+    desk.process()
+    assert np.allclose(before, curve(), equal_nan=True)
+
+
 def test_no_line_is_left_that_no_plot_follows(desk, panel, tmp_path):
     add_pair(desk)
     ui = panel.review.ui

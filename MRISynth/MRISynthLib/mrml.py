@@ -161,6 +161,17 @@ def _vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
     return matrix
 
 
+def place_like(node: slicer.vtkMRMLScalarVolumeNode, other) -> None:
+    """Put a volume where another one lies whose voxels correspond to its own."""
+    images = node.GetImageData(), other.GetImageData()
+    if None in images or images[0].GetDimensions() != images[1].GetDimensions():
+        return  # one was cropped or lost them
+    matrix = vtk.vtkMatrix4x4()
+    other.GetIJKToRASMatrix(matrix)
+    node.SetIJKToRASMatrix(matrix)
+    node.SetAndObserveTransformNodeID(other.GetTransformNodeID())
+
+
 def nodes_of_class(scene: slicer.vtkMRMLScene, class_name: str) -> list[slicer.vtkMRMLNode]:
     """The scene's nodes of a class and of those derived from it."""
     nodes = scene.GetNodesByClass(class_name)

@@ -153,7 +153,7 @@ class ReviewSection(Section):
         """Show the pair anew if something else is asked for; no more if the views show others."""
         if not self.display.is_shown:
             self._endShowing()
-        elif self._shown != self._asked(parameters):
+        elif self._shown != self._asked(self.mode, parameters):
             pair = parameters.realVolume, parameters.syntheticVolume
             possible = self._mapThere(self.mode, *pair)
             self._show(self.mode if possible else modes.SIDE_BY_SIDE, parameters)
@@ -245,11 +245,13 @@ class ReviewSection(Section):
         if shown and not self.mode:
             self.onMode(modes.SIDE_BY_SIDE)
 
-    @staticmethod
-    def _asked(parameters) -> tuple:
+    def _asked(self, mode: str, parameters) -> tuple:
         """What the views depend on, to notice what was changed."""
         nodes = parameters.realVolume, parameters.syntheticVolume
+        made = mode in (modes.CHECKERBOARD, modes.UNCERTAINTY)  # does not move with the images
+        rows = {row.key: row for row in self.logic.inputs.rows()} if made else {}
         return (
+            *(self.logic.inputs.state(rows[node.GetID()]) for node in nodes if made),
             *(node.GetID() if node else "" for node in nodes),
             parameters.reviewOrientation,
             parameters.reviewProfile,
@@ -261,7 +263,7 @@ class ReviewSection(Section):
         from MRISynthLib.review.plot.mrml import ProfilePlot
 
         real, synthetic = parameters.realVolume, parameters.syntheticVolume
-        self._shown = self._asked(parameters)  # also if it fails: not to fail again and again
+        self._shown = self._asked(mode, parameters)  # also if it fails: not to fail again and again
         self._flicker.stop()
         if self.display is None:
             self.display = ReviewDisplay()

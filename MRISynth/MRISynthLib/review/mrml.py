@@ -136,6 +136,7 @@ class ReviewDisplay:
                 f"There is no uncertainty map for {synthetic.GetName()}; tick the uncertainty "
                 "before the image is made."
             )
+        mrml.place_like(found, synthetic)
         return [real, synthetic], _clear_where_low(found)
 
     def _checkerboard(self, real, synthetic, tile_mm: float):

@@ -77,8 +77,10 @@ class ProfilePlot:
             )
         ]
         changed = slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+        moved = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
         for node in self.nodes:
-            self._observed.append((node, node.AddObserver(changed, self._changed)))
+            for event in (changed, moved):
+                self._observed.append((node, node.AddObserver(event, self._changed)))
         self.update()
         plot = self._scene.GetSingletonNode(PLOT_VIEW, "vtkMRMLPlotViewNode")
         if plot is not None:

@@ -107,6 +107,46 @@ def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
     assert "as they were" in label.text and second.GetName() in label.text
 
 
+def test_figures_of_a_saved_scene_are_over_when_contours_were_edited(desk, jobs, two, tmp_path):
+    from MRISynthSegmentLib.mrml import correct_structures
+    from MRISynthSegmentLib.placed.mrml import grid_of
+
+    def compared():
+        return section(desk.open("MRISynthSegment"), "Comparison").ui.comparedLabel.text
+
+    section(two, "Comparison").ui.compareButton.click()
+    desk.process()
+    jobs[-1].finish(measured(jobs[-1]))
+    desk.process()
+    current = compared()
+    assert "as they were" not in current
+    scene, paths = (
+        desk.slicer.mrmlScene,
+        [str(tmp_path / f"{name}.mrb") for name in ("as", "after")],
+    )
+    assert scene.WriteToMRB(paths[0])
+    first = shown_node(two)
+    correct_structures(first, {"GTVp": STEM}, grid_of(first))
+    desk.process()
+    assert scene.WriteToMRB(paths[1])
+    for path, over in zip(paths, (False, True), strict=True):
+        scene.Clear(0)
+        assert scene.ReadFromMRB(path)
+        desk.process()
+        assert ("as they were" in compared()) == over
+    scene.Clear(0)
+    assert scene.ReadFromMRB(paths[0])
+    desk.process()
+    assert compared() == current
+    first = shown_node(two)
+    correct_structures(first, {"GTVp": STEM}, grid_of(first))
+    desk.process()
+    assert "as they were" in compared()
+    first.SetName(first.GetName()[:-1])
+    desk.process()
+    assert "as they were" in compared(), "another name that begins so"
+
+
 def test_what_lies_outside_the_image_is_not_left_out_without_a_word(desk, jobs, two):
     from MRISynthSegmentLib.mrml import segmentation_node_from
     from MRISynthSegmentLib.placed.mrml import grid_of

@@ -429,6 +429,16 @@ def comparison_sentences(info: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def are_compared(names: Sequence[str], chosen: Sequence[str]) -> bool:
+    """Whether the segmentations of these names are those whose figures a table has; two of one name
+    were told apart."""
+    sides = ("first", "second")
+    return len(names) == 2 and all(
+        now and name in (now, f"{now} ({side})")
+        for name, now, side in zip(names, chosen, sides, strict=True)
+    )
+
+
 def compared_words(names: Sequence[str], *, current: bool) -> str:
     """Whose figures a table of a comparison has."""
     first, second = names

@@ -91,13 +91,21 @@ class ComparisonSection(Section):
 
         names, label = compared_names(parameters.comparison), self.ui.comparedLabel
         nodes = parameters.segmentation, parameters.compareWith
-        chosen = [node.GetName() if node is not None else "" for node in nodes]
-        measured = self._measured is None or self._measured == self._state(nodes)
-        current = measured and all(map(str.startswith, names, chosen)) and all(chosen)
+        current = decisions.are_compared(
+            names, [node.GetName() if node is not None else "" for node in nodes]
+        ) and self._areAsMeasured(parameters.comparison, nodes)
         text = decisions.compared_words(names, current=current) if names else ""
         label.text = text
         label.setStyleSheet("" if current else WARNING_STYLE)
         label.setVisible(bool(text))
+
+    def _areAsMeasured(self, table, nodes) -> bool:
+        from MRISynthSegmentLib.compared.mrml import as_compared
+
+        state = self._state(nodes)
+        if self._measured is None:  # the figures came with a scene
+            self._measured = state if as_compared(table, nodes) else ()
+        return self._measured == state
 
     @staticmethod
     def _state(nodes) -> tuple:
@@ -153,24 +161,24 @@ class ComparisonSection(Section):
 
     def onCompareButton(self) -> None:
         """Measure in the inference process."""
-        from MRISynthSegmentLib.compared.mrml import comparison_steps
+        from MRISynthSegmentLib.compared.mrml import comparison_steps, looks_of
 
         with self.panel.showingErrors():
             parameters = self.logic.getParameterNode()
             nodes = parameters.segmentation, parameters.compareWith
-            state = self._state(nodes)
+            state, looks = self._state(nodes), looks_of(nodes)
             self.work.start_after(
                 comparison_steps(*nodes),
                 decisions.COMPARISON_TASK,
-                lambda result: self._compared(result, state),
+                lambda result: self._compared(result, state, looks),
             )
 
-    def _compared(self, result, state: tuple) -> None:
+    def _compared(self, result, state: tuple, looks: list) -> None:
         from MRISynthSegmentLib.compared.mrml import keep_comparison
 
         parameters = self.logic.getParameterNode()
         self._measured = state
-        parameters.comparison = keep_comparison(result.info, parameters.comparison)
+        parameters.comparison = keep_comparison(result.info, parameters.comparison, looks)
         self.work.say("\n".join(decisions.comparison_sentences(result.info)))
 
     def onLoadButton(self) -> None:

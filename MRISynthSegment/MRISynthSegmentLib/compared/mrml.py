@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,13 @@ from MRISynthLib.mrml import show_side_by_side
 from MRISynthLib.volume import Volume
 
 from ..comparison import common_structures
+from ..labelmaps.mrml import look_of
 from ..mrml import segmentation_node_from, segmentation_steps, segments_by_name
 from ..packed import packed, unpacked
 from ..placed.mrml import grid_of, reference_node_of
 from ..segmentation import Segmentation
 from ..shown.mrml import inside_point, jump_to, size_of
+from ..structure_record import same_look
 
 if TYPE_CHECKING:
     from MRISynthLib.worker import TaskResult
@@ -32,6 +35,9 @@ CUT_SHARE, CUT_MILLILITRES = 0.1, 0.05
 
 TABLE_ATTRIBUTE = "MRISynth.Comparison"
 """Marks the table node of a comparison; its value says of what."""
+
+LOOKS_ATTRIBUTE = "MRISynth.ComparedLooks"
+"""How the structures looked that were compared, as JSON; earlier versions kept none."""
 
 
 def needed_grid(node: slicer.vtkMRMLSegmentationNode) -> Volume:
@@ -118,9 +124,12 @@ def _cut_off(
 
 
 def keep_comparison(
-    info: dict[str, Any], node: slicer.vtkMRMLTableNode | None = None
+    info: dict[str, Any],
+    node: slicer.vtkMRMLTableNode | None = None,
+    looks: Sequence[Sequence[str]] = (),
 ) -> slicer.vtkMRMLTableNode:
-    """The table of a finished comparison as a table node, kept with the scene."""
+    """The table of a finished comparison as a table node, kept with the scene; ``looks`` are
+    :func:`looks_of` what was compared."""
     sides = [info["comparison"][side]["name"] for side in ("first", "second")]
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "Comparison of contours")
@@ -136,6 +145,7 @@ def keep_comparison(
     for column in columns:
         node.AddColumn(column)
     node.SetAttribute(TABLE_ATTRIBUTE, " / ".join(sides))
+    node.SetAttribute(LOOKS_ATTRIBUTE, json.dumps(looks))
     node.EndModify(was_modifying)
     return node
 
@@ -146,6 +156,26 @@ def compared_names(node: slicer.vtkMRMLTableNode | None) -> tuple[str, ...]:
         return ()
     first, _, second = (node.GetAttribute(TABLE_ATTRIBUTE) or "").partition(" / ")
     return first, second
+
+
+def looks_of(nodes: Iterable[slicer.vtkMRMLSegmentationNode]) -> list[list[str]]:
+    """How the structures of each segmentation look now."""
+    contents = [node.GetSegmentation() for node in nodes]
+    return [
+        [look_of(content.GetSegment(segment_id)) for segment_id in content.GetSegmentIDs()]
+        for content in contents
+    ]
+
+
+def as_compared(
+    table: slicer.vtkMRMLTableNode, nodes: Iterable[slicer.vtkMRMLSegmentationNode]
+) -> bool:
+    """Whether two segmentations look as when they were compared, as far as that was kept."""
+    kept = json.loads(table.GetAttribute(LOOKS_ATTRIBUTE) or "[]")
+    return not kept or all(
+        len(before) == len(now) and all(map(same_look, before, now))
+        for before, now in zip(kept, looks_of(nodes), strict=True)
+    )
 
 
 def comparison_texts(

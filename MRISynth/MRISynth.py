@@ -219,7 +219,7 @@ class MRISynthWidget(PanelWidget):
 
     def inputOptions(self) -> dict:
         """See :class:`PanelWidget`."""
-        parameters, model = self._parameterNode, self.logic.model()
+        parameters, model = self.choices, self.logic.model()
         return {
             "bundle": model.name if model else None,
             "device": parameters.device,
@@ -229,7 +229,7 @@ class MRISynthWidget(PanelWidget):
 
     def request(self, understanding, visibleSlice: int) -> dict:
         """The worker's parameters for these targets, that slice first."""
-        parameters, options = self._parameterNode, self.inputOptions()
+        parameters, options = self.choices, self.inputOptions()
         return panel.synthesis_parameters(
             understanding,
             model=options["bundle"],
@@ -243,7 +243,7 @@ class MRISynthWidget(PanelWidget):
 
     def startWork(self) -> None:
         """See :class:`PanelWidget`."""
-        parameters, used = self._parameterNode, self.used
+        parameters, used = self.choices, self.used
         volumes = self.logic.inputs.volumes(used)
         reference = slicer.mrmlScene.GetNodeByID(used[0].key)
         self.preview.stop()
@@ -305,7 +305,7 @@ class MRISynthWidget(PanelWidget):
 
     def showAdded(self, result, nodes, run) -> None:
         """The result is in the scene: show its first beside the real one, or the reference."""
-        parameters = self._parameterNode or self.logic.getParameterNode()
+        parameters = self.choices
         reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
         parameters.lastRun = run
         if nodes and self.mayArrange:

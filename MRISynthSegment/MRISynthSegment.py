@@ -170,7 +170,7 @@ class MRISynthSegmentWidget(PanelWidget):
 
     def inputOptions(self) -> dict:
         """See :class:`PanelWidget`."""
-        parameters = self._choices()
+        parameters = self.choices
         model = self.logic.model(parameters.model)
         return {
             "bundle": model.name if model else None,
@@ -178,18 +178,14 @@ class MRISynthSegmentWidget(PanelWidget):
             "register": parameters.registerInputs,
         }
 
-    def _choices(self):
-        """The parameter node, also while another module is open: a run or a click may end then."""
-        return self._parameterNode or self.logic.getParameterNode()
-
     def _ticked(self, model) -> tuple[str, ...]:
-        parameters = self._choices()
+        parameters = self.choices
         ticked = list(parameters.structures) if parameters.structuresTouched else None
         return panel.ticked_structures(ticked, model)
 
     def startWork(self) -> None:
         """See :class:`PanelWidget`."""
-        parameters, options = self._parameterNode, self.inputOptions()
+        parameters, options = self.choices, self.inputOptions()
         volumes = self.logic.inputs.volumes(self.used)
         self.pauseChecks()
         request = panel.segmentation_parameters(
@@ -220,7 +216,7 @@ class MRISynthSegmentWidget(PanelWidget):
 
     def showResult(self, result) -> None:
         """Put the structures into the segmentation that is shown, or into a new one."""
-        parameters = self._choices()
+        parameters = self.choices
         reference, self._reference = self._reference, None
         into, self._into = self._into, None
         steps = self.logic.addResultSteps(
@@ -239,7 +235,7 @@ class MRISynthSegmentWidget(PanelWidget):
         """The result is in ``node``: show it instead of another, and say what it is."""
         from MRISynthSegmentLib.shown.mrml import hide
 
-        parameters = self._choices()
+        parameters = self.choices
         self.correction.drawnAnew(node, drawn)
         before = parameters.segmentation
         hidden = before is not None and before is not node and hide(before)

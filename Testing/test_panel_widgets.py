@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from MRISynthLib.progress import SliceReady
-from panel_cases import add_volume, comparison_result, synthesis_result
+from panel_cases import add_volume, comparison_result, synthesis_result, tick_input
 
 MODULES = ("MRISynth", "MRISynthSegment")
 PARAMETER = "SlicerParameterName"
@@ -192,6 +192,35 @@ def test_a_module_can_be_reloaded_even_while_it_works(desk, jobs, name):
     combo = widgets_of(old)["deviceComboBox"]
     assert combo.currentText != "cpu", "the old panel is still bound"
     assert old.ui.applyButton.toolTip == before
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("meanwhile", ["another module", "another choice", "another scene"])
+def test_what_is_done_while_packages_are_installed_is_no_failure(
+    desk, jobs, monkeypatch, name, meanwhile
+):
+    """Minutes at the first Apply, while which Slicer takes clicks."""
+    from MRISynthLib import packages
+
+    def installing(installer):
+        if meanwhile == "another module":
+            desk.open(next(each for each in MODULES if each != name))
+        elif meanwhile == "another choice":
+            tick_input(desk, panel, "t1_tse_tra", False)
+        else:
+            desk.slicer.mrmlScene.Clear(0)
+        desk.process()
+
+    add_volume(desk, "t1_tse_tra", 1)
+    panel = desk.open(name)
+    monkeypatch.setattr(packages, "ensure", installing)
+    panel.ui.applyButton.click()
+    desk.process()
+    if meanwhile == "another module":
+        assert len(jobs) == 1 and not desk.said, "the user did not take Apply back"
+    else:
+        assert not jobs and desk.said == [panel.ui.applyButton.toolTip]
+        assert not panel.ui.applyButton.enabled and not panel.busy
 
 
 @pytest.mark.parametrize("name", MODULES)

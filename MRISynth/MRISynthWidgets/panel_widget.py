@@ -22,7 +22,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from MRISynthLib import packages
-from MRISynthLib.errors import Cancelled, MRISynthError
+from MRISynthLib.errors import Cancelled, InputError, MRISynthError
 from MRISynthLib.panel import (
     STUDY_TASK,
     ProgressText,
@@ -246,6 +246,11 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
                 self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged
             )
 
+    @property
+    def choices(self):
+        """The parameter node, also while another module is open: a run may begin or end then."""
+        return self._parameterNode or self.logic.getParameterNode()
+
     # --------------------------------------------------------------------------- changes
 
     def scheduleRefresh(self) -> None:
@@ -314,6 +319,9 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         try:
             with self.showingErrors():
                 packages.ensure(SlicerInstaller())
+                self._refreshNow()  # meanwhile the user may have done anything
+                if not self.ui.applyButton.enabled:
+                    raise InputError(self.ui.applyButton.toolTip)
                 self.showMessage("")
                 self.startWork()
                 self.showBusy()

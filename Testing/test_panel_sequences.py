@@ -127,6 +127,22 @@ def two_patients(desk):
     return nodes
 
 
+def test_a_volume_that_cannot_be_used_any_more_does_not_look_used(desk, asked):
+    import vtk
+
+    nodes = [add_volume(desk, name, seed) for seed, name in enumerate(("t1_tse", "t2_tse"))]
+    panel = desk.open("MRISynth")
+    assert ticked_inputs(desk, panel) == ["t1_tse", "t2_tse"]
+    spline = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    spline.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    nodes[1].SetAndObserveTransformNodeID(spline.GetID())
+    desk.process()
+    assert [row.name for row in panel.used] == ["t1_tse"] == ticked_inputs(desk, panel)
+    nodes[1].SetAndObserveTransformNodeID(None)
+    desk.process()
+    assert ticked_inputs(desk, panel) == ["t1_tse", "t2_tse"]
+
+
 def test_volumes_of_two_patients_are_not_mixed(desk, asked, two_patients):
     panel = desk.open("MRISynth")
     assert ticked_inputs(desk, panel) == ["A t1", "A t2"] and panel.ui.applyButton.enabled

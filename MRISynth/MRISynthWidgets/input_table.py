@@ -62,7 +62,8 @@ class InputTable:
             return
         blocked = self.table.blockSignals(True)
         try:
-            if [row.key for row in rows] != [row.key for row in self._rows]:
+            # one that cannot be used has no box
+            if _lines(rows) != _lines(self._rows):
                 self._rebuild(rows)
             self._rows = tuple(rows)
             for index, entry in enumerate(shown):
@@ -133,3 +134,7 @@ class InputTable:
     def _chosen(self, key: str, position: int) -> None:
         self._shown = None
         self.on_choose(key, self.sequences[position - 1] if position > 0 else None)
+
+
+def _lines(rows: Iterable[InputRow]) -> list[tuple[str, bool]]:
+    return [(row.key, bool(row.problem)) for row in rows]

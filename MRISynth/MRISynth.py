@@ -252,6 +252,7 @@ class MRISynthWidget(PanelWidget):
         self._addUncertainty = parameters.addUncertainty
         self._referenceID = reference.GetID()
         self._sourceIDs = [row.key for row in used]
+        self._grid = volumes[0]
         self.growing.start(volumes[0])
         visible = self.logic.slicePlace(reference).index
         request = self.request(self.targets.understanding, visible)
@@ -298,12 +299,16 @@ class MRISynthWidget(PanelWidget):
         import uuid
 
         run = uuid.uuid4().hex
+        grid, self._grid = self._grid, None
+        moved = self.logic.movedReference(grid, self._referenceID)
         steps = self.logic.addResultSteps(
-            result, uncertainty=self._addUncertainty, run=run, sources=self._sourceIDs
+            result, uncertainty=self._addUncertainty, run=run, sources=self._sourceIDs, moved=moved
         )
-        self.putIntoScene(steps, lambda nodes: self.showAdded(result, nodes, run))
+        text = _("{name} was moved during the run; what was made of it went with it.")
+        said = [text.format(name=moved.GetName())] if moved is not None else []
+        self.putIntoScene(steps, lambda nodes: self.showAdded(result, nodes, run, said))
 
-    def showAdded(self, result, nodes, run) -> None:
+    def showAdded(self, result, nodes, run, said=()) -> None:
         """The result is in the scene: show its first beside the real one, or the reference."""
         parameters = self.choices
         reference = slicer.mrmlScene.GetNodeByID(self._referenceID)
@@ -312,7 +317,7 @@ class MRISynthWidget(PanelWidget):
             self.review.showPair(reference, nodes[0])
         elif nodes:
             self.review.choosePair(reference, nodes[0])
-        self.showOutcome(result.info)
+        self.showOutcome(result.info, *said, warning=bool(said))
 
     def onContinueButton(self) -> None:
         """Go on in MRISynthSegment with the inputs and what was made of them ticked."""
@@ -356,15 +361,31 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
 
         return place_in_view(mrml.volume_from_node(node))
 
+    def movedReference(self, grid, key: str):
+        """The node of the reference if it lies elsewhere than ``grid``, as which it was handed to
+        the worker, with the same voxels; else None."""
+        from MRISynthLib import mrml
+        from MRISynthLib.errors import InputError
+
+        node = slicer.mrmlScene.GetNodeByID(key)
+        try:
+            now = mrml.volume_from_node(node)
+        except InputError:  # it is gone or was bent
+            return None
+        return node if now.shape == grid.shape and not now.same_geometry(grid) else None
+
     def addResult(self, result, **options) -> list:
         """:meth:`addResultSteps` at one go."""
         from MRISynthLib.progress import finished
 
         return finished(self.addResultSteps(result, **options))
 
-    def addResultSteps(self, result, *, uncertainty: bool = True, run: str = "", sources=()):
+    def addResultSteps(
+        self, result, *, uncertainty: bool = True, run: str = "", sources=(), moved=None
+    ):
         """Add the volumes of a worker's result to the scene one by one, all or none; the value
-        are the images' nodes. ``sources`` are the IDs of the inputs that they were made from."""
+        are the images' nodes. ``sources`` are the IDs of the inputs that they were made from,
+        ``moved`` is the node of the reference if it lies elsewhere by now."""
         from MRISynthLib import mrml
         from MRISynthLib.node_attributes import set_sources
 
@@ -375,6 +396,8 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
                 if not is_image and not uncertainty:
                     continue
                 added.append(mrml.node_from_volume(volume))
+                if moved is not None:
+                    mrml.place_like(added[-1], moved)
                 added[-1].SetAttribute(RUN_ATTRIBUTE, run)
                 set_sources(added[-1], sources)
                 if is_image:

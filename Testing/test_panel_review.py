@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,24 @@ def test_after_a_run_the_real_target_is_beside_the_synthetic_image(desk, jobs):
     assert composite(desk, 0).GetBackgroundVolumeID() == target.GetID()
     assert panel.review.mode == "side by side" and not desk.said
     assert not panel.review.widget.collapsed, "what can be done with the result is hidden"
+
+
+def test_what_is_made_goes_with_its_input_that_is_moved_during_the_run(desk, jobs):
+    from MRISynthLib.mrml import volume_from_node
+    from panel_cases import synthesis_result
+
+    source = add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    panel.ui.applyButton.click()
+    desk.process()
+    move(desk, source)
+    jobs[0].finish(synthesis_result(jobs[0]))
+    desk.process()
+    made = panel.logic.getParameterNode().syntheticVolume
+    (of_it,) = importlib.import_module("MRISynthLib.review.mrml").uncertainties_of(made)
+    for node in (made, of_it):
+        assert volume_from_node(node).same_geometry(volume_from_node(source))
+    assert "t1_tse_tra was moved during the run" in panel.ui.messageLabel.text and not desk.said
 
 
 def test_a_refresh_while_the_result_comes_does_not_change_the_pair(desk, panel):

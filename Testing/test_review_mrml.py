@@ -21,10 +21,10 @@ from MRISynthLib.review.mrml import (
     ReviewDisplay,
     add_derived,
     derived_node,
-    segment_masks,
     uncertainty_of,
 )
 from MRISynthLib.review.plot.mrml import POSITION, ProfilePlot
+from MRISynthLib.review.regions.mrml import segment_masks
 from MRISynthLib.views import ONE_VIEW, OWN_LAYOUTS, SIDE_BY_SIDE, WITH_PLOT
 from MRISynthSegmentLib.mrml import segmentation_node_from
 from MRISynthSegmentLib.segmentation import Segmentation

@@ -364,7 +364,7 @@ class ReviewSection(Section):
 
     def _chosenVolumes(self, parameters) -> tuple[list, list]:
         """The pair, with the sequences that the panel shows, and the regions."""
-        from MRISynthLib.review.mrml import segment_masks
+        from MRISynthLib.review.regions.mrml import segment_masks
 
         rows = {row.key: row for row in self.logic.inputs.rows()}
         pair = parameters.realVolume, parameters.syntheticVolume
@@ -390,7 +390,7 @@ class ReviewSection(Section):
     def _chosenFingerprint(self, parameters) -> str:
         """That of what would be compared now; made anew only when something changed."""
         from MRISynthLib.review.measured import fingerprint
-        from MRISynthLib.review.mrml import segments_state
+        from MRISynthLib.review.regions.mrml import segments_state
 
         rows = {row.key: row for row in self.logic.inputs.rows()}
         pair = parameters.realVolume, parameters.syntheticVolume

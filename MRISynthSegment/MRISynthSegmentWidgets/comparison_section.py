@@ -110,7 +110,7 @@ class ComparisonSection(Section):
     @staticmethod
     def _state(nodes) -> tuple:
         """What changes when other segmentations are chosen, or these are edited."""
-        from MRISynthLib.review.mrml import segments_state
+        from MRISynthLib.review.regions.mrml import segments_state
 
         return tuple(map(segments_state, nodes))
 

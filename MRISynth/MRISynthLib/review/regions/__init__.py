@@ -1,0 +1,1 @@
+"""The segments of a Slicer segmentation as regions in which images are compared."""

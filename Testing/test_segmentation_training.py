@@ -19,7 +19,12 @@ from MRISynthLib.training.sources import VirtualPatients
 from MRISynthSegmentLib import validation
 from MRISynthSegmentLib.export_model import export_segmentation
 from MRISynthSegmentLib.lessons import LEARNED, MIRROR, Lesson, augmented, draw_lesson
-from MRISynthSegmentLib.objective import correction_loss, most_weight, structure_loss
+from MRISynthSegmentLib.objective import (
+    _in_vain,
+    correction_loss,
+    most_weight,
+    structure_loss,
+)
 from MRISynthSegmentLib.simulated_clicks import (
     CAREFUL,
     Habits,
@@ -318,6 +323,21 @@ def test_a_tumour_in_a_healthy_slice_costs_more_than_an_organ_that_is_too_large(
         spot[:, structure, 2:12, 2:12] = 10.0
         costs[structure] = float(structure_loss(spot, healthy) - structure_loss(right, healthy))
     assert costs[GTVP] > costs[BRAIN] + 0.05
+
+
+def test_a_large_tumour_in_a_healthy_slice_is_unlearned_as_well_as_a_spot(lesson):
+    healthy = replace(lesson, truth=lesson.truth.clone(), known=lesson.known.clone())
+    healthy.truth[:, GTVP] = False
+    healthy.known[:, GTVP] = True
+
+    def pull(side: int) -> float:
+        logits = logits_of(healthy.truth)
+        logits[:, GTVP, :side, :side] = 1.0
+        logits.requires_grad_()
+        _in_vain(logits, healthy.truth, healthy.known).backward()
+        return float(logits.grad[:, GTVP].sum())
+
+    assert pull(32) > pull(12)
 
 
 def test_a_structure_that_is_found_nowhere_is_not_lost_for_ever():

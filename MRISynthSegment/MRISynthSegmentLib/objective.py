@@ -21,12 +21,12 @@ classifiers to maximize F1 measure, ECML PKDD 2014): at a third for small struct
 ENTROPY = 4.0
 """How much the cross-entropy counts beside the overlap."""
 
-IN_VAIN = 0.5
+IN_VAIN = 1.0
 """How much a tumour that is found in a slice without one counts beside the overlap, which knows
 nothing of such slices."""
 
 IN_VAIN_PIXELS = 100.0
-"""Found in vain, so many pixels cost half of what a whole slice would: a spot is a mistake too."""
+"""Fewer pixels than this, found in vain, cost in proportion to their number."""
 
 CLICK_WEIGHT = 4.0
 """So much more a pixel counts where a click is."""
@@ -87,11 +87,12 @@ def structure_loss(logits: torch.Tensor, lesson: Lesson, progress: float = 0.0) 
 
 
 def _in_vain(logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """0 to 1: how much of a tumour is found where there is none."""
+    """How much of a tumour is found where there is none, as a logarithm like the overlap's: what is
+    found on many pixels is unlearned as readily as a spot."""
     found = torch.sigmoid(logits[:, _TARGETS].float()).sum((2, 3))
     without = (known[:, _TARGETS] & ~truth[:, _TARGETS].flatten(2).any(2)).float()
-    share = found / (found + IN_VAIN_PIXELS)
-    return (share * without).sum() / without.sum().clamp_min(1)
+    cost = torch.log1p(found / IN_VAIN_PIXELS)
+    return (cost * without).sum() / without.sum().clamp_min(1)
 
 
 def correction_loss(

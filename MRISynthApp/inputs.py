@@ -41,6 +41,18 @@ class Input:
         }
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What tells an image's patient from others, and its study from others of that patient; empty
+    where no DICOM file says it."""
+
+    patient: str = ""
+    study: str = ""
+
+
+NOBODY = Origin()
+
+
 def parse_input(text: str) -> tuple[str | None, Path]:
     """(canonical name or None, path) of ``NAME=PATH`` or ``PATH``.
 
@@ -95,14 +107,15 @@ def read_inputs(
     ------
     InputError
         If a file cannot be read, if it is not certain which sequence it is, or if DICOM series
-        are of more than one patient where ``one_patient`` is asked for.
+        are of more than one patient where ``one_patient`` is asked for; then two studies of one
+        patient are warned of.
     """
     inputs: list[Input] = []
     for name, path in parsed:
         inputs += _read(name, path, session)
     _refuse_repeated([(item.volume.sequence, item.path) for item in inputs])
     if one_patient:
-        _refuse_mixed_patients(inputs)
+        _look_whose(inputs, session)
     for item in inputs:
         how = "as you said" if item.named_by_user else f"{item.confidence:.0%}: {item.reason}"
         session.say(f"{item.path.name or item.path} is {item.volume.sequence} ({how})")
@@ -140,30 +153,42 @@ def _read(name: str | None, path: Path, session: Session) -> list[Input]:
     ]
 
 
-def _refuse_mixed_patients(inputs: Sequence[Input]) -> None:
-    """A volume does not say whose it is, so a header of each DICOM series is read for it."""
+def _look_whose(inputs: Sequence[Input], session: Session) -> None:
+    """Refuse images of two patients, and warn of two studies of one; a volume does not say whose
+    it is, so a header of each DICOM series is read for it."""
     by_path: dict[Path, list[Volume]] = {}
     for item in inputs:
         by_path.setdefault(item.path, []).append(item.volume)
-    first: list[Dataset] = []
+    headers: list[Dataset] = []
+    studies: dict[str, str] = {}
     for path, volumes in by_path.items():
-        first += _headers(path, volumes).values()
-    if first:
+        found = _headers(path, volumes)
+        headers += found.values()
+        for volume in volumes:
+            if study := _study(found.get(_series(volume))):
+                studies.setdefault(study, f"{volume.name} ({volume.sequence})")
+    if headers:
         from MRISynthLib.io.dicom_source import check_one_patient
 
-        check_one_patient(first)
+        check_one_patient(headers)
+    first, *others = studies.values() or [""]
+    for other in others:
+        session.warn(f"{other} is of another study than {first}; leave one out unless both belong.")
 
 
-def patients_of(path: Path, volumes: Sequence[Volume]) -> list[str]:
-    """What tells the patient of each volume, read at that path, from others; empty where no DICOM
-    file says it."""
+def origins_of(path: Path, volumes: Sequence[Volume]) -> list[Origin]:
+    """Where each volume that was read at a path comes from."""
     headers = _headers(path, volumes)
     if not headers:
-        return [""] * len(volumes)
+        return [NOBODY] * len(volumes)
     from MRISynthLib.io.dicom_source import patient_of
 
-    patients = {uid: patient_of(header) for uid, header in headers.items()}
-    return [patients.get(_series(volume), "") for volume in volumes]
+    origins = {uid: Origin(patient_of(each), _study(each)) for uid, each in headers.items()}
+    return [origins.get(_series(volume), NOBODY) for volume in volumes]
+
+
+def _study(header: Dataset | None) -> str:
+    return str(header.get("StudyInstanceUID") or "") if header is not None else ""
 
 
 def _series(volume: Volume) -> str:
@@ -191,13 +216,13 @@ def refuse_other_patients(paths: Sequence[Path]) -> None:
 
 
 def patients_in(path: Path) -> Iterator[Dataset]:
-    """Whose the DICOM files at a path are, and of which series; others are passed over."""
+    """Whose the DICOM files at a path are, of which study and series; others are passed over."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 
     from MRISynthLib.io.dicom_source import dicom_files
 
-    keywords = ["PatientID", "PatientName", "SeriesInstanceUID"]
+    keywords = ["PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"]
     for file in dicom_files([path]):
         try:
             yield pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=keywords)

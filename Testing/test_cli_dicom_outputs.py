@@ -118,7 +118,18 @@ def test_one_patient_in_several_series_is_no_reason_to_refuse(
 ) -> None:
     other = t2_series(tmp_path / "t2")
     inputs = ("-i", f"T1w={t1}", "-i", f"T2w={other}")
-    assert done(capfd, "segment", *inputs, "-o", tmp_path / "out")["structures"]["GTVp"] > 0
+    said = done(capfd, "segment", *inputs, "-o", tmp_path / "out")
+    assert said["structures"]["GTVp"] > 0 and "study" not in " ".join(said["warnings"])
+
+
+def test_two_studies_of_a_patient_are_not_mixed_without_a_word(
+    capfd, fake_job, t1, tmp_path
+) -> None:
+    other = t2_series(tmp_path / "t2", StudyInstanceUID="1.2.3.77")
+    inputs = ("-i", f"T1w={t1}", "-i", f"T2w={other}")
+    warnings = done(capfd, "segment", *inputs, "-o", tmp_path / "out")["warnings"]
+    (warning,) = [text for text in warnings if "study" in text]
+    assert "(T2w) is of another study than" in warning and "(T1w)" in warning
 
 
 def test_synthesize_makes_a_series_of_each_target(capfd, fake_job, t1, image, tmp_path) -> None:

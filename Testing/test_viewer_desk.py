@@ -11,6 +11,7 @@ pytest.importorskip("aiohttp", reason="needs the browser part (pip install mrisy
 
 from dicom_series import write_series
 from fakes import head
+from MRISynthApp.inputs import NOBODY
 from MRISynthApp.viewer import tables
 from MRISynthApp.viewer.desk import CORRECTED_NOTE, Desk
 from MRISynthApp.viewer.reading import read
@@ -103,8 +104,8 @@ def test_images_of_two_patients_are_not_mixed(tmp_path):
     keys = []
     for name, sequence in (("a", "T1w"), ("b", "T2w")):
         found = read([tmp_path / name])
-        assert found.patients[0]
-        keys += desk.add(found.images, found.files, patient=found.patients[0])
+        assert found.origins[0].patient
+        keys += desk.add(found.images, found.files, origin=found.origins[0])
         desk.choose(keys[-1], sequence)
     assert [row.key for row in desk.used()] == keys[:1], "the other patient's is not used unasked"
     desk.tick(keys[1], True)
@@ -114,12 +115,37 @@ def test_images_of_two_patients_are_not_mixed(tmp_path):
     desk.tick(keys[0], False)
     desk.prompt = "CE-T1w"
     made = synthesised(desk)
-    assert desk.images[made[0]].patient == desk.images[keys[1]].patient == "4712"
+    assert desk.images[made[0]].origin == desk.images[keys[1]].origin
+    assert desk.images[made[0]].origin.patient == "4712"
     desk.remove(keys[1])
     assert desk.real_beside(made[0]) is None, "the other patient's image is not put beside it"
     desk.choose(keys[0], desk.images[made[0]].volume.sequence)
     with pytest.raises(InputError, match="of another patient"):
         desk.comparison(keys[0], made[0])
+
+
+def test_two_studies_of_a_patient_are_not_mixed_unasked(tmp_path):
+    def second(data, _index):
+        data.StudyInstanceUID = "1.2.3.77"
+
+    write_series(tmp_path / "a")
+    write_series(tmp_path / "b", change=second, series="1.2.3.9")
+    desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
+    keys = []
+    for name, sequence in (("a", "T1w"), ("b", "T2w")):
+        found = read([tmp_path / name])
+        keys += desk.add(found.images, found.files, origin=found.origins[0])
+        desk.choose(keys[-1], sequence)
+    assert [row.key for row in desk.used()] == keys[:1] and not desk.remark()
+    desk.prompt = "CE-T1w"
+    (made,) = synthesised(desk)
+    desk.tick(keys[0], False)
+    assert [row.key for row in desk.used_to_segment()] == keys[1:], "nor what was made of the other"
+    desk.tick(keys[0], True)
+    desk.tick(keys[1], True)
+    assert "is of another study than" in desk.remark() and not desk.why_not_apply()
+    desk.remove(keys[0])
+    assert desk.real_beside(made) is None, "the other study's image is not put beside it"
 
 
 def test_series_of_two_patients_in_one_folder_are_told_apart(tmp_path):
@@ -128,12 +154,13 @@ def test_series_of_two_patients_in_one_folder_are_told_apart(tmp_path):
 
     write_series(tmp_path)
     write_series(tmp_path, change=second, prefix="X", series="1.2.3.9")
-    assert sorted(read([tmp_path]).patients) == ["4711", "roe^jane"]
+    whose = [origin.patient for origin in read([tmp_path]).origins]
+    assert sorted(whose) == ["4711", "roe^jane"]
 
 
 def test_whose_an_image_is_that_is_no_dicom_is_not_known(tmp_path):
     io.save(image("T1w"), tmp_path / "t1.nii.gz")
-    assert read([tmp_path / "t1.nii.gz"]).patients == [""]
+    assert read([tmp_path / "t1.nii.gz"]).origins == [NOBODY]
 
 
 def test_words_that_mean_nothing_keep_apply_off(desk):

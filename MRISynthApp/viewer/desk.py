@@ -17,7 +17,7 @@ import numpy as np
 from MRISynthLib import panel
 from MRISynthLib.errors import InputError
 from MRISynthLib.panel import InputRow
-from MRISynthLib.review.pairing import of_two_patients, real_of
+from MRISynthLib.review.pairing import of_two_patients, of_two_studies, real_of
 from MRISynthLib.sequences import SEQUENCES
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib import panel as segment_panel
@@ -31,10 +31,12 @@ from MRISynthSegmentLib.corrections import (
 )
 from MRISynthSegmentLib.segmentation import Segmentation
 
+from ..inputs import NOBODY, Origin
+
 TRUTH_NOTE = " as it should be (simulated)"
 """End of the name of what the simulated patient has beside the inputs."""
 
-SIMULATED = "simulated"
+SIMULATED = Origin("simulated")
 """Tells the simulated patient from real ones."""
 
 CORRECTED_NOTE = "Corrected by a person with clicks in the browser."
@@ -42,24 +44,27 @@ CORRECTED_NOTE = "Corrected by a person with clicks in the browser."
 
 @dataclass
 class Image:
-    """A volume with what the visitor set for it, the files it came from, and what tells its patient
-    from others (empty if not known)."""
+    """A volume with what the visitor set for it, the files it came from, whose it is, and the keys
+    of the images that it was made from."""
 
     volume: Volume
     files: tuple[Path, ...] = ()
-    patient: str = ""
+    origin: Origin = NOBODY
+    made_from: tuple[str, ...] = ()
     chosen: str | None = None
     ticked: bool | None = None
 
 
 @dataclass(frozen=True)
 class Order:
-    """A request to the worker; ``patient`` tells whose images it is about, if that is known."""
+    """A request to the worker; ``origin`` tells whose images it is about, as far as that is known,
+    and ``made_from`` which."""
 
     task: str
     parameters: Mapping[str, Any]
     volumes: tuple[Volume, ...]
-    patient: str = ""
+    origin: Origin = NOBODY
+    made_from: tuple[str, ...] = ()
 
 
 @dataclass
@@ -91,13 +96,14 @@ class Desk:
         files: Sequence[Path] = (),
         *,
         ticked: bool | None = None,
-        patient: str = "",
+        origin: Origin = NOBODY,
+        made_from: tuple[str, ...] = (),
     ) -> list[str]:
-        """Take volumes of one patient in; their keys."""
+        """Take volumes of one origin in; their keys."""
         keys = []
         for volume in volumes:
             key = f"image{next(self._numbers)}"
-            self.images[key] = Image(volume, tuple(files), patient, ticked=ticked)
+            self.images[key] = Image(volume, tuple(files), origin, made_from, ticked=ticked)
             keys.append(key)
         return keys
 
@@ -125,7 +131,18 @@ class Desk:
         if known is None or known[0] is not image.volume:  # recognising is not for free
             known = image.volume, panel.row_of(image.volume, key)
             self._recognised[key] = known
-        return replace(known[1], chosen=image.chosen, ticked=image.ticked, patient=image.patient)
+        return replace(
+            known[1],
+            chosen=image.chosen,
+            ticked=image.ticked,
+            patient=image.origin.patient,
+            study=image.origin.study,
+            made_from=image.made_from,
+        )
+
+    def remark(self) -> str:
+        """What the visitor should know of the inputs that are ticked; empty if nothing."""
+        return panel.two_studies(self.used()) or panel.two_studies(self.used_to_segment())
 
     def volume_of(self, row: InputRow) -> Volume:
         """An input with the sequence that it is taken for."""
@@ -138,7 +155,7 @@ class Desk:
         if row is None:
             return None
         others = (*self.used(), *rows)
-        real = [each for each in others if not each.synthetic and not of_two_patients(each, row)]
+        real = [each for each in others if not each.synthetic and not of_two_studies(each, row)]
         beside = real_of(row, rows) or next(iter(real), None)
         return beside.key if beside is not None else None
 
@@ -188,9 +205,13 @@ class Desk:
             self.understanding(), seed=self.seed, visible_slice=visible_slice
         )
         used = self.used()
-        patient = next(filter(None, (row.patient for row in used)), "")
+        origin = Origin(
+            next(filter(None, (row.patient for row in used)), ""),
+            next(filter(None, (row.study for row in used)), ""),
+        )
         volumes = tuple(self.volume_of(row) for row in used)
-        return Order(panel.SYNTHESIS_TASK, request, volumes, patient)
+        keys = tuple(row.key for row in used)
+        return Order(panel.SYNTHESIS_TASK, request, volumes, origin, keys)
 
     def take_synthesis(self, result: Any, order: Order) -> list[str]:
         """Add the synthetic images of a result, each with its uncertainty; their keys."""
@@ -202,7 +223,7 @@ class Desk:
         maps = dict(result.volumes)
         keys = []
         for name, volume in made:
-            (key,) = self.add([volume], patient=order.patient)
+            (key,) = self.add([volume], origin=order.origin, made_from=order.made_from)
             if f"{name}_uncertainty" in maps:
                 self.uncertainty[key] = maps[f"{name}_uncertainty"]
             keys.append(key)

@@ -11,7 +11,7 @@ from MRISynthLib import io
 from MRISynthLib.errors import InputError
 from MRISynthLib.volume import Volume
 
-from ..inputs import patients_of
+from ..inputs import Origin, origins_of
 
 CONTOURS = ".seg.nrrd"
 _NUMBER = re.compile(r"^\d{5}_")
@@ -21,13 +21,13 @@ _NUMBER = re.compile(r"^\d{5}_")
 class Found:
     """What was in some files.
 
-    ``patients`` says for each of the ``images`` what tells its patient from others, empty if that
-    is not known. ``uncertainty`` maps the place of a synthetic image in ``images`` to its map.
-    ``contours`` are files that hold structures; they are read when there is an image for them.
+    ``origins`` says for each of the ``images`` whose it is, as far as that is known.
+    ``uncertainty`` maps the place of a synthetic image in ``images`` to its map. ``contours`` are
+    files that hold structures; they are read when there is an image for them.
     """
 
     images: list[Volume] = field(default_factory=list)
-    patients: list[str] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
     uncertainty: dict[int, Volume] = field(default_factory=dict)
     contours: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
@@ -59,12 +59,12 @@ def read(places: list[Path]) -> Found:
                 f"{place.name} is too large for the memory of this machine; send a smaller one."
             ) from error
         found.files.append(place)
-        for volume, patient in zip(volumes, patients_of(place, volumes), strict=True):
+        for volume, origin in zip(volumes, origins_of(place, volumes), strict=True):
             kind = volume.provenance.kind if volume.provenance is not None else "image"
             named = volume.replace(name=_NUMBER.sub("", volume.name))
             if kind == "image":
                 found.images.append(named)
-                found.patients.append(patient)
+                found.origins.append(origin)
             elif kind == "uncertainty":
                 maps.append(named)
     for index, image in enumerate(found.images):

@@ -124,6 +124,12 @@ def images() -> None:
                 disabled=("running",),
                 aria_label=("'Remove ' + row.name",),
             )
+        html.Div(
+            "{{ images_remark }}",
+            v_if=("images_remark",),
+            classes="text-caption text-warning",
+            id="images-remark",
+        )
 
 
 def make() -> None:

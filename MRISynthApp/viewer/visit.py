@@ -114,6 +114,7 @@ class Visit:
         state.update(
             {
                 "images": tables.images(desk),
+                "images_remark": desk.remark(),
                 "image_items": tables.choices(desk),
                 "targets": tables.targets(desk),
                 "understood": understanding.text,
@@ -159,7 +160,7 @@ class Visit:
     def _take(self, found: Found) -> None:
         keys = []
         for index, volume in enumerate(found.images):
-            (key,) = self.desk.add([volume], found.files, patient=found.patients[index])
+            (key,) = self.desk.add([volume], found.files, origin=found.origins[index])
             keys.append(key)
             if index in found.uncertainty:
                 self.desk.uncertainty[key] = found.uncertainty[index]
@@ -202,7 +203,7 @@ class Visit:
         finally:
             self.state.loading, self.state.uploading = False, ""
         inputs = [name for name in ("T1w", "T2w") if name in patient.volumes]
-        keys = self.desk.add((patient.volumes[name] for name in inputs), patient=SIMULATED)
+        keys = self.desk.add((patient.volumes[name] for name in inputs), origin=SIMULATED)
         truth = [name for name in patient.volumes if name not in inputs]
         self.desk.add(
             (
@@ -210,7 +211,7 @@ class Visit:
                 for name in truth
             ),
             ticked=False,
-            patient=SIMULATED,
+            origin=SIMULATED,
         )
         self.desk.ticked_targets = (panel.PREFERRED_TARGET,)
         self.sights.take_in(keys)

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from panel_cases import add_volume, cells
+from panel_cases import add_volume, cells, put_below_patient
 from panel_segment_cases import STEM, TUMOUR, apply, open_drawn, section, shown_node
 
 
@@ -105,6 +105,20 @@ def test_figures_say_whose_they_are_and_when_that_is_over(desk, jobs, two):
     )
     desk.process()
     assert "as they were" in label.text and second.GetName() in label.text
+
+
+def test_contours_of_two_patients_are_not_compared(desk, jobs, two):
+    ui, parameters = section(two, "Comparison").ui, two.logic.getParameterNode()
+    assert ui.compareButton.enabled
+    first, second = parameters.segmentation, parameters.compareWith
+    mine, theirs = two.logic.referenceOf(first), add_volume(desk, "theirs")
+    second.SetReferenceImageGeometryParameterFromVolumeNode(theirs)
+    put_below_patient(desk, "A", mine, patient_id="A")
+    put_below_patient(desk, "B", theirs, patient_id="B")
+    desk.process()
+    assert not ui.compareButton.enabled
+    assert "of another patient than" in ui.comparedLabel.text and not ui.comparedLabel.isHidden()
+    assert ui.compareButton.toolTip in ui.comparedLabel.text
 
 
 def test_figures_of_a_saved_scene_are_over_when_contours_were_edited(desk, jobs, two, tmp_path):

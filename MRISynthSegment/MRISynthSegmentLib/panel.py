@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from MRISynthLib.panel import InputRow, input_problem
 from MRISynthLib.panel import card_html as general_card
 from MRISynthLib.provenance import SYNTHETIC_MARK
-from MRISynthLib.review.pairing import of_two_studies
+from MRISynthLib.review.pairing import of_two_patients, of_two_studies
 
 from .structures import STRUCTURES, Structure
 
@@ -416,6 +416,21 @@ def why_no_comparison(first: Any, second: Any, *, running: bool = False) -> str:
     if second is None:
         return "Choose another segmentation to compare with, or load one from a file."
     return "Choose two different segmentations." if first is second else ""
+
+
+def of_two_patients_contours(
+    names: Sequence[str], drawn_on: Sequence[str], rows: Iterable[InputRow]
+) -> str:
+    """One sentence if two segmentations were drawn on images that are known to be of two patients;
+    empty if not. ``drawn_on`` are the images' keys."""
+    by_key = {row.key: row for row in rows}
+    images = [by_key[key] for key in drawn_on if key in by_key]
+    if len(images) < 2 or not of_two_patients(*images):
+        return ""
+    return (
+        f"'{names[1]}' was drawn on an image of another patient than '{names[0]}'; choose two "
+        "segmentations of one patient."
+    )
 
 
 def comparison_sentences(info: Mapping[str, Any]) -> list[str]:

@@ -47,14 +47,15 @@ class ComparisonSection(Section):
         """Show the figures, the outlines, and what can be done."""
         first, second = parameters.segmentation, parameters.compareWith
         self._other.watch([second])
-        reason = decisions.why_no_comparison(first, second, running=self.work.running)
+        apart = self._whyApart(first, second)
+        reason = decisions.why_no_comparison(first, second, running=self.work.running) or apart
         self.ui.compareButton.enabled = not reason
         self.ui.compareButton.toolTip = reason or _(
             "Measure Dice, distances, volumes and shifts of all structures that both have."
         )
         self.ui.loadButton.enabled = not self.work.running and first is not None
         self._fill(parameters.comparison)
-        self._sayOfWhat(parameters)
+        self._sayOfWhat(parameters, apart)
         table = parameters.comparison
         self.ui.saveTableButton.enabled = table is not None
         both = first is not None and second is not None and first is not second
@@ -85,8 +86,18 @@ class ComparisonSection(Section):
         table.resizeColumnsToContents()
         table.setVisible(bool(rows))
 
-    def _sayOfWhat(self, parameters) -> None:
-        """Whose figures the table has, and whether these are still so."""
+    def _whyApart(self, first, second) -> str:
+        """Why two segmentations are not of one patient; empty if they may be."""
+        if first is None or second is None:
+            return ""
+        images = [self.logic.referenceOf(node) for node in (first, second)]
+        keys = [image.GetID() if image is not None else "" for image in images]
+        names = first.GetName(), second.GetName()
+        return decisions.of_two_patients_contours(names, keys, self.panel.rows)
+
+    def _sayOfWhat(self, parameters, apart: str) -> None:
+        """Whose figures the table has, and whether these are still so; ``apart``: why the chosen
+        ones are not compared."""
         from MRISynthSegmentLib.compared.mrml import compared_names
 
         names, label = compared_names(parameters.comparison), self.ui.comparedLabel
@@ -95,8 +106,9 @@ class ComparisonSection(Section):
             names, [node.GetName() if node is not None else "" for node in nodes]
         ) and self._areAsMeasured(parameters.comparison, nodes)
         text = decisions.compared_words(names, current=current) if names else ""
+        text = "\n".join(filter(None, (apart, text)))
         label.text = text
-        label.setStyleSheet("" if current else WARNING_STYLE)
+        label.setStyleSheet("" if current and not apart else WARNING_STYLE)
         label.setVisible(bool(text))
 
     def _areAsMeasured(self, table, nodes) -> bool:

@@ -225,6 +225,15 @@ def test_images_of_two_patients_are_not_looked_at_as_a_pair(desk, jobs, two_pati
     parameters.realVolume = two_patients["A t1"]
     desk.process()
     assert ui.compareButton.enabled and not desk.said and ui.numbersLabel.isHidden()
+    contours = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "theirs")
+    contours.SetReferenceImageGeometryParameterFromVolumeNode(two_patients["B t1"])
+    ui.segmentationSelector.setCurrentNode(contours)
+    desk.process()
+    assert not ui.compareButton.enabled and "of another patient" in ui.numbersLabel.text
+    assert ui.blendButton.enabled, "the pair can be looked at"
+    contours.SetReferenceImageGeometryParameterFromVolumeNode(two_patients["A t2"])
+    desk.process()
+    assert ui.compareButton.enabled and ui.numbersLabel.isHidden()
 
 
 def test_a_result_that_comes_while_another_module_is_open_is_paired_with_its_patients_image(

@@ -147,7 +147,7 @@ class ReviewSection(Section):
         self.ui.tileRow.setVisible(self.mode == modes.CHECKERBOARD)
         self._follow(parameters)
         self._regions.watch([parameters.reviewSegmentation])
-        self._showNumbers(parameters, problem)
+        self._showNumbers(parameters, problem or self._regionsProblem(parameters))
 
     def _showWhatIsAsked(self, parameters) -> None:
         """Show the pair anew if something else is asked for; no more if the views show others."""
@@ -182,6 +182,21 @@ class ReviewSection(Section):
             )
             return text.format(one=synthetic.GetName(), other=real.GetName())
         return ""
+
+    def _regionsProblem(self, parameters) -> str:
+        """Why the pair, which is one, cannot be measured in the chosen regions; empty if it can."""
+        regions = parameters.reviewSegmentation
+        if regions is None:
+            return ""
+        from MRISynthLib.review.pairing import of_two_patients
+
+        role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        images = {row.key: row for row in self.logic.inputs.rows()}
+        drawn_on = images.get(regions.GetNodeReferenceID(role))
+        if drawn_on is None or not of_two_patients(drawn_on, images[parameters.realVolume.GetID()]):
+            return ""
+        text = _("'{contours}' was drawn on an image of another patient; choose other contours.")
+        return text.format(contours=regions.GetName())
 
     def _choosePair(self, parameters) -> None:
         """The newest synthetic volume, and once for each the real one of its sequence; again when

@@ -270,7 +270,7 @@ def test_a_run_and_a_comparison_leave_the_blinded_reader_alone(desk, jobs, panel
     desk.process()
     comparison, run = jobs
     comparison.finish(comparison_result(comparison))
-    panel.review.comparing._poll()
+    panel.review.numbers.comparing._poll()
     run.events.append(SliceReady("CE-T1w", 2, np.full((40, 40), 500, np.float32)))
     panel.run._poll()
     desk.process()

@@ -510,7 +510,7 @@ def test_closing_the_scene_ends_everything(desk, panel, jobs):
 
 def compared(desk, panel, job):
     job.finish(comparison_result(job))
-    panel.review.comparing._poll()
+    panel.review.numbers.comparing._poll()
     desk.process()
 
 

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MRISynthLib import packages
-from MRISynthLib.errors import Cancelled, MRISynthError
 from MRISynthLib.review import modes
 
-from .installer import SlicerInstaller
 from .leftovers import Leftovers
 from .node_watch import NodeWatch
-from .panel_widget import WARNING_STYLE
+from .review_numbers import ReviewNumbers
 from .section import Section
-from .worker_run import WorkerRun
-
-COMPARISON_TASK = "comparison"
-
-COMPARISON_ATTRIBUTE = "MRISynth.Comparison"
-"""Attribute of a difference map's node: what the comparison found, as JSON."""
-
-TABLE_HEAD, TABLE_ROW, TABLE_ROWS = 30, 32, 8
-"""Pixels of the table's headline and of a row, and how many rows are seen without scrolling."""
-
-OUT_OF_DATE = _(
-    "The images, their place, the regions or the alignment are not those that were compared, so no "
-    "numbers are shown and a difference map is out of date: press 'Compare in numbers' again."
-)
 
 CHOOSE_TWO = _("Choose a real and a synthetic volume first.")
 
@@ -46,8 +28,6 @@ class ReviewSection(Section):
         self.display = None
         self._profile = None
         self._shown = None
-        self._figures = None
-        self._fingerprint: tuple = ((), "")
         self._regions = NodeWatch(self.panel.scheduleRefresh)
         self._leftovers = Leftovers()
         self._real = ""
@@ -80,18 +60,16 @@ class ReviewSection(Section):
             button.connect("clicked(bool)", lambda _on, mode=mode: self.onMode(mode))
         self.ui.profileButton.connect("clicked(bool)", self.onProfileButton)
         self.ui.compareButton.connect("clicked(bool)", self.onCompareButton)
-        self.comparing = WorkerRun(
-            self._onProgress, lambda ready: None, self._onCompared, self._onStopped, self._onFailed
-        )
+        self.numbers = ReviewNumbers(self, self._onDifference)
         self._flicker = qt.QTimer()
         self._flicker.connect("timeout()", self._turnOver)
-        self._say("")
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""
         self._letGo()
         self._leftovers.forget()
-        self._figures, self._real = None, ""
+        self.numbers.forget()
+        self._real = ""
 
     def onPanelLeft(self) -> None:
         """See :class:`Section`."""
@@ -107,9 +85,8 @@ class ReviewSection(Section):
     def _letGo(self) -> None:
         """Follow nothing in the scene any more, and await nothing for it."""
         self._regions.release()
-        self.comparing.abandon()
+        self.numbers.abandon()
         self._endShowing()
-        self._say("")
 
     def _endShowing(self) -> None:
         """The pair is not looked at any more."""
@@ -147,7 +124,8 @@ class ReviewSection(Section):
         self.ui.tileRow.setVisible(self.mode == modes.CHECKERBOARD)
         self._follow(parameters)
         self._regions.watch([parameters.reviewSegmentation])
-        self._showNumbers(parameters, problem or self._regionsProblem(parameters))
+        # that something is yet to be chosen needs no warning
+        self.numbers.show(parameters, problem, warn=problem != CHOOSE_TWO)
 
     def _showWhatIsAsked(self, parameters) -> None:
         """Show the pair anew if something else is asked for; no more if the views show others."""
@@ -182,21 +160,6 @@ class ReviewSection(Section):
             )
             return text.format(one=synthetic.GetName(), other=real.GetName())
         return ""
-
-    def _regionsProblem(self, parameters) -> str:
-        """Why the pair, which is one, cannot be measured in the chosen regions; empty if it can."""
-        regions = parameters.reviewSegmentation
-        if regions is None:
-            return ""
-        from MRISynthLib.review.pairing import of_two_patients
-
-        role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-        images = {row.key: row for row in self.logic.inputs.rows()}
-        drawn_on = images.get(regions.GetNodeReferenceID(role))
-        if drawn_on is None or not of_two_patients(drawn_on, images[parameters.realVolume.GetID()]):
-            return ""
-        text = _("'{contours}' was drawn on an image of another patient; choose other contours.")
-        return text.format(contours=regions.GetName())
 
     def _choosePair(self, parameters) -> None:
         """The newest synthetic volume, and once for each the real one of its sequence; again when
@@ -247,10 +210,10 @@ class ReviewSection(Section):
         """The user chose how to look at the pair."""
         parameters = self.logic.getParameterNode()
         with self.panel.showingErrors():
-            if mode == modes.DIFFERENCE and not self._compared(parameters)[1]:
+            if mode == modes.DIFFERENCE and not self.numbers.found(parameters)[1]:
                 self._differenceWanted = True
-                if not self.comparing.running:
-                    self.compare()
+                if not self.numbers.running:
+                    self.numbers.compare()
             else:
                 self._show(mode, parameters)
         self.panel.scheduleRefresh()
@@ -348,156 +311,19 @@ class ReviewSection(Section):
 
     def onCompareButton(self) -> None:
         """Compare the pair, or stop that."""
-        if self.comparing.running:
-            self.comparing.cancel()
+        if self.numbers.running:
+            self.numbers.comparing.cancel()
             return
         self._differenceWanted = False
         with self.panel.showingErrors():
-            self.compare()
+            self.numbers.compare()
         self.panel.scheduleRefresh()
 
-    def compare(self) -> None:
-        """Ask the worker for numbers and difference map of the pair.
-
-        Raises
-        ------
-        MRISynthError
-            If a volume cannot be used, or the worker not be asked.
-        """
-        from MRISynthLib.review.measured import fingerprint
-
-        packages.ensure(SlicerInstaller())
-        parameters = self.logic.getParameterNode()
-        pair = parameters.realVolume, parameters.syntheticVolume
-        images, masks = self._chosenVolumes(parameters)
-        align = parameters.reviewAlign
-        self._pair = tuple(node.GetID() for node in pair)
-        self._measured = fingerprint(images, masks, align=align)
-        request = {"align": align}
-        self.comparing.start(parameters.device, COMPARISON_TASK, request, [*images, *masks])
-        self._say(_("Comparing ..."))
-
-    def _chosenVolumes(self, parameters) -> tuple[list, list]:
-        """The pair, with the sequences that the panel shows, and the regions."""
-        from MRISynthLib.review.regions.mrml import segment_masks
-
-        rows = {row.key: row for row in self.logic.inputs.rows()}
-        pair = parameters.realVolume, parameters.syntheticVolume
-        images = self.logic.inputs.volumes([rows[node.GetID()] for node in pair])
-        regions = parameters.reviewSegmentation
-        return images, segment_masks(regions) if regions is not None else []
-
-    def _compared(self, parameters) -> tuple[dict, bool]:
-        """What the comparison of the pair found, if there was one, and whether it still holds."""
-        from MRISynthLib.review.measured import still_holds
-        from MRISynthLib.review.mrml import derived_node
-
-        node = derived_node("difference", parameters.realVolume, parameters.syntheticVolume)
-        text = node.GetAttribute(COMPARISON_ATTRIBUTE) if node is not None else None
-        if not text:
-            return {}, False
-        found = json.loads(text)
-        try:
-            return found, still_holds(found.get("measured"), self._chosenFingerprint(parameters))
-        except MRISynthError:  # such as a transform that is not linear
-            return found, False
-
-    def _chosenFingerprint(self, parameters) -> str:
-        """That of what would be compared now; made anew only when something changed."""
-        from MRISynthLib.review.measured import fingerprint
-        from MRISynthLib.review.regions.mrml import segments_state
-
-        rows = {row.key: row for row in self.logic.inputs.rows()}
-        pair = parameters.realVolume, parameters.syntheticVolume
-        state = (
-            *(self.logic.inputs.state(rows[node.GetID()]) for node in pair),
-            segments_state(parameters.reviewSegmentation),
-            parameters.reviewAlign,
-        )
-        if self._fingerprint[0] != state:
-            content = self._chosenVolumes(parameters)
-            self._fingerprint = (state, fingerprint(*content, align=parameters.reviewAlign))
-        return self._fingerprint[1]
-
-    def _say(self, text: str) -> None:
-        self.ui.compareLabel.text = text
-        self.ui.compareLabel.setVisible(bool(text))
-
-    def _onProgress(self, progress) -> None:
-        self._say(_("Comparing ..."))
-
-    def _onCompared(self, result) -> None:
-        from MRISynthLib.review.mrml import add_derived
-
-        self._say("")
-        real, synthetic = (slicer.mrmlScene.GetNodeByID(key) for key in self._pair)
-        if real is not None and synthetic is not None:
-            with self.panel.showingErrors():
-                node = add_derived(result["difference"], real, synthetic)
-                found = {**result.info, "measured": self._measured}
-                node.SetAttribute(COMPARISON_ATTRIBUTE, json.dumps(found))
-                self._showDifference(real, synthetic)
-        self._differenceWanted = False
-        self.panel.scheduleRefresh()
-
-    def _showDifference(self, real, synthetic) -> None:
+    def _onDifference(self, real, synthetic) -> None:
         """If it is what is looked at; not if another pair was chosen meanwhile."""
         parameters = self.logic.getParameterNode()
         chosen = (parameters.realVolume, parameters.syntheticVolume) == (real, synthetic)
         wanted = self._differenceWanted or self.mode == modes.DIFFERENCE
         if chosen and wanted and self.panel.mayArrange:
             self._show(modes.DIFFERENCE, parameters)
-
-    def _onStopped(self, error: Cancelled) -> None:
-        self._say(_("Stopped; nothing was compared."))
-        self.panel.scheduleRefresh()
-
-    def _onFailed(self, error: MRISynthError) -> None:
-        self._say("")
-        self.panel.showError(str(error))
-        self.panel.scheduleRefresh()
-
-    def _showNumbers(self, parameters, problem: str) -> None:
-        running = self.comparing.running
-        button = self.ui.compareButton
-        button.enabled = running or not problem
-        button.text = _("Stop comparing") if running else _("Compare in numbers")
-        button.toolTip = problem or _(
-            "MAE, PSNR and SSIM in the body and in each segment, and the difference map."
-        )
-        found, holds = ({}, False) if problem else self._compared(parameters)
-        if (found, holds, problem) == self._figures:
-            return
-        self._figures = (found, holds, problem)
-        self._fillTable(found["figures"] if holds else {})
-        said = list(found["warnings"]) if holds else []
-        if holds and found["moved_mm"] is not None:
-            moved = _("The real image was moved by {mm:.1f} mm for this.")
-            said.insert(0, moved.format(mm=found["moved_mm"]))
-        outdated = OUT_OF_DATE if found and not holds else ""
-        # a tip is not seen; that something is yet to be chosen needs no warning
-        wrong = outdated if problem in ("", CHOOSE_TWO) else problem
-        label = self.ui.numbersLabel
-        label.text = wrong or "\n".join(said)
-        label.setStyleSheet(WARNING_STYLE if wrong else "")
-        label.setVisible(bool(label.text))
-
-    def _fillTable(self, figures: dict) -> None:
-        table = self.ui.numbersTable
-        table.setVisible(bool(figures))
-        height = TABLE_HEAD + TABLE_ROW * min(len(figures), TABLE_ROWS)
-        table.minimumHeight = table.maximumHeight = height
-        table.setRowCount(len(figures))
-        for row, (region, values) in enumerate(figures.items()):
-            cells = (
-                region,
-                f"{values['MAE']:.3f}",
-                f"{values['PSNR']:.1f}",
-                f"{values['SSIM']:.3f}",
-            )
-            for place, text in enumerate(cells):
-                table.setItem(row, place, qt.QTableWidgetItem(text))
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for place in (1, 2, 3):
-            header.setSectionResizeMode(place, qt.QHeaderView.ResizeToContents)
+        self._differenceWanted = False

@@ -28,6 +28,7 @@ class Image:
     sequence: str | None
     synthetic: bool = False
     patient: str = ""
+    study: str = ""
 
 
 # ---------------------------------------------------------------- pairs

@@ -154,7 +154,8 @@ def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path, anatomies, quick)
     for name, value in before.items():
         torch.testing.assert_close(begun[name], value.float(), atol=1e-5, rtol=1e-4)
     card = export_synthesis(tmp_path / "second", tmp_path / "other", "Second", {})
-    assert "weights of First 0.1.0, which learned from: Virtual" in card.metadata["training_data"]
+    learned_from = card.metadata["training_data"]
+    assert learned_from.endswith(f"First 0.1.0 ({model.hash[:12]}), which learned from the same.")
     assert card.metadata["training"]["before"]["hash"] == model.hash
     assert card.version == "0.2.0", "other weights have another version"
     named = export_synthesis(tmp_path / "second", tmp_path / "named", "Second", {}, version="1.0")

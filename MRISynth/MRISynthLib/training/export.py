@@ -101,9 +101,7 @@ def export_run(
     else:
         training_data = f"{real}. {virtual}" if float(config["data_share"]) < 1 else f"{real}."
     before = began_with(run)
-    if before:
-        training_data += f" It began with the weights of {before['model']}, which learned from: "
-        training_data += before["training_data"]
+    training_data += _began_in_words(before, training_data)
     full = {
         "version": version or version_after(before),
         **metadata,
@@ -126,6 +124,16 @@ def export_run(
     if text_model:
         inference[TEXT_MODEL] = True
     return write_bundle(folder, full, inference, weights, card(full), text_model)
+
+
+def _began_in_words(before: Mapping[str, Any], learned_from: str, who: str = "It") -> str:
+    """With which weights a run began, and with which these did."""
+    if not before:
+        return ""
+    words = f" {who} began with the weights of {before['model']} ({before['hash'][:12]})"
+    own, _, _ = before["training_data"].partition(" It began with")
+    words += ", which learned from the same." if own == learned_from else f", which had: {own}"
+    return words + _began_in_words(before.get("training", {}).get("before", {}), own, "That one")
 
 
 def version_after(before: Mapping[str, Any]) -> str:

@@ -131,6 +131,27 @@ def jobs(desk, monkeypatch):
 
 
 @pytest.fixture
+def drawn(desk, jobs):
+    """The panel of module MRISynthSegment, with a segmentation of two structures."""
+    from panel_segment_cases import open_drawn
+
+    return open_drawn(desk, jobs)
+
+
+@pytest.fixture
+def two(desk, jobs, drawn):
+    """The same with a second segmentation, which is chosen to compare the first one with."""
+    from panel_segment_cases import STEM, TUMOUR, second, shown_node
+
+    first, parameters = shown_node(drawn), drawn.logic.getParameterNode()
+    moved = np.roll(TUMOUR, 1, axis=2)
+    parameters.compareWith = second(desk, drawn, jobs, GTVp=moved, Brainstem=STEM)
+    parameters.segmentation = first
+    desk.process()
+    return drawn
+
+
+@pytest.fixture
 def asked(jobs):
     """What the panel asked of the worker by itself."""
     from MRISynthLib import worker

@@ -89,6 +89,20 @@ def add_volume(desk, name, seed=0, shape=(5, 12, 10)):
     )
 
 
+def move(desk, node, step=(0.0, 0.0, 30.0)):
+    """Put a node under a new transform, as the Transforms module does; the transform's node."""
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    for axis, value in enumerate(step):
+        matrix.SetElement(axis, 3, value)
+    transform = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    desk.process()
+    return transform
+
+
 def put_below_patient(desk, name, *nodes, patient_id=""):
     """Nodes in a study of a new patient in the Data module's tree, as after loading DICOM."""
     scene = desk.slicer.mrmlScene

@@ -44,3 +44,13 @@ def composite(desk, index):
     """What the view at this place shows in its layers."""
     views = ("MRISynth1", "MRISynth2", "MRISynth3")
     return desk.headless.slice_logic(views[index]).GetSliceCompositeNode()
+
+
+def lowest(desk, index):
+    """The volume under all others in the view at this place."""
+    return desk.slicer.mrmlScene.GetNodeByID(composite(desk, index).GetBackgroundVolumeID())
+
+
+def topmost(desk, index):
+    """The volume over it."""
+    return desk.slicer.mrmlScene.GetNodeByID(composite(desk, index).GetForegroundVolumeID())

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from panel_cases import cells, comparison_result
-from panel_review_cases import SHAPE, add_pair, composite, layout
+from panel_cases import cells, comparison_result, move
+from panel_review_cases import SHAPE, add_pair, layout, lowest
 
 
 @pytest.fixture
@@ -70,14 +70,6 @@ def erased(desk, node):
     desk.slicer.util.arrayFromVolumeModified(node)
 
 
-def moved(desk, node):
-    transform = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    desk.slicer.util.updateTransformMatrixFromArray(
-        transform, np.array([[1, 0, 0, 2.0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    )
-    node.SetAndObserveTransformNodeID(transform.GetID())
-
-
 def redrawn(desk, segments, real, mask):
     voxels = np.roll(mask, 1, axis=1).astype(np.uint8)
     desk.slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, segments, "GTVp", real)
@@ -86,8 +78,8 @@ def redrawn(desk, segments, real, mask):
 CHANGES = {
     "real voxels": lambda case: erased(case.desk, case.real),
     "synthetic voxels": lambda case: erased(case.desk, case.synthetic),
-    "place": lambda case: moved(case.desk, case.real),
-    "place of the contours": lambda case: moved(case.desk, case.segments),
+    "place": lambda case: move(case.desk, case.real),
+    "place of the contours": lambda case: move(case.desk, case.segments),
     "contours": lambda case: redrawn(case.desk, case.segments, case.real, case.mask),
     "name of a segment": lambda case: (
         case.segments.GetSegmentation().GetNthSegment(0).SetName("GTVn")
@@ -179,7 +171,7 @@ def test_the_difference_map_is_made_when_it_is_asked_for(desk, panel, jobs):
     jobs[0].finish(comparison_result(jobs[0]))
     desk.process()
     assert layout(desk) == 51303 and ui.differenceButton.checked
-    shown = desk.slicer.mrmlScene.GetNodeByID(composite(desk, 2).GetBackgroundVolumeID())
+    shown = lowest(desk, 2)
     assert shown.GetName() == "SYNTHETIC T2w difference"
     window = shown.GetDisplayNode()
     assert (window.GetWindowLevelMin(), window.GetWindowLevelMax()) == pytest.approx((0, 0.2))

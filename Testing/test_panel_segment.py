@@ -18,7 +18,6 @@ from panel_segment_cases import (
     finished,
     mask_of,
     masks_in,
-    open_drawn,
     open_panel,
     section,
     shown_node,
@@ -28,11 +27,6 @@ from panel_segment_cases import (
 @pytest.fixture
 def panel(desk, jobs):
     return open_panel(desk)
-
-
-@pytest.fixture
-def drawn(desk, jobs):
-    return open_drawn(desk, jobs)
 
 
 # ------------------------------------------------------------------------------------- structures

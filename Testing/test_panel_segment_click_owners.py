@@ -14,17 +14,11 @@ from panel_segment_cases import (
     crosses,
     mask_of,
     masks_in,
-    open_drawn,
     places,
     second,
     section,
     shown_node,
 )
-
-
-@pytest.fixture
-def drawn(desk, jobs):
-    return open_drawn(desk, jobs)
 
 
 def test_clicks_on_a_segmentation_are_known_when_it_is_chosen_again(desk, jobs, drawn):

@@ -18,15 +18,9 @@ from panel_segment_cases import (
     job_done,
     mask_of,
     masks_in,
-    open_drawn,
     section,
     shown_node,
 )
-
-
-@pytest.fixture
-def drawn(desk, jobs):
-    return open_drawn(desk, jobs)
 
 
 def test_a_click_corrects_the_chosen_structure_and_is_undone(desk, jobs, drawn):

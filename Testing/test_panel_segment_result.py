@@ -5,22 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from panel_cases import add_volume, cells, put_below_patient, tick_input
+from panel_cases import add_volume, cells, move, put_below_patient, tick_input
 from panel_segment_cases import (
     STEM,
     TUMOUR,
     apply,
     finished,
     masks_in,
-    open_drawn,
     section,
     shown_node,
 )
-
-
-@pytest.fixture
-def drawn(desk, jobs):
-    return open_drawn(desk, jobs)
 
 
 @pytest.fixture
@@ -34,18 +28,6 @@ def begun(desk, jobs, drawn):
 def image_of(desk):
     (node,) = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return node
-
-
-def move(desk, node, step=(0.0, 0.0, 30.0)):
-    """Put a node under a new transform, as the Transforms module does."""
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    for axis, value in enumerate(step):
-        matrix.SetElement(axis, 3, value)
-    transform = desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-    transform.SetMatrixTransformToParent(matrix)
-    node.SetAndObserveTransformNodeID(transform.GetID())
 
 
 def bend(desk, node):

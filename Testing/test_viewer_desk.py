@@ -92,21 +92,27 @@ def test_without_the_real_sequence_the_first_input_stands_beside(desk):
     assert "real CE-T1w" in tables.mode_reasons(desk, desk.real_beside(key), key)["difference"]
 
 
+def with_two_series(folder, change):
+    """A desk with a T1w and a T2w of DICOM series, the second one changed; and their keys."""
+    write_series(folder / "a")
+    write_series(folder / "b", change=change, series="1.2.3.9")
+    desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
+    keys = []
+    for name, sequence in (("a", "T1w"), ("b", "T2w")):
+        found = read([folder / name])
+        assert found.origins[0].patient and found.origins[0].study
+        keys += desk.add(found.images, found.files, origin=found.origins[0])
+        desk.choose(keys[-1], sequence)
+    return desk, keys
+
+
 def test_images_of_two_patients_are_not_mixed(tmp_path):
     """Whose a DICOM series is comes from its files; what is made of it is of the same patient."""
 
     def second(data, _index):
         data.PatientID, data.PatientName = "4712", "Roe^Jane"
 
-    write_series(tmp_path / "a")
-    write_series(tmp_path / "b", change=second, series="1.2.3.9")
-    desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
-    keys = []
-    for name, sequence in (("a", "T1w"), ("b", "T2w")):
-        found = read([tmp_path / name])
-        assert found.origins[0].patient
-        keys += desk.add(found.images, found.files, origin=found.origins[0])
-        desk.choose(keys[-1], sequence)
+    desk, keys = with_two_series(tmp_path, second)
     assert [row.key for row in desk.used()] == keys[:1], "the other patient's is not used unasked"
     desk.tick(keys[1], True)
     desk.tick(keys[0], True)
@@ -128,14 +134,7 @@ def test_two_studies_of_a_patient_are_not_mixed_unasked(tmp_path):
     def second(data, _index):
         data.StudyInstanceUID = "1.2.3.77"
 
-    write_series(tmp_path / "a")
-    write_series(tmp_path / "b", change=second, series="1.2.3.9")
-    desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
-    keys = []
-    for name, sequence in (("a", "T1w"), ("b", "T2w")):
-        found = read([tmp_path / name])
-        keys += desk.add(found.images, found.files, origin=found.origins[0])
-        desk.choose(keys[-1], sequence)
+    desk, keys = with_two_series(tmp_path, second)
     assert [row.key for row in desk.used()] == keys[:1] and not desk.remark()
     desk.prompt = "CE-T1w"
     (made,) = synthesised(desk)

@@ -183,11 +183,16 @@ def measure_structures(desk, found: Times) -> None:
     reference, result = structures()
     node = mrml.node_from_volume(reference)
     panel, clock = desk.open("MRISynthSegment"), Clock(desk)
+
+    def shown() -> None:
+        into = panel.choices.segmentation
+        steps = panel.logic.addResultSteps(result, reference, node, into, name="Contours")
+        panel.putIntoScene(steps, lambda added: panel.showAdded(result, *added))
+
     for way in ("into a new segmentation", "into the same again"):
-        panel._reference, panel._referenceID, panel._name = reference, node.GetID(), "Contours"
         clock.pauses.clear()
         clock.work.clear()
-        took = clock.of(lambda: panel._onDone(result))
+        took = clock.of(shown)
         clock.pauses.append(took)
         took += clock.until(lambda: panel.ui.messageLabel.text and not panel.busy)
         took += clock.of(panel._refreshNow)

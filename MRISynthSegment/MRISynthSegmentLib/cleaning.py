@@ -36,6 +36,13 @@ RIM_ML = 0.5
 """Of an organ that has several millilitres, less than this is none: the organ lies outside the
 image, of which at most its rim is at an edge, or something else was taken for it."""
 
+MEASURABLE_ML = 0.5
+"""A tumour whose largest part is smaller cannot be told from healthy mucosa. A ball of 10 mm has so
+much, and what is below 10 mm is not measurable (E. Eisenhauer et al., RECIST 1.1, Eur J Cancer
+45:228, 2009)."""
+
+_SMALL = f"are too little to be told from healthy mucosa (no part has {MEASURABLE_ML:g} ml)"
+
 FEW = 200
 """Voxels by which it is first seen whether two parts are near to each other."""
 
@@ -55,6 +62,8 @@ class Rule:
     near, near_mm:
         Parts further than this from all of these structures are out of place; ``{side}`` stands
         for the structure's own.
+    only_near:
+        Where these were looked for and not found, all parts are out of place.
     not_in:
         Parts that lie mostly in one of these structures are out of place.
     below:
@@ -63,6 +72,8 @@ class Rule:
         If what is kept is less than this together, the structure is not in the image: it is "not
         found". 0 for what can be small, for targets, and for the cord, of which a clinician wants
         to see the last slice as well.
+    core_ml:
+        The same of the largest part alone.
     """
 
     smallest_ml: float = 0.05
@@ -70,14 +81,23 @@ class Rule:
     gap_mm: float = np.inf
     near: tuple[str, ...] = ()
     near_mm: float = 0.0
+    only_near: bool = False
     not_in: tuple[str, ...] = ()
     below: str = ""
     least_ml: float = 0.0
+    core_ml: float = 0.0
 
 
 RULES: dict[str, Rule] = {
     # It starts in the mucosa of the nasopharynx; what lies apart from it is a node or no tumour.
-    "GTVp": Rule(share=0.1, gap_mm=30.0, near=("Nasopharynx",), near_mm=30.0),
+    "GTVp": Rule(
+        share=0.1,
+        gap_mm=30.0,
+        near=("Nasopharynx",),
+        near_mm=30.0,
+        only_near=True,
+        core_ml=MEASURABLE_ML,
+    ),
     # Nodes are many, but none lies in brain or eye.
     "GTVn": Rule(share=0.0, not_in=("Brain", "Eye_L", "Eye_R")),
     # An image that ends at the skull base shows temporal lobes and cerebellum apart.
@@ -113,10 +133,41 @@ RULES: dict[str, Rule] = {
 """By name, or by name without side; all others are one part of at least 0.05 ml."""
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What looks like tumour and was left out of it, so that a clinician can look there.
+
+    volume_ml: of all such parts; middle: (column, row, slice) of a voxel in the middle of the
+    largest; why: how a sentence about them goes on.
+    """
+
+    volume_ml: float
+    middle: tuple[int, int, int]
+    why: str
+
+    def sentence(self, index_to_world: np.ndarray) -> str:
+        """What the user is told. index_to_world: 4x4, (column, row, slice, 1) to LPS mm."""
+        place = in_words((index_to_world @ (*self.middle, 1.0))[:3])
+        return (
+            f"{self.volume_ml:.1f} ml that look like tumour, around {place}, {self.why} and are "
+            "left out of GTVp; without the clean-up they are shown."
+        )
+
+
+def in_words(point: Sequence[float]) -> str:
+    """A point in LPS mm as Slicer's Data Probe says it: the side, and how far from the origin."""
+    letters = ("LR", "PA", "SI")
+    told = (
+        f"{pair[int(step < 0)]} {abs(step):.0f}"
+        for pair, step in zip(letters, np.round(point), strict=True)
+    )
+    return ", ".join(told) + " mm"
+
+
 def cleaned(
     masks: Mapping[str, np.ndarray], spacing: Sequence[float], wanted: Iterable[str]
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The ``wanted`` masks as :data:`RULES` allow them, and sentences about what was left out.
+) -> tuple[dict[str, np.ndarray], list[LeftOut]]:
+    """The ``wanted`` masks as :data:`RULES` allow them, and what of a tumour was left out.
 
     Parameters
     ----------
@@ -127,7 +178,7 @@ def cleaned(
         Millimetres between (columns, rows, slices).
     """
     cleaner = _Cleaner(masks, tuple(float(step) for step in spacing))
-    return {name: cleaner.mask(name) for name in wanted}, cleaner.said
+    return {name: cleaner.mask(name) for name in wanted}, cleaner.left_out
 
 
 def inside_body(
@@ -213,7 +264,7 @@ class _Cleaner:
     def __init__(self, masks: Mapping[str, np.ndarray], spacing: tuple[float, ...]) -> None:
         self.masks, self.spacing = masks, np.array(spacing[::-1])
         self.voxel_ml = float(np.prod(spacing)) / 1000.0
-        self.said: list[str] = []
+        self.left_out: list[LeftOut] = []
         self._done: dict[str, np.ndarray] = {}
         self._trees: dict[str, cKDTree] = {}
 
@@ -242,9 +293,14 @@ class _Cleaner:
         parts = {n: _Part.of(labels, n, boxes[n - 1], box, self.spacing) for n in order}
         placed = {n: each for n, each in parts.items() if self._in_place(name, each, rule)}
         kept = _chained(placed, {n: int(sizes[n]) for n in placed}, rule)
-        if sizes[kept].sum() * self.voxel_ml < rule.least_ml:
+        volumes = {n: float(sizes[n] * self.voxel_ml) for n in parts}
+        small = bool(kept) and volumes[kept[0]] < rule.core_ml
+        if name == "GTVp":
+            self._leave_out(parts, volumes, [n for n in parts if n not in placed], self._away(rule))
+            if small:
+                self._leave_out(parts, volumes, kept, _SMALL)
+        if small or sum(volumes[n] for n in kept) < rule.least_ml:
             kept = []
-        self._say(name, {n: sizes[n] * self.voxel_ml for n in parts if n not in placed})
         result[: len(mask)][box] = np.isin(labels, kept)
         return result
 
@@ -263,6 +319,8 @@ class _Cleaner:
         known = bool(found) and len(found) == len(others)
         if known and not any(part.within(rule.near_mm, self._tree(other)) for other in found):
             return False
+        if rule.only_near and not found and all(other in self.masks for other in others):
+            return False
         inside = [self.mask(other)[part.box][part.mask].mean() for other in self._there(rule)]
         return all(share <= 0.5 for share in inside)
 
@@ -279,15 +337,20 @@ class _Cleaner:
             self._trees[name] = _Part(mask[box], box, self.spacing).tree
         return self._trees[name]
 
-    def _say(self, name: str, left_out: Mapping[int, float]) -> None:
-        """What a clinician might miss: a part of a target that was taken for something else."""
-        if left_out and name == "GTVp":
-            volume = sum(left_out.values())
-            self.said.append(
-                f"{volume:.1f} ml that look like tumour lie more than "
-                f"{_rule(name).near_mm:.0f} mm from the nasopharynx and are left out of {name}; "
-                "without the clean-up they are shown."
-            )
+    def _away(self, rule: Rule) -> str:
+        """Why parts are out of place, as a sentence goes on."""
+        if any(self._has(other) for other in rule.near):
+            return f"lie more than {rule.near_mm:.0f} mm from the nasopharynx"
+        return "lie in images in which no nasopharynx is found"
+
+    def _leave_out(
+        self, parts: Mapping[int, _Part], volumes: Mapping[int, float], which: list[int], why: str
+    ) -> None:
+        """Note parts of a tumour that are taken for something else."""
+        if which:
+            largest = max(which, key=volumes.get)
+            volume = sum(volumes[n] for n in which)
+            self.left_out.append(LeftOut(volume, parts[largest].middle, why))
 
 
 class _Part:
@@ -312,6 +375,14 @@ class _Part:
     @cached_property
     def tree(self) -> cKDTree:
         return cKDTree(self.points)
+
+    @property
+    def middle(self) -> tuple[int, int, int]:
+        """(column, row, slice) of its voxel nearest to its centre."""
+        voxels = np.argwhere(self.mask)
+        away = ((voxels - voxels.mean(0)) * self._step) ** 2
+        nearest = voxels[int(away.sum(1).argmin())] + [side.start for side in self.box]
+        return tuple(int(each) for each in nearest[::-1])
 
     def within(self, limit_mm: float, other: cKDTree) -> bool:
         """Whether any voxel lies so near to one of another."""

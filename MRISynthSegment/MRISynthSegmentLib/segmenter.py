@@ -115,9 +115,9 @@ class Segmenter(LoadedModel):
         masks = {name: each > FULL // 2 for name, each in probability.items()}
         if clean:
             masks = inside_body(masks, prepared.body, prepared.grid.spacing)
-            kept, said = cleaned(masks, prepared.grid.spacing, names)
+            kept, left_out = cleaned(masks, prepared.grid.spacing, names)
             masks |= kept
-            warnings += said
+            warnings += [each.sentence(prepared.grid.index_to_world) for each in left_out]
         doubt = {name: doubt_of(probability[name], masks[name]) for name in names}
         for name in names:
             callbacks.check()

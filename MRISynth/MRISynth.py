@@ -154,9 +154,15 @@ class MRISynthWidget(PanelWidget):
         self.preview.stop()
         PanelWidget.cleanup(self)
 
-    def exit(self) -> None:
+    def enter(self) -> None:
         """See :class:`PanelWidget`."""
+        self.growing.cover()
+        PanelWidget.enter(self)
+
+    def exit(self) -> None:
+        """See :class:`PanelWidget`; who works in another module must see the images themselves."""
         self.preview.stop()
+        self.growing.uncover()
         PanelWidget.exit(self)
 
     def onSceneStartClose(self, caller, event) -> None:

@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
-from MRISynthLib.errors import WorkerError
+from MRISynthLib.errors import Cancelled, WorkerError
 from MRISynthLib.progress import SliceReady
 from MRISynthLib.worker import TaskResult
 from panel_cases import add_volume, answer_all, typed, waiting
@@ -103,6 +103,24 @@ def test_a_scene_saved_during_a_run_has_the_users_own_overlay(desk, jobs, studie
     composite.SetForegroundVolumeID(None)
     saved_scenes.put_right()
     assert foreground(desk)[0] is None, "that is the user's own choice now"
+
+
+def test_who_works_in_another_module_sees_the_images_without_what_is_computed(desk, jobs, studied):
+    studied.ui.applyButton.click()
+    desk.process()
+    before = foreground(desk)
+    for index in (2, 3):  # the first comes while the user is here, or while away
+        desk.open("MRISynthSegment")
+        assert foreground(desk) == before
+        jobs[-1].events = [SliceReady("CE-T1w", index, np.full((12, 10), 7.0, np.float32))]
+        desk.process()
+        assert foreground(desk) == before, "a synthetic image lies over what is worked on"
+        desk.open("MRISynth")
+        assert foreground(desk)[0].GetName() == "SYNTHETIC CE-T1w (being computed)"
+    studied.ui.cancelButton.click()
+    jobs[-1].finish(Cancelled())
+    desk.process()
+    assert foreground(desk) == before
 
 
 def test_a_preview_neither_delays_nor_outlives_apply(desk, jobs, asked, studied):

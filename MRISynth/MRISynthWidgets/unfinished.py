@@ -32,7 +32,6 @@ class Overlaid:
     are made, by which it is drawn."""
 
     def __init__(self, node, views, seen) -> None:
-        from MRISynthLib import mrml
         from MRISynthLib.node_attributes import provenance_of, sequence_of
         from MRISynthLib.views import display_window
 
@@ -44,21 +43,33 @@ class Overlaid:
         display.SetThreshold(NOT_YET / 2, EVERYTHING)
         display.SetApplyThreshold(1)
         self.key = node.GetID()
-        self._composites = [mrml.slice_logic(view).GetSliceCompositeNode() for view in views]
-        for composite in self._composites:
-            composite.SetNodeReferenceID(VOLUME_BEFORE, composite.GetForegroundVolumeID())
-            composite.SetAttribute(OPACITY_BEFORE, str(composite.GetForegroundOpacity()))
-        mrml.set_overlay(node, views, opacity=1.0)
+        self._composites: list = []
+        self.cover(views)
 
     @property
     def node(self):
         """The node, or None if the user deleted it."""
         return slicer.mrmlScene.GetNodeByID(self.key)
 
-    def remove(self) -> None:
-        """Take the node away, and show what was shown before."""
+    def cover(self, views) -> None:
+        """Lay the node over the images of these views."""
+        from MRISynthLib import mrml
+
+        self._composites = [mrml.slice_logic(view).GetSliceCompositeNode() for view in views]
+        for composite in self._composites:
+            composite.SetNodeReferenceID(VOLUME_BEFORE, composite.GetForegroundVolumeID())
+            composite.SetAttribute(OPACITY_BEFORE, str(composite.GetForegroundOpacity()))
+        mrml.set_overlay(self.node, views, opacity=1.0)
+
+    def uncover(self) -> None:
+        """Have the views show again what they showed before."""
         for composite in self._composites:
             _give_back(composite, composite.GetForegroundVolumeID() in (self.key, None))
+        self._composites = []
+
+    def remove(self) -> None:
+        """Take the node away, and show what was shown before."""
+        self.uncover()
         if self.node is not None:
             slicer.mrmlScene.RemoveNode(self.node)
 
@@ -117,6 +128,21 @@ class GrowingImages:
     def __init__(self) -> None:
         self._reference: Volume | None = None
         self._shown: dict[str, Overlaid] = {}
+        self._covering = True
+
+    def cover(self) -> None:
+        """Show in the views what there is and what comes, as at first."""
+        self._covering = True
+        first = next(iter(self._shown.values()), None)
+        if first is not None and first.node is not None:
+            first.uncover()
+            first.cover(shown_views())
+
+    def uncover(self) -> None:
+        """Show nothing in the views until :meth:`cover`: they are another module's."""
+        self._covering = False
+        for overlaid in self._shown.values():
+            overlaid.uncover()
 
     def start(self, reference: Volume) -> None:
         """Say on which volume's grid the finished slices lie."""
@@ -136,7 +162,7 @@ class GrowingImages:
             name = _("{target} (being computed)").format(target=ready.target)
             node = unfinished_node(self._reference, empty, ready.target, name)
             # the first target lies over the real image, further ones would only cover it
-            views = shown_views() if not self._shown else ()
+            views = shown_views() if self._covering and not self._shown else ()
             self._shown[ready.target] = Overlaid(node, views, ready.image)
             return
         node = self._shown[ready.target].node

@@ -15,7 +15,7 @@ import pytest
 
 from fakes import HUNGRY_SEED, SLOW_SEED
 from models import synthesis_bundle
-from panel_cases import add_volume
+from panel_cases import add_volume, synthesis_result
 from phantoms import head
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +91,17 @@ def test_cancel_takes_effect_and_leaves_nothing(desk, panel):
     assert panel.ui.messageLabel.text == "Cancelled; nothing was added to the scene."
     assert not desk.said
     next_apply_works(desk, panel)
+
+
+def test_cancel_pressed_as_the_worker_finishes_adds_nothing(desk, jobs):
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    panel.ui.applyButton.click()
+    jobs[0].finish(synthesis_result(jobs[0]))
+    panel.ui.cancelButton.click()  # before the panel has looked
+    finish(desk, panel)
+    everything_is_as_before(desk, panel)
+    assert panel.ui.messageLabel.text == "Cancelled; nothing was added to the scene."
 
 
 @pytest.fixture

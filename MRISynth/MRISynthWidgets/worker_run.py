@@ -68,6 +68,7 @@ class WorkerRun:
         self._make_client = make_client
         self._may_end = may_end
         self._job: Any = None
+        self._cancelled = False
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll)
@@ -90,11 +91,13 @@ class WorkerRun:
         if self.running:
             raise RuntimeError("a job is running")
         self._job = self._make_client(device).submit(task, parameters, volumes)
+        self._cancelled = False
         self._timer.start()
 
     def cancel(self) -> None:
         """Ask the job to stop; ``on_cancelled`` follows within half a second."""
         if self._job is not None:
+            self._cancelled = True
             self._job.cancel()
 
     def abandon(self) -> None:
@@ -126,6 +129,8 @@ class WorkerRun:
         self._timer.stop()
         try:
             result = job.result()
+            if self._cancelled:  # it was pressed when the job had just finished
+                raise Cancelled
         except Cancelled as error:
             self._on_cancelled(error)
         except MRISynthError as error:

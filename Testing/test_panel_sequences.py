@@ -260,6 +260,17 @@ def test_a_result_that_comes_while_another_module_is_open_is_paired_with_its_pat
 # ---------------------------------------------------------------------- targets, words
 
 
+def test_of_two_quick_ticks_none_is_lost(desk, jobs):
+    add_volume(desk, "t1_tse_tra", 1)
+    panel = desk.open("MRISynth")
+    box = panel.targets._boxes
+    box["STIR"].click()
+    box["CE-T1w"].click()  # before the panel has heard of the first
+    box["CE-T1w"].click()
+    desk.process()
+    assert panel.tickedTargets == ("CE-T1w", "STIR")
+
+
 def test_each_ticked_target_can_have_words_of_its_own(desk, jobs):
     add_volume(desk, "t1_tse_tra")
     panel = desk.open("MRISynth")

@@ -45,7 +45,7 @@ class TargetsSection(Section):
 
     def _addBox(self, name: str):
         box = qt.QCheckBox(name)
-        box.connect("toggled(bool)", lambda ticked: self.onTick(name, ticked))
+        box.connect("toggled(bool)", lambda _ticked: self.onTick())
         return box
 
     def _addLine(self, name: str):
@@ -137,10 +137,10 @@ class TargetsSection(Section):
 
     # --------------------------------------------------------------------------- changing
 
-    def onTick(self, name: str, ticked: bool) -> None:
+    def onTick(self) -> None:
         """The user ticked or unticked a target."""
-        chosen = [target for target in self.panel.tickedTargets if target != name]
-        self._set(ticked=[*chosen, name] if ticked else chosen)
+        # as the boxes are: the panel may not yet know of another click just before
+        self._set(ticked=[name for name in self._placed if self._boxes[name].checked])
         self.panel.onWordsEdited()
 
     def onPromptEdited(self, text: str) -> None:

@@ -93,11 +93,14 @@ def test_without_a_file_the_study_lies_beside_the_scene_each_in_its_own(desk, st
         desk.process()
 
 
-def test_a_real_image_of_another_patient_is_no_pair(desk, study, tmp_path):
+@pytest.mark.parametrize("other", ["A", "B"])
+def test_a_real_image_of_another_patient_or_study_is_no_pair(desk, panel, study, other):
     nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     by_name = {node.GetName(): node for node in nodes}
-    put_below_patient(desk, "A", by_name["t1_tse_tra"], by_name["SYNTHETIC T2w"])
-    put_below_patient(desk, "B", by_name["t2_tse_tra"])
+    put_below_patient(desk, "A", by_name["t1_tse_tra"], by_name["SYNTHETIC T2w"], patient_id="A")
+    put_below_patient(desk, other, by_name["t2_tse_tra"], patient_id=other)
+    panel.logic.getParameterNode().realVolume = None
+    desk.process()
     study.ui.startButton.click()
     desk.process()
     assert "no synthetic image with the real one" in desk.said[-1] and study.session is None
@@ -141,6 +144,33 @@ def test_a_study_goes_on_after_a_pause_another_module_or_a_new_start(desk, study
     desk.process()
     assert panel.study.session is None and panel.study.ui.questionArea.isHidden()
     assert len(json.loads(path.read_text(encoding="utf-8"))["answers"]) == 1
+
+
+@pytest.mark.parametrize("button", ["nextButton", "undecidedButton"])
+def test_a_double_click_answers_one_question(desk, study, button):
+    ui = study.ui
+    ui.startButton.click()
+    desk.process()
+    for number in range(1, 5):
+        ui.realButton.click()
+        for _ in range(2):
+            getattr(ui, button).click()
+        assert len(study.session.study.answers) == number
+        desk.process()
+    assert not ui.resultArea.isHidden() and not desk.said
+
+
+def test_the_review_does_not_show_what_the_reader_is_to_tell(desk, panel, study):
+    review = panel.review.ui
+    study.ui.startButton.click()
+    desk.process()
+    for name in ("sideBySide", "blend", "flicker", "checkerboard", "uncertainty", "difference"):
+        button = getattr(review, f"{name}Button")
+        assert not button.enabled and "reader study goes on" in button.toolTip
+    assert not review.profileButton.enabled
+    study.ui.pauseButton.click()
+    desk.process()
+    assert review.sideBySideButton.enabled and review.profileButton.enabled
 
 
 def test_the_panel_says_what_becomes_of_a_file_that_is_there(desk, study, tmp_path):

@@ -382,6 +382,18 @@ def test_a_map_is_no_image_to_compare(desk, jobs, panel):
     assert not ui.numbersLabel.isHidden() and "is no image" in ui.numbersLabel.text
 
 
+def test_an_image_without_voxels_cannot_be_looked_at(desk, panel):
+    _t1w, real, _synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.sideBySideButton.click()
+    desk.process()
+    real.SetAndObserveImageData(None)
+    desk.process()
+    assert not ui.sideBySideButton.enabled and not ui.compareButton.enabled
+    assert "no voxels" in ui.numbersLabel.text and panel.review.mode is None
+    assert not desk.said
+
+
 def test_who_works_in_another_module_keeps_the_layout(desk, jobs, panel):
     from panel_cases import synthesis_result
 

@@ -22,6 +22,9 @@ FILE_NAME = "reader-study-{seed}.json"
 NUMBERS = tuple(f"-{number}" for number in range(2, 1000))
 """What tells apart the files of several studies with one seed."""
 
+LEAST_MILLISECONDS = 500
+"""Nobody judges an image sooner: the second click of a double click is no answer to the next."""
+
 FILTER = _("Reader study (*.json)")
 TABLE_FILTER = _("Table (*.csv)")
 
@@ -42,6 +45,11 @@ class ReaderStudySection(Section):
         self._loading = qt.QTimer()
         self._loading.setInterval(0)
         self._loading.connect("timeout()", self._loadNext)
+        self._settling = qt.QTimer()
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(LEAST_MILLISECONDS)
+        self._settling.connect("timeout()", self._settle)
+        self._seen = False
         for words in CONFIDENCES:
             self.ui.confidenceComboBox.addItem(words)
         self._reasons = {words: qt.QCheckBox(words) for words in REASONS}
@@ -81,6 +89,7 @@ class ReaderStudySection(Section):
     def stop(self, *, keepResult: bool = False) -> None:
         """Take the blinded view away; the study goes on from its file."""
         self._loading.stop()
+        self._settling.stop()
         self._steps, self._cases = [], []
         if self._view is not None:
             self._view.release()
@@ -223,7 +232,7 @@ class ReaderStudySection(Section):
         else:
             rows = [row for row in self.logic.inputs.rows() if row.sequence and not row.problem]
             volumes = self.logic.inputs.volumes(rows)
-            pairs = pairs_among(volumes, patients=[row.patient for row in rows])
+            pairs = pairs_among(volumes, whose=[(row.patient, row.study) for row in rows])
             pairs = pairs or self._reviewed(parameters)
             self._steps = [partial(self._prepare, pair) for pair in pairs]
         self._count = len(self._steps)
@@ -301,7 +310,12 @@ class ReaderStudySection(Section):
         if self._view is None:
             self._view = StudyView()
         self._view.show(image)
+        self._seen = False
+        self._settling.start()
         self._since = time.monotonic()
+
+    def _settle(self) -> None:
+        self._seen = True
 
     def _clearAnswer(self) -> None:
         for box in (*self._radios.values(), *self._reasons.values()):
@@ -316,14 +330,18 @@ class ReaderStudySection(Section):
 
     def onNextButton(self) -> None:
         """Keep the answer."""
-        answer = next(name for name, radio in self._radios.items() if radio.checked)
-        self._answer(answer, self.ui.confidenceComboBox.currentIndex + 1)
+        for answer, radio in self._radios.items():
+            if radio.checked:
+                self._answer(answer, self.ui.confidenceComboBox.currentIndex + 1)
+                return
 
     def onUndecidedButton(self) -> None:
         """Keep that the reader cannot tell."""
         self._answer(UNDECIDED, 0)
 
     def _answer(self, answer: str, confidence: int) -> None:
+        if not (self.asking and self._seen):
+            return
         with self.panel.showingErrors():
             self.session.answer(
                 Answer(

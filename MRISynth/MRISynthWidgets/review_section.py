@@ -16,6 +16,7 @@ from .review_numbers import ReviewNumbers
 from .section import Section
 
 CHOOSE_TWO = _("Choose a real and a synthetic volume first.")
+BLINDED = _("A reader study goes on: pause or end it before you look at real and synthetic images.")
 
 
 class ReviewSection(Section):
@@ -151,6 +152,9 @@ class ReviewSection(Section):
         from MRISynthLib.review.pairing import of_two_patients
 
         images = {row.key: row for row in self.logic.inputs.rows()}
+        for node in (real, synthetic):
+            if node.GetID() in images and images[node.GetID()].problem:
+                return images[node.GetID()].problem
         maps = [node.GetName() for node in (real, synthetic) if node.GetID() not in images]
         if maps:
             return _("{name} is no image; choose another one.").format(name=maps[0])
@@ -184,8 +188,9 @@ class ReviewSection(Section):
             parameters.realVolume = slicer.mrmlScene.GetNodeByID(real.key)
 
     def _showButtons(self, synthetic, problem: str) -> None:
+        blinded = BLINDED if self.panel.study.asking else ""
         for mode, (button, tip) in self._buttons.items():
-            missing = problem
+            missing = problem or blinded
             if (
                 not missing
                 and mode == modes.UNCERTAINTY
@@ -195,7 +200,7 @@ class ReviewSection(Section):
             button.enabled = not missing
             button.toolTip = missing or tip
             button.checked = mode == self.mode
-        self.ui.profileButton.enabled = not problem
+        self.ui.profileButton.enabled = not (problem or blinded)
 
     @staticmethod
     def _mapThere(mode: str, real, synthetic) -> bool:

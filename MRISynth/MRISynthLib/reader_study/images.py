@@ -124,18 +124,18 @@ class Pair:
 
 
 def pairs_among(
-    volumes: Iterable[Volume], name: str = "", patients: Sequence[str] | None = None
+    volumes: Iterable[Volume], name: str = "", whose: Sequence[tuple[str, str]] | None = None
 ) -> list[Pair]:
-    """A pair for every synthetic image whose real one, of the same patient, is there too.
+    """A pair for every synthetic image whose real one, of the same patient and study, is there too.
 
-    ``patients`` tells for each volume whose it is, empty where that is not known; without it all
-    are of one patient. ``name`` is what the cases are called after: no patient's ID, since it is
+    ``whose`` tells for each volume its patient and study, empty where that is not known; without it
+    all are of one study. ``name`` is what the cases are called after: no patient's ID, since it is
     written into the study's file.
     """
     volumes = list(volumes)
-    whose = patients if patients is not None else [""] * len(volumes)
+    whose = whose if whose is not None else [("", "")] * len(volumes)
     found: list[Pair] = []
-    images = [_Paired(volume, patient) for volume, patient in zip(volumes, whose, strict=True)]
+    images = [_Paired(volume, *known) for volume, known in zip(volumes, whose, strict=True)]
     for real, synthetic in pairs_of(images):
         key = f"{name} {synthetic.sequence}".strip()
         again = sum(pair.key.split(" #")[0] == key for pair in found)
@@ -147,9 +147,9 @@ def pairs_among(
 class _Paired:
     """A volume as pairing sees it."""
 
-    def __init__(self, volume: Volume, patient: str) -> None:
-        self.volume, self.patient, self.sequence = volume, patient, volume.sequence
-        self.study = ""
+    def __init__(self, volume: Volume, patient: str, study: str) -> None:
+        self.volume, self.sequence = volume, volume.sequence
+        self.patient, self.study = patient, study
         provenance = volume.provenance
         self.synthetic = volume.is_synthetic and provenance.kind == "image"
         if volume.is_synthetic and not self.synthetic:

@@ -93,6 +93,21 @@ def test_without_a_file_the_study_lies_beside_the_scene_each_in_its_own(desk, st
         desk.process()
 
 
+def test_a_name_alone_is_a_file_beside_the_scene(desk, study, tmp_path, monkeypatch):
+    (tmp_path / "started from").mkdir()
+    monkeypatch.chdir(tmp_path / "started from")
+    desk.slicer.mrmlScene.SetURL(str(tmp_path / "case.mrb"))
+    study.ui.fileLineEdit.text = "mine.json"
+    desk.process()
+    study.ui.startButton.click()
+    desk.process()
+    assert study.asking and (tmp_path / "mine.json").exists()
+    study.ui.pauseButton.click()
+    study.ui.fileLineEdit.text = "mine.json"
+    desk.process()
+    assert "goes on with image 1 of 4" in study.ui.fileHintLabel.text
+
+
 @pytest.mark.parametrize("other", ["A", "B"])
 def test_a_real_image_of_another_patient_or_study_is_no_pair(desk, panel, study, other):
     nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")

@@ -122,7 +122,7 @@ class ReaderStudySection(Section):
             area.setVisible(wanted)
             area.enabled = wanted
         loading = bool(self._steps)
-        path = Path(parameters.studyFile) if parameters.studyFile else None
+        path = self._file(parameters)
         there = path is not None and path.is_file()
         hint = file_in_words(path) if there and not (asking or over) else ""
         self.ui.fileHintLabel.text = hint
@@ -196,9 +196,17 @@ class ReaderStudySection(Section):
             parameters.studyFile = path
 
     @staticmethod
-    def _suggestedFile(parameters) -> Path:
+    def _folder() -> Path:
+        """Where a study's file lies if nothing else is said: beside the scene."""
         scene = slicer.mrmlScene.GetURL()
-        folder = Path(scene).parent if scene else Path.home()
+        return Path(scene).parent if scene else Path.home()
+
+    def _file(self, parameters) -> Path | None:
+        """The study's file; a name alone is not taken for one in Slicer's own folder."""
+        return self._folder() / parameters.studyFile if parameters.studyFile else None
+
+    def _suggestedFile(self, parameters) -> Path:
+        folder = self._folder()
         name = FILE_NAME.format(seed=parameters.studySeed)
         free = (folder / name.replace(".json", f"{again}.json") for again in ("", *NUMBERS))
         return next((path for path in free if not path.exists()), folder / name)
@@ -216,6 +224,7 @@ class ReaderStudySection(Section):
             if not parameters.studyFile:
                 self.onFileButton()
             if parameters.studyFile:
+                parameters.studyFile = str(self._file(parameters))
                 packages.ensure(SlicerInstaller())
                 self._say(_("Preparing the images ..."))
                 self._read(parameters)

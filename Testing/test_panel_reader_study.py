@@ -247,7 +247,7 @@ def test_wrong_settings_are_said_in_one_sentence(desk, study, tmp_path):
     assert (tmp_path / "notes.json").read_text(encoding="utf-8") == "{}"
 
 
-def test_an_answer_that_cannot_be_written_is_asked_again(desk, study, tmp_path):
+def test_an_answer_that_cannot_be_written_is_asked_again(desk, panel, study, tmp_path):
     ui, parameters = study.ui, study.logic.getParameterNode()
     (tmp_path / "gone").mkdir()
     parameters.studyFile = str(tmp_path / "gone" / "study.json")
@@ -264,6 +264,7 @@ def test_an_answer_that_cannot_be_written_is_asked_again(desk, study, tmp_path):
     ui.nextButton.click()
     desk.process()
     assert ui.questionLabel.text == "Image 2 of 4"
+    assert panel.ui.messageLabel.isHidden(), "what failed is done now"
 
 
 def test_a_folder_of_cases_is_read_patient_by_patient(desk, panel, tmp_path):
@@ -288,6 +289,7 @@ def test_a_folder_of_cases_is_read_patient_by_patient(desk, panel, tmp_path):
     ui.startButton.click()  # not now
     desk.process()
     assert panel.study.session is None and ui.startButton.text == "Start"
+    assert "no image was shown" in ui.studyLabel.text
     assert not (tmp_path / "study.json").exists()
     ui.startButton.click()
     desk.wait(lambda: panel.study.session is not None)

@@ -77,6 +77,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self._parameterNode = None
         self._guiTags: list[int] = []
         self._starting = False
+        self._failed = False
         self.used: tuple[InputRow, ...] = ()
         self.sections: tuple[Section, ...] = ()
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -419,10 +420,16 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
 
     def showMessage(self, text: str, *, problem: bool = False, warning: bool = False) -> None:
         """Show a text in the panel; none takes no room."""
+        self._failed = problem
         self.ui.messageLabel.text = text
         self.ui.messageLabel.setVisible(bool(text))
         style = ERROR_STYLE if problem else WARNING_STYLE if warning else ""
         self.ui.messageLabel.setStyleSheet(style)
+
+    def forgetError(self) -> None:
+        """The user tries again: what failed before is not said any more, what came of a run is."""
+        if self._failed:
+            self.showMessage("")
 
     def showOutcome(self, info: Mapping[str, Any], *more: str, warning: bool = False) -> None:
         """Say what came of a run, coloured where there is a warning."""

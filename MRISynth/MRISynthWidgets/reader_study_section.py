@@ -214,8 +214,10 @@ class ReaderStudySection(Section):
     def onStartButton(self) -> None:
         """Read the images, then show the first that was not answered yet."""
         parameters = self.logic.getParameterNode()
+        self.panel.forgetError()
         if self._steps:
             self.stop()
+            self._say(_("Stopped; no image was shown."))
             self.panel.scheduleRefresh()
             return
         with self.panel.showingErrors():
@@ -351,6 +353,7 @@ class ReaderStudySection(Section):
     def _answer(self, answer: str, confidence: int) -> None:
         if not (self.asking and self._seen):
             return
+        self.panel.forgetError()
         with self.panel.showingErrors():
             self.session.answer(
                 Answer(
@@ -394,6 +397,8 @@ class ReaderStudySection(Section):
         )
         if not path:
             return
+        self.panel.forgetError()
+        self._say("")
         with self.panel.showingErrors():
             self.session.save_table(Path(path))
             self._say(_("Written: {path}").format(path=path))

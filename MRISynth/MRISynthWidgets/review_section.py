@@ -214,6 +214,7 @@ class ReviewSection(Section):
     def onMode(self, mode: str) -> None:
         """The user chose how to look at the pair."""
         parameters = self.logic.getParameterNode()
+        self.panel.forgetError()
         with self.panel.showingErrors():
             if mode == modes.DIFFERENCE and not self.numbers.found(parameters)[1]:
                 self._differenceWanted = True
@@ -320,6 +321,7 @@ class ReviewSection(Section):
             self.numbers.comparing.cancel()
             return
         self._differenceWanted = False
+        self.panel.forgetError()
         with self.panel.showingErrors():
             self.numbers.compare()
         self.panel.scheduleRefresh()

@@ -130,6 +130,14 @@ def test_a_prompt_for_another_sequence_can_become_the_target_with_its_words():
     assert same.label == "CE-T1w without these words"
 
 
+def test_what_cannot_be_made_is_not_recommended_as_the_target():
+    refused = {"FLAIR at 3T": "cannot make FLAIR", "T1 without contrast": "among the inputs"}
+    for words, why in refused.items():
+        wish = panel.understand_targets(["CE-T1w"], words, [T1W], MODEL)
+        assert f"'{words}' asks for" in wish.problem and why in wish.problem
+        assert "as the target or" not in wish.problem and choices(wish)
+
+
 def test_only_the_words_at_fault_go():
     wish = panel.understand_targets(
         ["CE-T1w", "STIR"], "3T", [T1W], MODEL, {"STIR": "with gadolinium"}

@@ -149,7 +149,7 @@ class _Wish:
         try:
             contrast = understand(words or str(target), target)
         except InputError as error:
-            return self._not_understood(target, words, str(error))
+            return self._not_understood(target, words, self._in_the_way(words) or str(error))
         problem = self.obstacle(contrast.sequence)
         if problem:
             return self._not_understood(target, words, problem)
@@ -164,6 +164,13 @@ class _Wish:
             return f"The model cannot make {sequence}; it makes {makes}."
         return ""
 
+    def _in_the_way(self, words: str) -> str:
+        """Why what the words ask for cannot be chosen as the target instead; empty if it can."""
+        asked = _asked_for(words)
+        problem = self.obstacle(asked) if asked is not None else ""
+        asks = f"The prompt '{words}' asks for {asked}, which cannot be the target"
+        return problem and f"{asks}: {problem}"
+
     def _not_understood(self, target: str | None, words: str, problem: str) -> Meaning:
         return Meaning(
             target, words, problem=problem, alternatives=tuple(self._alternatives(target, words))
@@ -171,7 +178,6 @@ class _Wish:
 
     def _alternatives(self, target: str | None, words: str) -> list[Alternative]:
         """The target that the words ask for, the ticked one without them, the nearest names."""
-        from ..prompts import understand
         from ..sequences import nearest_names
 
         found: dict[str, Alternative] = {}
@@ -183,10 +189,7 @@ class _Wish:
             if self._understood(alternative):
                 found[sequence] = alternative
 
-        try:
-            asked = understand(words).sequence
-        except InputError:
-            asked = None
+        asked = _asked_for(words)
         if asked is not None:
             offer(asked, asked, keep=True)
         if target is not None:
@@ -232,6 +235,16 @@ class _Wish:
         except InputError:
             return False
         return True
+
+
+def _asked_for(words: str) -> str | None:
+    """The sequence that words name by themselves, if they do."""
+    from ..prompts import understand
+
+    try:
+        return understand(words).sequence
+    except InputError:
+        return None
 
 
 def joined(prompt: str, own: str) -> str:

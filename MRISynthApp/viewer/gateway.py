@@ -156,6 +156,8 @@ class Gateway:
                 for name in PASSED_ON:
                     if name in answer.headers:
                         response.headers[name] = answer.headers[name]
+                if path == "index.html":  # or the browser shows it when the scene is no more
+                    response.headers["Cache-Control"] = "no-store"
                 await response.prepare(request)
                 async for chunk in answer.content.iter_chunked(1 << 16):
                     await response.write(chunk)

@@ -51,6 +51,15 @@ KEYS = (
 )
 
 
+LOST = """
+<div class="mrs-lost" id="lost"><h1>The connection to MRISynth has ended</h1>
+<p>The scene was idle for long, it was opened in another tab, or MRISynth was stopped. If nothing
+of that is so, the page finds the scene again when it is loaded within some seconds.</p>
+<p><a href="">Load this page again</a> &nbsp; <a href="/">Start a new scene</a></p></div>
+"""
+"""What takes the page's place when nothing of it works any more."""
+
+
 def decorate_slice_view(server: Server, _name: str, view: SliceView) -> None:
     """A slider over the lower edge of a slice view."""
     with html.Div(classes="mrs-slider"):
@@ -75,6 +84,7 @@ def build_page(server: Server, visit: Visit) -> None:
     state = server.state
     state.trame__title = TITLE
     state.trame__favicon = None
+    state.trame__template_error = LOST
     state.trame__vuetify3_config = {"theme": {"defaultTheme": "dark", "themes": THEMES}}
     state.setdefault("theme", "dark")
     state.setdefault("help", False)

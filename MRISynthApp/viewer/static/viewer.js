@@ -143,12 +143,36 @@
     }
   }
 
+  // A touch pad tells of each small way: the first is a slice, and then each as long as the notch
+  // of a wheel, as in Slicer.
+  const NOTCH = 120;
+  const PAUSE = 150; // ms
+  let rolled = 0;
+  let rolledAt = -Infinity;
+  function notches(event) {
+    const anew = event.timeStamp - rolledAt > PAUSE || rolled * event.wheelDeltaY < 0;
+    rolledAt = event.timeStamp;
+    if (Math.abs(event.wheelDeltaY) >= NOTCH) {
+      rolled = 0;
+      return Math.sign(event.wheelDeltaY);
+    }
+    if (anew) {
+      rolled = 0.01 * Math.sign(event.wheelDeltaY); // which way
+      return Math.sign(event.wheelDeltaY);
+    }
+    rolled += event.wheelDeltaY;
+    const whole = Math.trunc(rolled / NOTCH);
+    rolled -= whole * NOTCH;
+    return whole;
+  }
+
   window.addEventListener(
     "wheel",
     (event) => {
       const view = event.target.closest?.(".layout-grid-item");
       if (!view?.querySelector(".mrs-slider") || event.ctrlKey || !event.deltaY) return;
-      step(event.deltaY < 0 ? 1 : -1);
+      const slices = notches(event);
+      if (slices) step(slices);
       event.preventDefault();
       event.stopPropagation(); // or the view would send each turn by itself
     },
@@ -167,7 +191,9 @@
   window.addEventListener(
     "keydown",
     (event) => {
-      const typing = event.target.closest?.("input, textarea, [role=listbox], [role=slider], .v-overlay");
+      const typing = event.target.closest?.(
+        "input:not([type=checkbox]), textarea, [role=listbox], [role=slider], .v-overlay"
+      );
       if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
       if (event.key === "t") {
         const state = window.trame.state;
@@ -193,6 +219,14 @@
     anchor.click();
     anchor.remove();
   }
+
+  // What was being sent when the page was loaded anew is not sent on.
+  const ready = setInterval(() => {
+    const state = window.trame?.state;
+    if (state?.get("loading") === undefined) return;
+    clearInterval(ready);
+    if (!state.get("loading") && state.get("uploading")) state.set("uploading", "");
+  }, 200);
 
   window.mrisynth = { ...window.mrisynth, upload: upload, choose: choose, fetch: fetchFile };
 })();

@@ -13,7 +13,7 @@ from dicom_series import write_series
 from fakes import head
 from MRISynthApp.inputs import NOBODY
 from MRISynthApp.viewer import tables
-from MRISynthApp.viewer.desk import CORRECTED_NOTE, Desk
+from MRISynthApp.viewer.desk import CORRECTED_NOTE, SIMULATED, Desk
 from MRISynthApp.viewer.reading import read
 from MRISynthLib import io, panel
 from MRISynthLib.errors import InputError
@@ -114,6 +114,10 @@ def test_images_of_two_patients_are_not_mixed(tmp_path):
 
     desk, keys = with_two_series(tmp_path, second)
     assert [row.key for row in desk.used()] == keys[:1], "the other patient's is not used unasked"
+    assert "is of another patient or study than" in desk.not_used(keys[1:])
+    assert not desk.not_used(keys[:1])
+    segmented(desk)
+    assert [desk.goes_with_structures(key) for key in keys] == [True, False]
     desk.tick(keys[1], True)
     desk.tick(keys[0], True)
     assert "is of another patient than" in desk.why_not_apply()
@@ -248,6 +252,50 @@ def test_a_correction_needs_structures_and_their_image(desk):
         desk.tick(row.key, False)
     with pytest.raises(InputError, match="tick it again"):
         desk.correction("GTVp", (0, 0, 0), True)
+
+
+def test_structures_go_with_the_image_that_they_lie_on(desk):
+    segmented(desk)
+    corrected(desk)
+    first, second = (row.key for row in desk.rows()[:2])
+    desk.remove(second)
+    assert desk.segmentation is not None
+    desk.remove(first)
+    assert desk.segmentation is None
+    assert not desk.history.edited, "an undo would bring them back over the next patient"
+
+
+def test_corrected_structures_are_not_replaced_by_those_of_another_image(desk):
+    segmented(desk)
+    assert not desk.why_not_segment()
+    corrected(desk)
+    mine, first = desk.segmentation, desk.drawn_on
+    desk.add([image("T1w later", 5, sequence="T1w")])  # on the same grid
+    desk.tick(first, False)
+    desk.tick(desk.rows()[-1].key, True)
+    desk.tick(desk.rows()[1].key, False)
+    assert "you corrected lie on T1w" in desk.why_not_segment()
+    with pytest.raises(InputError, match="untick that"):
+        desk.segmenting()
+    with pytest.raises(InputError, match="tick it again"):
+        desk.correction("GTVp", (0, 0, 0), True)
+    with pytest.raises(InputError, match="Start anew"):
+        desk.bring_structures(mine, first)
+    while desk.undo():
+        pass
+    assert not desk.why_not_segment()
+    segmented(desk)
+    assert desk.drawn_on == desk.rows()[-1].key
+    assert not desk.history.can_redo
+
+
+def test_the_simulated_patient_is_not_mixed_with_files_that_do_not_say_whose_they_are(desk):
+    desk.add([image("T1w"), image("FLAIR", 7)], origin=SIMULATED)
+    assert [row.sequence for row in desk.used()] == ["T1w", "T2w"]
+    alone = Desk(desk.model, desk.segmenter)
+    alone.add([image("T1w"), image("T2w", 1)], origin=SIMULATED)
+    alone.add([image("FLAIR", 7)])
+    assert [row.sequence for row in alone.used()] == ["T1w", "T2w"]
 
 
 def test_numbers_are_for_a_real_and_a_synthetic_image_of_one_sequence(desk):

@@ -39,6 +39,9 @@ TRUTH_NOTE = " as it should be (simulated)"
 SIMULATED = Origin("simulated")
 """Tells the simulated patient from real ones."""
 
+SOMEBODY = "somebody"
+"""The patient of images that do not say whose they are, where the simulated one is there too."""
+
 CORRECTED_NOTE = "Corrected by a person with clicks in the browser."
 
 
@@ -72,7 +75,8 @@ class Desk:
     """One visitor's images, choices and results.
 
     ``uncertainty`` maps the key of a synthetic image to its map. ``ticked_targets`` and
-    ``ticked_structures`` are None until the visitor has touched them.
+    ``ticked_structures`` are None until the visitor has touched them. ``drawn_on`` is the key of
+    the image on which the structures lie.
     """
 
     model: Any = None
@@ -84,6 +88,7 @@ class Desk:
     prompt: str = ""
     seed: int = 0
     segmentation: Segmentation | None = None
+    drawn_on: str = ""
     history: CorrectionHistory = field(default_factory=CorrectionHistory)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
     _recognised: dict[str, tuple[Any, InputRow]] = field(default_factory=dict)
@@ -108,9 +113,12 @@ class Desk:
         return keys
 
     def remove(self, key: str) -> None:
-        """Take an image away, with its uncertainty."""
+        """Take an image away, with its uncertainty and the structures that lie on it."""
         self.images.pop(key, None)
         self.uncertainty.pop(key, None)
+        if key == self.drawn_on:
+            self.segmentation, self.drawn_on = None, ""
+            self.history = CorrectionHistory()
 
     def choose(self, key: str, sequence: str | None) -> None:
         """The visitor says which sequence an image is; None goes back to recognition."""
@@ -127,6 +135,7 @@ class Desk:
         return tuple(self._row(key, image) for key, image in self.images.items())
 
     def _row(self, key: str, image: Image) -> InputRow:
+        simulated = any(each.origin is SIMULATED for each in self.images.values())
         known = self._recognised.get(key)
         if known is None or known[0] is not image.volume:  # recognising is not for free
             known = image.volume, panel.row_of(image.volume, key)
@@ -135,7 +144,7 @@ class Desk:
             known[1],
             chosen=image.chosen,
             ticked=image.ticked,
-            patient=image.origin.patient,
+            patient=image.origin.patient or (SOMEBODY if simulated else ""),
             study=image.origin.study,
             made_from=image.made_from,
         )
@@ -143,6 +152,31 @@ class Desk:
     def remark(self) -> str:
         """What the visitor should know of the inputs that are ticked; empty if nothing."""
         return panel.two_studies(self.used()) or panel.two_studies(self.used_to_segment())
+
+    def not_used(self, keys: Iterable[str]) -> str:
+        """Why images that have just come are left out; empty if they need not be."""
+        rows, used = self.rows(), self.used() or self.used_to_segment()
+        apart = {
+            row.name: other.name
+            for row in rows
+            for other in used
+            if row.key in keys and row not in used and of_two_studies(row, other)
+        }
+        if not apart:
+            return ""
+        name, other = next(iter(apart.items()))
+        return (
+            f"{name} is of another patient or study than {other}, so it is not used: press Start "
+            "anew and send it again, or untick the others."
+        )
+
+    def goes_with_structures(self, key: str | None) -> bool:
+        """Whether structures may be seen over an image: not if it is known to be another
+        patient's."""
+        rows = {row.key: row for row in self.rows()}
+        if key not in rows or self.drawn_on not in rows:
+            return True
+        return not of_two_patients(rows[key], rows[self.drawn_on])
 
     def volume_of(self, row: InputRow) -> Volume:
         """An input with the sequence that it is taken for."""
@@ -243,12 +277,34 @@ class Desk:
         """Why nothing can be delineated now; empty if it can."""
         if not self.images:
             return "Bring images first: drop files or a DICOM folder on this page."
-        return segment_panel.why_disabled(
+        reason = segment_panel.why_disabled(
             self.rows(),
             self.used_to_segment(),
             self.structures(),
             self.segmenter,
             running=running,
+        )
+        return reason or self._why_not_anew()
+
+    def _why_not_anew(self) -> str:
+        """Why a result would replace structures that the visitor corrected; empty if it would
+        not."""
+        used = self.used_to_segment()
+        if not self.history.edited or not used or not self._apart(used):
+            return ""
+        name = self.images[self.drawn_on].volume.name
+        return (
+            f"The structures that you corrected lie on {name}, and {used[0].name} is the first "
+            f"input now: untick that, or download the structures and remove {name}."
+        )
+
+    def _apart(self, used: Sequence[InputRow]) -> bool:
+        """Whether structures on the first of these inputs do not go with those that are there."""
+        if self.segmentation is None:
+            return False
+        first = self.images[used[0].key].volume
+        return not first.same_geometry(self.segmentation.reference) or bool(
+            segment_panel.of_another_examination(self.drawn_on, used, self.rows())
         )
 
     def segmenting(self) -> Order:
@@ -262,22 +318,40 @@ class Desk:
         if reason := self.why_not_segment():
             raise InputError(reason)
         request = segment_panel.segmentation_parameters(self.structures())
-        volumes = tuple(self.volume_of(row) for row in self.used_to_segment())
-        return Order(segment_panel.SEGMENTATION_TASK, request, volumes)
+        used = self.used_to_segment()
+        volumes = tuple(self.volume_of(row) for row in used)
+        keys = tuple(row.key for row in used)
+        return Order(segment_panel.SEGMENTATION_TASK, request, volumes, made_from=keys)
 
     def take_segmentation(self, result: Any, order: Order) -> None:
         """Keep a result; structures that the visitor corrected stay as they are."""
         from MRISynthSegmentLib.task import segmentation_from
 
         new = segmentation_from(result, order.volumes[0])
-        old = self.segmentation
-        if old is None or not old.reference.same_geometry(new.reference):
-            self.history = CorrectionHistory()
-            self.segmentation = new
+        rows = {row.key: row for row in self.rows()}
+        used = [rows[key] for key in order.made_from]
+        if self.segmentation is None or self._apart(used):
+            self.bring_structures(new, used[0].key)
             return
         edited = self.history.edited
-        self.segmentation = merged(old, new, edited=edited)
+        self.segmentation = merged(self.segmentation, new, edited=edited)
         self.history.forget(name for name in new.masks if name not in edited)
+
+    def bring_structures(self, structures: Segmentation, key: str) -> None:
+        """Have structures that lie on an image in the place of those before.
+
+        Raises
+        ------
+        InputError
+            If the visitor corrected those before.
+        """
+        if self.history.edited:
+            raise InputError(
+                "There are structures that you corrected; download them and press Start anew "
+                "before you bring others."
+            )
+        self.segmentation, self.drawn_on = structures, key
+        self.history = CorrectionHistory()
 
     def why_not_correct(self) -> str:
         """Why clicks cannot correct anything; empty if they can."""
@@ -298,9 +372,10 @@ class Desk:
             raise InputError(reason)
         if self.segmentation is None or structure not in self.segmentation.masks:
             raise InputError("There is no such structure yet; find structures first.")
-        inputs = tuple(self.volume_of(row) for row in self.used_to_segment())
+        used = self.used_to_segment()
+        inputs = tuple(self.volume_of(row) for row in used)
         reference = self.segmentation.reference
-        if not inputs or not inputs[0].same_geometry(reference):
+        if not used or self._apart(used):
             raise InputError(
                 "The image on which the structures were found is not the first input any more; "
                 "tick it again."

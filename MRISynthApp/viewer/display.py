@@ -308,14 +308,22 @@ class Display:
             self._segmentation = None
 
     def show_segments(
-        self, *, fill: float, outline: bool, hidden: Sequence[str] = (), shown: bool = True
+        self,
+        *,
+        fill: float,
+        outline: bool,
+        hidden: Sequence[str] = (),
+        shown: bool = True,
+        views: Sequence[str] = (*SLICES, SOLID),
     ) -> None:
-        """How contours lie over the images; ``fill`` scales the opacity of each."""
+        """How contours lie over the images, and in which views; ``fill`` scales the opacity of
+        each."""
         if self._segmentation is None:
             return
         display = self._segmentation.GetDisplayNode()
         was_modifying = display.StartModify()
         display.SetVisibility(shown)
+        display.SetViewNodeIDs([self.manager.get_view(name).get_view_node_id() for name in views])
         display.SetVisibility2DFill(fill > 0)
         display.SetOpacity2DFill(float(fill))
         display.SetVisibility2DOutline(bool(outline))

@@ -77,16 +77,25 @@ def images() -> None:
                 classes="flex-grow-1",
                 id="choose-folder",
             )
-        v3.VBtn(
-            "Simulated patient",
-            click="trigger('simulated')",
-            disabled=("loading || running",),
-            prepend_icon="mdi-account-outline",
-            variant="tonal",
-            block=True,
-            classes="mb-2",
-            id="simulated",
-        )
+        with html.Div(classes="d-flex ga-2 mb-2"):
+            v3.VBtn(
+                "Simulated patient",
+                click="trigger('simulated')",
+                disabled=("loading || running",),
+                prepend_icon="mdi-account-outline",
+                variant="tonal",
+                classes="flex-grow-1",
+                id="simulated",
+            )
+            v3.VBtn(
+                "Start anew",
+                v_if=("images.length",),
+                click="trigger('start_anew')",
+                disabled=("loading || running",),
+                title="Removes all images and structures, as before the next patient",
+                variant="tonal",
+                id="start-anew",
+            )
         with html.Div(
             v_for="row in images",
             key=("row.key",),
@@ -266,6 +275,12 @@ def results() -> None:
                 "Right (synthetic) against left (real) image, brightness from 0 to 1.",
                 classes="text-caption",
             )
+        html.Div(
+            "Images or structures have changed: choose the difference again for its numbers.",
+            v_if=("mode === 'difference' && !figures.length && !running",),
+            classes="text-caption",
+            id="figures-over",
+        )
         with html.Div(v_if=("results.length",), id="results"):
             v3.VDivider(classes="my-2")
             _slider("fill", "Fill of the structures", 0.05)
@@ -288,11 +303,12 @@ def results() -> None:
                     aria_label=("'Show ' + row.label",),
                 )
                 html.Span(classes="mrs-swatch", style=("{ background: row.colour }",))
-                html.A(
+                html.Button(
                     "{{ row.label }}",
                     click="trigger('go_to', [row.name])",
                     classes="text-body-2 mrs-link flex-grow-1",
                     title="Show its middle",
+                    type="button",
                 )
                 html.Span("{{ row.volume }}", classes="text-caption")
                 html.Span("{{ row.doubt }}", v_if=("row.doubt",), classes="text-caption mrs-doubt")

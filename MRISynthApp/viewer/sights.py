@@ -16,10 +16,11 @@ from MRISynthLib.review.profile import Profile
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.volume import Volume
 from MRISynthSegmentLib.mrml import FILL_OPACITY
+from MRISynthSegmentLib.segmentation import Segmentation
 
 from . import tables
 from .desk import Desk
-from .display import COMBINED, LAYOUTS, MODES, REAL, SYNTHETIC, Display
+from .display import COMBINED, LAYOUTS, MODES, REAL, SOLID, SYNTHETIC, Display
 from .flicker import Flicker
 from .profile_plot import profile_svg
 
@@ -28,6 +29,8 @@ PREVIEW = "preview-"
 UNCERTAINTY = "uncertainty-"
 """Keys of the scene's volumes that are no images of the desk, or the beginnings of them."""
 
+SIDES = ("left", "right")
+"""Names of the page's choices of images."""
 
 PROFILE_SECONDS = 0.1
 """Between two plots while a line is dragged."""
@@ -45,6 +48,8 @@ class Sights:
         self.desk = desk
         self._compare = compare
         self._made_of: dict[str, tuple[str, str]] = {}
+        self._figures: tables.Rows = []
+        self._figures_of: tuple = (None, None, None)  # images and structures
         self.hidden: set[str] = set()
         self.display: Display | None = None
         self._flicker = Flicker(self._turn_over)
@@ -59,6 +64,7 @@ class Sights:
                 "orientation": "Axial",
                 "modes": list(MODES),
                 "mode": "blend",
+                "figures": [],
                 "mode_reasons": tables.mode_reasons(desk, None, None),
                 "opacity": 0.5,
                 "flicker_rate": 1.0,
@@ -115,14 +121,16 @@ class Sights:
         for each in (key, UNCERTAINTY + key):
             self.display.remove(each)
         rest = list(self.desk.images)
-        for name in ("left", "right"):
+        for name in SIDES:
             if self.state[name] == key:
                 self.state[name] = rest[0] if rest else None
+        if self.desk.segmentation is None:
+            self.display.remove_segmentation()
         self.show_images()
 
     def show_images(self) -> None:
         """Left, right and combined image."""
-        self.state.mode_reasons = tables.mode_reasons(self.desk, self.state.left, self.state.right)
+        self.judge()
         if self.display is None:
             return
         self.display.show(REAL, self.state.left)
@@ -130,14 +138,44 @@ class Sights:
         self.display.link_windows(self.state.left, self.state.right)
         self._combine()
         self._profile_chosen()
+        self._show_segments()
         self.display.render()
 
-    def take_difference(self, left: str, right: str, difference: Volume) -> None:
-        """A map of differences was made."""
+    def take_difference(
+        self,
+        left: str,
+        right: str,
+        drawn: Segmentation | None,
+        difference: Volume,
+        figures: tables.Rows,
+    ) -> None:
+        """A map of differences was made, and numbers in the structures ``drawn``."""
         self.display.remove(DIFFERENCE)
         self.display.put(DIFFERENCE, difference)
         self._made_of[DIFFERENCE] = (left, right)
+        self._figures, self._figures_of = figures, (left, right, drawn)
         self.show_images()
+
+    def back_to_blend(self) -> None:
+        """What was chosen cannot be had: do not seem to show it."""
+        self.state.mode = modes.BLEND
+
+    def judge(self) -> None:
+        """Say what can be shown of the images that are seen, and nothing that is of others."""
+        state = self.state
+        state.mode_reasons = tables.mode_reasons(self.desk, state.left, state.right)
+        if state.mode_reasons.get(state.mode):
+            self.back_to_blend()
+        state.figures = self._figures if self._figures_hold() else []
+
+    def _figures_hold(self) -> bool:
+        """Whether the numbers are of the images and structures that are seen."""
+        left, right, drawn = self._figures_of
+        return (
+            (left, right) == (self.state.left, self.state.right)
+            and drawn is self.desk.segmentation
+            and not self.state.mode_reasons[modes.DIFFERENCE]
+        )
 
     def preview(self, ready: SliceReady, reference: Volume) -> None:
         """Show a finished slice of an image that is being made on the reference's grid."""
@@ -187,6 +225,8 @@ class Sights:
             self.display.show(COMBINED, CHECKERBOARD)
         elif possible and mode == modes.DIFFERENCE and self._made_of.get(mode) == (left, right):
             self.display.show(COMBINED, DIFFERENCE, legend=True)
+            if not (self._figures_hold() or self.state.running):
+                self._compare(left, right)
         else:
             self.display.show(COMBINED, left, right, opacity)
             if possible and mode == modes.DIFFERENCE:
@@ -235,7 +275,7 @@ class Sights:
     def _plot_profile(self) -> None:
         self._plotting = None
         titles = {each["value"]: each["title"] for each in tables.choices(self.desk)}
-        names = [titles.get(self.state[side]) for side in ("left", "right")]
+        names = [titles.get(self.state[side]) for side in SIDES]
         if self.state.profile and None not in names:
             with self.state:
                 self.state.profile_plot = profile_svg(self._profile, names)
@@ -289,13 +329,19 @@ class Sights:
 
     def _look_chosen(self, **_) -> None:
         if self.display is not None:
-            self.display.show_segments(
-                fill=float(self.state.fill) / FILL_OPACITY,
-                outline=bool(self.state.outline),
-                hidden=tuple(self.hidden),
-                shown=bool(self.state.contours_shown),
-            )
+            self._show_segments()
             self.display.render()
+
+    def _show_segments(self) -> None:
+        left, right = (self.desk.goes_with_structures(self.state[side]) for side in SIDES)
+        of_their_patient = {REAL: left, SYNTHETIC: right, COMBINED: left and right, SOLID: True}
+        self.display.show_segments(
+            fill=float(self.state.fill) / FILL_OPACITY,
+            outline=bool(self.state.outline),
+            hidden=tuple(self.hidden),
+            shown=bool(self.state.contours_shown),
+            views=[view for view, goes in of_their_patient.items() if goes],
+        )
 
     def on_toggle_contours(self) -> None:
         """Contours on or off."""

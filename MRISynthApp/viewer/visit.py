@@ -45,6 +45,8 @@ class Visit:
         self.downloads = Downloads(folder / "downloads")
         self._cleaned = without_paths(folder / "uploads")
         self._job: Any = None
+        self._comparing = False
+        self._asked = ""  # what is removed if that is asked for a second time
         self._tasks: set[asyncio.Task] = set()
         self._register()
         self._refresh()
@@ -66,7 +68,6 @@ class Visit:
                 "correct_structure": None,
                 "correct_adds": True,
                 "correct_exclusive": False,
-                "figures": [],
                 "uploading": "",
                 "loading": False,
                 "preparing": "",
@@ -109,6 +110,7 @@ class Visit:
     def _refresh(self) -> None:
         """Show the tables, what the prompt means, and what can be pressed."""
         desk, state = self.desk, self.state
+        self._asked = ""
         understanding, running = desk.understanding(), self._job is not None
         found = tables.results(desk, self.sights.hidden)
         state.update(
@@ -128,9 +130,9 @@ class Visit:
                 "can_undo": desk.history.can_undo,
                 "can_redo": desk.history.can_redo,
                 "downloads": self.downloads.offered(desk),
-                "mode_reasons": tables.mode_reasons(desk, state.left, state.right),
             }
         )
+        self.sights.judge()
         if state.correct_structure not in {row["name"] for row in found}:
             state.correct_structure = found[0]["name"] if found else None
         if not found:
@@ -165,22 +167,41 @@ class Visit:
             if index in found.uncertainty:
                 self.desk.uncertainty[key] = found.uncertainty[index]
         self.sights.take_in(keys)
+        self._refresh()  # the images are there, whatever is wrong with the contours
         for path in found.contours:
-            self._take_contours(path)
+            self._take_contours(path, keys)
         warnings = [text for volume in found.images for text in volume.warnings]
         text = "\n".join(dict.fromkeys(map(self._cleaned, warnings)))
+        text = "\n".join(filter(None, (text, self.desk.not_used(keys))))
         self.say(text, "warning" if text else "info")
         self._refresh()
 
-    def _take_contours(self, path: Path) -> None:
+    def _take_contours(self, path: Path, keys: Sequence[str]) -> None:
+        """Show a file's structures on the first image on whose grid they lie; ``keys`` are what
+        came with them."""
         from MRISynthSegmentLib.io import load_segmentation
 
-        reference = next(iter(self.desk.used_to_segment()), None)
-        if reference is None:
-            raise InputError("Contours came without an image to show them on; send both.")
-        volume = self.desk.volume_of(reference)
-        self.desk.segmentation = load_segmentation(path, volume)
-        self.sights.show_contours(reference.key)
+        if self._job is not None:
+            raise InputError("A computation is running; send the contours when it has ended.")
+        used = {row.key for row in self.desk.used_to_segment()}
+        rows = sorted(
+            self.desk.rows(),
+            key=lambda row: (row.key not in keys, row.synthetic, row.key not in used),
+        )
+        reasons = []
+        for row in rows:
+            try:
+                structures = load_segmentation(path, self.desk.volume_of(row))
+            except InputError as error:
+                reasons.append(error)
+                continue
+            self.desk.bring_structures(structures, row.key)
+            self.sights.show_contours(row.key)
+            return
+        raise next(
+            iter(reasons),
+            InputError("Contours came without an image to show them on; send both."),
+        )
 
     def on_simulated(self) -> None:
         """Load the built-in patient."""
@@ -226,10 +247,37 @@ class Visit:
             self.state.uploading = text
 
     def on_remove(self, key: str) -> None:
-        """Take an image away."""
+        """Take an image away, with what lies on it."""
+        drawn = key == self.desk.drawn_on
+        if self._job is None and self._sure(key, drawn):
+            self._remove(key)
+            self.say("The structures that lay on this image went with it." if drawn else "")
+
+    def on_start_anew(self) -> None:
+        """Take everything away, as before the next patient."""
+        if self._job is None and self._sure("everything", True):
+            self.sights.back_to_blend()  # no more comparisons of what is about to go
+            for key in list(self.desk.images):
+                self._remove(key)
+            self.desk.ticked_targets, self.state.prompt = None, ""
+            self.say("")
+
+    def _remove(self, key: str) -> None:
         self.desk.remove(key)
         self.sights.take_out(key)
         self._refresh()
+
+    def _sure(self, what: str, precious: bool) -> bool:
+        """Whether something may go: what a person worked on goes when that is asked for twice."""
+        if not (precious and self.desk.history.edited) or self._asked == what:
+            return True
+        self.say(
+            "Structures that you corrected would go too: download them first, or press the same "
+            "button again.",
+            "warning",
+        )
+        self._asked = what
+        return False
 
     # ----------------------------------------------------------------------------- choices
 
@@ -352,7 +400,10 @@ class Visit:
         """A left click in a slice view; whether it was a correction."""
         if not self.state.correcting or self.desk.segmentation is None:
             return False
-        if self._job is None:
+        if self._job is not None:
+            self.say("A computation is running; click again when it has ended.")
+            self.state.flush()
+        else:
             adds = bool(self.state.correct_adds) != shift
             exclusive = bool(self.state.correct_exclusive)
             self.spawn(self._correct(str(self.state.correct_structure), point, adds, exclusive))
@@ -370,11 +421,13 @@ class Visit:
 
     def on_undo(self) -> None:
         """Take the last correction back."""
-        self._stepped(self.desk.undo())
+        if self._job is None:  # or the result of a click would bring back what is undone
+            self._stepped(self.desk.undo())
 
     def on_redo(self) -> None:
         """Take the last undo back."""
-        self._stepped(self.desk.redo())
+        if self._job is None:
+            self._stepped(self.desk.redo())
 
     def _stepped(self, names: Sequence[str]) -> None:
         self.sights.redraw_contours(names)
@@ -383,15 +436,26 @@ class Visit:
     # -------------------------------------------------------------------------- comparison
 
     def _compare(self, left: str, right: str) -> None:
-        if self._job is None:
+        if self._job is not None:
+            self.say("A computation is running; choose the difference when it has ended.")
+            self.sights.back_to_blend()
+        elif not self._comparing:
+            self._comparing = True
             self.spawn(self._compared(left, right))
 
     async def _compared(self, left: str, right: str) -> None:
         """Numbers, and where two images differ."""
-        result = await self._follow(self.desk.comparison(left, right))
-        self.state.figures = tables.figures(result.info)
+        drawn = self.desk.segmentation
+        try:
+            result = await self._follow(self.desk.comparison(left, right))
+        except BaseException:
+            self.sights.back_to_blend()  # or a blend would be taken for the difference
+            raise
+        finally:
+            self._comparing = False
         self.say("\n".join(result.info.get("warnings", ())), _kind(result.info))
-        self.sights.take_difference(left, right, result["difference"])
+        figures = tables.figures(result.info)
+        self.sights.take_difference(left, right, drawn, result["difference"], figures)
 
     # --------------------------------------------------------------------------- downloads
 

@@ -1,0 +1,204 @@
+"""What could mislead or be lost on the page: the next patient, another pair, a lost connection."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("trame_slicer", reason="needs the browser part (pip install mrisynth[view])")
+pytest.importorskip("selenium", reason="needs selenium (pip install mrisynth[test])")
+
+from dicom_series import write_series
+from fakes import head
+from MRISynthLib import io
+from test_viewer_browser import COMBINED, LEFT, RIGHT, middle, start_slow, synthetic, use_inputs
+from viewer_host import Browser, House, available, browser, until
+
+pytestmark = pytest.mark.skipif(
+    not available(),
+    reason="needs chromium and its driver (Debian: chromium chromium-driver)",
+)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    for seed, name in enumerate(("T1w", "T2w", "CE-T1w")):
+        io.save(head(seed, (12, 64, 56), name=name, sequence=name), folder / f"{name}.nii.gz")
+    with House(visitors=1, files=(folder,), leave_seconds=30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def page(house):
+    """A real and a synthetic CE-T1w with their difference, and structures."""
+    with browser() as opened:
+        opened.open(house.gateway.url)
+        until(lambda: opened.state("images"), "the images")
+        use_inputs(opened)
+        opened.click("apply")
+        until(lambda: synthetic(opened), "the synthetic image")
+        opened.idle()
+        opened.set("section", ["images", "make", "structures", "results"])
+        opened.click("segment")
+        until(lambda: opened.state("results"), "the structures")
+        opened.idle()
+        opened.click("layout-4")
+        choose_difference(opened)
+        yield opened
+
+
+def choose_difference(page: Browser) -> None:
+    page.click("mode-difference")
+    until(lambda: page.state("figures"), "the numbers")
+    page.idle()
+
+
+def place(page: Browser) -> float:
+    return round(page.state("Real__SliderState__value"), 2)
+
+
+def test_numbers_go_with_the_pair_and_the_structures_that_they_are_of(page):
+    left = page.state("left")
+    other = next(row["key"] for row in page.state("images") if row["sequence"] == "T2w")
+    page.set("left", other)
+    until(lambda: not page.state("figures"), "no numbers of another pair")
+    until(lambda: page.state("mode") == "blend", "no blend that seems to be a difference")
+    page.set("left", left)
+    until(lambda: page.state("figures"), "the numbers of this pair")
+    page.click("segment")
+    until(lambda: not page.state("figures"), "no numbers in contours that are no more")
+    page.idle()
+    choose_difference(page)
+
+
+def test_a_difference_that_cannot_be_had_now_is_not_seemingly_shown(page):
+    page.click("mode-blend")
+    page.trigger("toggle_contours")
+    page.click("segment")
+    page.idle()
+    start_slow(page)
+    page.click("mode-difference")
+    until(lambda: "choose the difference when" in page.state("message"), "the sentence")
+    until(lambda: page.state("mode") == "blend", "the blend is called a blend")
+    page.click("cancel")
+    until(lambda: not page.state("running"), "the end")
+    page.set("prompt", "")
+    page.trigger("toggle_contours")
+
+
+def test_what_is_made_in_the_difference_mode_is_compared_at_once(page):
+    choose_difference(page)
+    count = len(synthetic(page))
+    page.click("apply")
+    until(lambda: len(synthetic(page)) > count, "another one")
+    until(lambda: page.state("figures") and not page.state("running"), "its numbers")
+    assert page.state("message_kind") != "error", page.state("message")
+
+
+SWIPE = """
+const [ways] = arguments;
+const box = document.querySelectorAll(".layout-grid-item")[0].getBoundingClientRect();
+const at = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, bubbles: true };
+const target = document.elementFromPoint(at.clientX, at.clientY);
+for (const way of ways) {
+  const turn = { ...at, deltaY: way / 3, wheelDeltaY: -way, cancelable: true };
+  target.dispatchEvent(new WheelEvent("wheel", turn));
+}
+"""
+
+
+def test_a_swipe_on_a_touch_pad_goes_as_far_as_a_wheel_by_its_length(page):
+    page.trigger("step", -3)
+    before = place(page)
+    page.driver.find_element("tag name", "body").send_keys("f" * 3)
+    until(lambda: place(page) != before, "keys")
+    page.rested(LEFT)
+    three = place(page) - before
+    page.driver.find_element("tag name", "body").send_keys("b" * 3)
+    until(lambda: place(page) == before, "back")
+    page.run(SWIPE, [-12] * 21)  # the first at once, and two notches of the wheel
+    until(lambda: place(page) != before, "the swipe")
+    page.rested(LEFT)
+    assert place(page) - before == pytest.approx(three, abs=0.05)
+
+
+def test_keys_work_after_a_box_was_ticked(page):
+    box = page.driver.find_element("css selector", "#outline")
+    page.run("arguments[0].focus()", box)
+    shown = page.state("contours_shown")
+    box.send_keys("g")
+    until(lambda: page.state("contours_shown") != shown, "the key")
+    box.send_keys("g")
+    until(lambda: page.state("contours_shown") == shown, "the key again")
+
+
+def test_nothing_of_a_patient_is_left_for_the_next_one(page, tmp_path):
+    from selenium.webdriver import ActionChains
+
+    page.click("mode-blend")
+    page.set("correct_structure", page.state("results")[0]["name"])
+    page.set("correcting", True)
+    until(lambda: page.state("correcting"), "the mode")
+    ActionChains(page.driver).move_to_element_with_offset(page.view(LEFT), 60, 0).click().perform()
+    until(lambda: page.state("can_undo"), "the correction")
+    page.idle()
+    page.click("start-anew")
+    until(lambda: "that you corrected would go" in page.state("message"), "the question")
+    assert page.state("images"), "nothing is lost by one click"
+    page.click("start-anew")
+    until(lambda: not page.state("images"), "an empty scene")
+    assert not page.state("results")
+    assert not page.state("figures")
+    file = tmp_path / "next.nii.gz"
+    io.save(head(9, (12, 64, 56), name="T1w", sequence="T1w"), file)
+    page.send(file)
+    until(lambda: page.state("images"), "the next patient")
+    page.settled(LEFT, lambda seen: middle(seen).max() > 150, "the image")
+    seen = page.rested(LEFT)
+    inside = middle(seen)
+    assert (inside.max(axis=-1) - inside.min(axis=-1)).max() < 30, "grey alone: no contour"
+    assert not page.state("can_undo")
+
+
+def colours(pixels) -> int:
+    """How much is not grey in the middle of a view."""
+    inside = middle(pixels)
+    return int((inside.max(axis=-1) - inside.min(axis=-1) > 60).sum())
+
+
+def test_contours_are_not_seen_over_another_patient_s_image(page, tmp_path):
+    def second(data, _index):
+        data.PatientID, data.PatientName = "4712", "Roe^Jane"
+
+    page.click("start-anew")
+    until(lambda: not page.state("images"), "an empty scene")
+    for name, change, series in (("a", None, "1.2.3.8"), ("b", second, "1.2.3.9")):
+        folder = write_series(tmp_path / name, change=change, series=series)
+        count = len(page.state("images"))
+        page.send(*sorted(path for path in (tmp_path / name).rglob("*") if path.is_file()))
+        until(lambda n=count: len(page.state("images")) > n, f"{name} {folder}")
+        page.idle()
+    assert "is of another patient or study than" in page.state("message")
+    first, other = (row["key"] for row in page.state("images"))
+    page.set("left", first)
+    page.set("right", other)
+    page.click("segment")
+    until(lambda: page.state("results"), "the structures")
+    page.settled(LEFT, lambda seen: colours(seen) > 50, "over their own image")
+    assert not colours(page.rested(RIGHT)), "not over the other patient's"
+    assert not colours(page.rested(COMBINED)), "nor over both"
+
+
+def test_what_was_being_sent_when_the_page_was_loaded_anew_is_not_waited_for(page):
+    page.set("uploading", "Sending: 3 of 9 files")
+    until(lambda: page.driver.find_elements("id", "uploading"), "the bar")
+    page.open(page.driver.current_url)
+    until(lambda: not page.driver.find_elements("id", "uploading"), "no bar for ever", 20)
+
+
+def test_a_page_that_lost_its_scene_says_so_and_where_to_go(page, house):
+    house.do(house.gateway.visitors.close())
+    until(lambda: page.driver.find_elements("id", "lost"), "the page")
+    assert "connection to MRISynth has ended" in page.text()
+    page.driver.find_element("link text", "Load this page again").click()
+    until(lambda: "This scene has ended" in page.text(), "what has become of it")

@@ -30,7 +30,7 @@ def house(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(house):
-    """A real and a synthetic CE-T1w with their difference, and structures."""
+    """A real and a synthetic CE-T1w, and structures."""
     with browser() as opened:
         opened.open(house.gateway.url)
         until(lambda: opened.state("images"), "the images")
@@ -43,7 +43,6 @@ def page(house):
         until(lambda: opened.state("results"), "the structures")
         opened.idle()
         opened.click("layout-4")
-        choose_difference(opened)
         yield opened
 
 
@@ -57,25 +56,7 @@ def place(page: Browser) -> float:
     return round(page.state("Real__SliderState__value"), 2)
 
 
-def test_numbers_go_with_the_pair_and_the_structures_that_they_are_of(page):
-    left = page.state("left")
-    other = next(row["key"] for row in page.state("images") if row["sequence"] == "T2w")
-    page.set("left", other)
-    until(lambda: not page.state("figures"), "no numbers of another pair")
-    until(lambda: page.state("mode") == "blend", "no blend that seems to be a difference")
-    page.set("left", left)
-    until(lambda: page.state("figures"), "the numbers of this pair")
-    page.click("segment")
-    until(lambda: not page.state("figures"), "no numbers in contours that are no more")
-    page.idle()
-    choose_difference(page)
-
-
 def test_a_difference_that_cannot_be_had_now_is_not_seemingly_shown(page):
-    page.click("mode-blend")
-    page.trigger("toggle_contours")
-    page.click("segment")
-    page.idle()
     start_slow(page)
     page.click("mode-difference")
     until(lambda: "choose the difference when" in page.state("message"), "the sentence")
@@ -83,7 +64,22 @@ def test_a_difference_that_cannot_be_had_now_is_not_seemingly_shown(page):
     page.click("cancel")
     until(lambda: not page.state("running"), "the end")
     page.set("prompt", "")
-    page.trigger("toggle_contours")
+
+
+def test_numbers_go_with_the_pair_and_the_structures_that_they_are_of(page):
+    choose_difference(page)
+    left = page.state("left")
+    other = next(row["key"] for row in page.state("images") if row["sequence"] == "T2w")
+    page.set("left", other)
+    until(lambda: not page.state("figures"), "no numbers of another pair")
+    until(lambda: page.state("mode") == "blend", "no blend that seems to be a difference")
+    page.set("left", left)
+    until(lambda: not page.state("mode_reasons")["difference"], "the pair again")
+    until(lambda: page.state("figures"), "the numbers of this pair")
+    page.click("segment")
+    until(lambda: not page.state("figures"), "no numbers in contours that are no more")
+    page.idle()
+    choose_difference(page)
 
 
 def test_what_is_made_in_the_difference_mode_is_compared_at_once(page):

@@ -63,7 +63,7 @@ class MRISynthSegmentParameterNode:
     structures - the structures that are ticked; they count once the user touched the list.
     structuresTouched - whether the user did.
     newSegmentation - whether a result goes into a new segmentation.
-    replaceEdited - whether what the user edited is drawn anew, too.
+    replaceEdited - whether what the user edited is drawn anew, too; both are for one run.
     """
 
     structures: list[str]
@@ -242,7 +242,7 @@ class MRISynthSegmentWidget(PanelWidget):
         if before is not node:
             self.result.showNew(node)
         parameters.segmentation = node
-        parameters.newSegmentation = False
+        parameters.newSegmentation = parameters.replaceEdited = False
         self.showOutcome(
             result.info,
             *said,

@@ -290,6 +290,7 @@ def test_the_user_can_have_edits_drawn_anew_or_everything_in_a_new_segmentation(
     desk.process()
     apply(desk, drawn, jobs, GTVp=TUMOUR)
     assert np.array_equal(masks_in(drawn)["GTVp"], TUMOUR)
+    assert not structures.replaceEditedCheckBox.checked, "said of that run, not of hours later"
     structures.newSegmentationCheckBox.checked = True
     desk.process()
     apply(desk, drawn, jobs, GTVp=STEM)

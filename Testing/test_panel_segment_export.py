@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import types
 
-from panel_cases import add_volume
-from panel_segment_cases import section, shown_node
+from panel_cases import add_volume, tick_input
+from panel_segment_cases import TUMOUR, apply, section, shown_node
 
 
 def choose(desk, panel, name):
@@ -199,6 +199,29 @@ def made_from(*sources):
     node = mrml.node_from_volume(image)
     set_sources(node, [each.GetID() for each in sources])
     return node
+
+
+def test_contours_on_a_synthetic_image_refer_to_the_series_it_was_made_from(
+    desk, jobs, monkeypatch
+):
+    files = {"1.2": "/db/a.dcm", "1.3": "/db/b.dcm"}
+    database = types.SimpleNamespace(
+        isOpen=True, fileForInstance=files.get, instanceValue=lambda *_: ""
+    )
+    monkeypatch.setattr(desk.slicer, "dicomDatabase", database, raising=False)
+    real = add_volume(desk, "t1_tse_tra")
+    real.SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
+    made = made_from(real)
+    panel = desk.open("MRISynthSegment")
+    tick_input(desk, panel, "t1_tse_tra", False)
+    tick_input(desk, panel, made.GetName())
+    apply(desk, panel, jobs, GTVp=TUMOUR)
+    assert panel.logic.referenceOf(shown_node(panel)) is made
+    ui = section(panel, "Export").ui
+    assert ui.seriesLabel.text == "t1_tse_tra: 2 files in Slicer's DICOM database"
+    ui.exportButton.click()
+    desk.process()
+    assert jobs[-1].parameters["references"] == list(files.values())
 
 
 def test_a_synthetic_image_refers_to_its_own_source_not_to_another_of_that_name(desk):

@@ -146,12 +146,11 @@ class ExportSection(Section):
 
     def _behind(self, kind: exports.Format, parameters) -> list:
         """The nodes of the images to whose series the result will refer."""
-        if kind.is_image:
-            from MRISynthSegmentLib.exported.mrml import inputs_of
+        from MRISynthSegmentLib.exported.mrml import images_behind, inputs_of
 
+        if kind.is_image:
             return list(inputs_of(parameters.exportImage))
-        node = self.logic.referenceOf(parameters.segmentation)
-        return [] if node is None else [node]
+        return list(images_behind(parameters.segmentation))
 
     def _files(self, nodes) -> list[str]:
         return [file for node in nodes for file in self.database.files_of(node)]

@@ -18,7 +18,7 @@ from ..compared.mrml import needed_grid
 from ..exports import Plan
 from ..mrml import algorithm_types_of, segmentation_steps
 from ..packed import packed
-from ..placed.mrml import LOADED_AGAIN_MM
+from ..placed.mrml import LOADED_AGAIN_MM, reference_node_of
 
 
 def contours_steps(
@@ -112,6 +112,19 @@ def inputs_of(
             free.remove(match)
             made_from.append(match)
     return tuple(made_from)
+
+
+def images_behind(
+    node: slicer.vtkMRMLSegmentationNode | None,
+) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
+    """The images of the scene to whose series contours can refer: the one on which they were drawn.
+    A synthetic one has no series unless it came with one; then those from which it was made and
+    on whose slices it lies."""
+    image = reference_node_of(node) if node is not None else None
+    if image is None:
+        return ()
+    alike = () if image.GetAttribute("DICOM.instanceUIDs") else inputs_of(image)
+    return tuple(each for each in alike if _lie_alike(each, image)) or (image,)
 
 
 def _lie_alike(one: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarVolumeNode) -> bool:

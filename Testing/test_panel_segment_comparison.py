@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import types
+
 import numpy as np
 import pytest
 
-from panel_cases import add_volume, cells, put_below_patient
+from panel_cases import add_volume, cells, move, put_below_patient
 from panel_segment_cases import STEM, TUMOUR, section, shown_node
 
 
@@ -217,6 +219,32 @@ def test_contours_of_others_are_loaded_from_a_file(desk, jobs, drawn, tmp_path):
     jobs[-1].finish(InputError("theirs.seg.nrrd is damaged; export it again."))
     desk.process()
     assert ui.comparisonLabel.text == "theirs.seg.nrrd is damaged; export it again."
+
+
+def test_contours_of_another_frame_of_reference_can_be_told(desk, jobs, drawn, monkeypatch):
+    from MRISynthLib.errors import InputError
+
+    database = types.SimpleNamespace(
+        isOpen=True,
+        fileForInstance=lambda uid: "",
+        instanceValue=lambda uid, tag: {"0020,0052": "1.2.3 "}.get(tag, ""),
+    )
+    monkeypatch.setattr(desk.slicer, "dicomDatabase", database, raising=False)
+    image = desk.slicer.util.getNode("t1_tse_tra")
+    image.SetAttribute("DICOM.instanceUIDs", "1.9")
+
+    def frame():
+        section(drawn, "Comparison").ui.loadButton.click()
+        (grid,) = jobs[-1].volumes
+        jobs[-1].finish(InputError("Not today."))
+        desk.process()
+        return grid.acquisition.get("FrameOfReferenceUID")
+
+    desk.qt.QFileDialog.answer = "theirs.dcm"
+    assert frame() == "1.2.3"
+    transform = move(desk, image)
+    shown_node(drawn).SetAndObserveTransformNodeID(transform.GetID())
+    assert frame() is None, "it was moved out of its frame"
 
 
 def test_contours_are_seen_on_the_real_and_the_synthetic_image(desk, jobs, drawn):

@@ -45,6 +45,7 @@ DICOM_NUMBERS = {
 """What recognition looks at, by keyword, and where Slicer's DICOM database has it."""
 DICOM_PATIENT_ID = "0010,0020"
 DICOM_STUDY_UID = "0020,000D"
+DICOM_FRAME_OF_REFERENCE = "0020,0052"
 
 
 def dicom_values(node, tags: Mapping[str, str]) -> dict[str, str]:
@@ -94,6 +95,14 @@ def study_of(node) -> str:
     study = _study_in_hierarchy(node)
     study = study or dicom_values(node, {"Study": DICOM_STUDY_UID}).get("Study", "")
     return study or next(filter(None, map(study_of, sources_of(node))), "")
+
+
+def frame_of_reference_of(node) -> str:
+    """The UID of the frame in which a volume's coordinates hold; empty if it is not known, or if
+    the volume was moved out of it."""
+    if node.GetParentTransformNode() is not None:
+        return ""
+    return dicom_values(node, {"Frame": DICOM_FRAME_OF_REFERENCE}).get("Frame", "")
 
 
 def _above(node, level: str) -> tuple:

@@ -10,6 +10,7 @@ from MRISynthLib.errors import InputError
 from MRISynthSegmentLib import panel as decisions
 from MRISynthWidgets.node_watch import NodeWatch
 from MRISynthWidgets.panel_widget import WARNING_STYLE
+from MRISynthWidgets.scene_inputs import frame_of_reference_of
 from MRISynthWidgets.section import Section
 
 from .section_work import SectionWork
@@ -200,16 +201,26 @@ class ComparisonSection(Section):
         )
         if not path:
             return
-        from MRISynthSegmentLib.compared.mrml import needed_grid
-
         with self.panel.showingErrors():
             node = self.logic.getParameterNode().segmentation
             self.work.start(
                 decisions.CONTOURS_TASK,
                 {"path": path},
-                [needed_grid(node)],
+                [self._gridInItsFrame(node)],
                 lambda result: self._loaded(path, node, result),
             )
+
+    @staticmethod
+    def _gridInItsFrame(node):
+        """The image of a segmentation with its frame of reference, if Slicer's DICOM database knows
+        it: contours of another frame are refused then."""
+        from MRISynthSegmentLib.compared.mrml import needed_grid
+        from MRISynthSegmentLib.exported.mrml import images_behind
+
+        grid = needed_grid(node)
+        frame = next(filter(None, map(frame_of_reference_of, images_behind(node))), "")
+        known = {"FrameOfReferenceUID": frame} if frame else {}
+        return grid.replace(acquisition={**grid.acquisition, **known})
 
     def _loaded(self, path: str, first, result) -> None:
         from MRISynthSegmentLib.compared.mrml import contours_node

@@ -132,8 +132,15 @@ def test_a_spot_in_the_mucosa_is_no_tumour_but_said():
     found, (only,) = clean("GTVp", spots, Nasopharynx=pharynx)
     assert not found.any()
     told = only.sentence(np.diag((1.0, -1.0, -4.0, 1.0)))
-    assert "0.8 ml" in told and "0.5 ml" in told and "around L 55, A 64, I 24 mm" in told
-    assert "clean-up" in told  # how they can be seen
+    assert told == (
+        "2 places look like tumour (0.84 ml together, the largest around L 55, A 64, I 24 mm) and "
+        "are left out of GTVp, as less than 0.5 ml in one place cannot be told from healthy "
+        "mucosa; without the clean-up they are drawn."
+    )
+    _, (only,) = clean("GTVp", box((6, 7), (60, 70), (50, 62)), Nasopharynx=pharynx)
+    told = only.sentence(np.eye(4))
+    assert told.startswith("One place looks like tumour (0.48 ml around"), "not 0.5 below 0.5"
+    assert told.endswith("without the clean-up it is drawn.")
     small = box((6, 7), (60, 70), (50, 63))  # 0.52 ml, a ball of 10 mm
     found, left_out = clean("GTVp", small | box((8, 9), (60, 69), (70, 80)), Nasopharynx=pharynx)
     assert np.array_equal(found & small, small) and not left_out

@@ -202,6 +202,15 @@ def test_specks_are_left_out_unless_all_is_wanted(head):
     assert whole[8, 30:32, 40:42].all() and not whole[5, 52, 31]
 
 
+def test_a_tumour_that_is_left_out_as_small_is_not_said_to_be_outside_the_images(head):
+    voxels = np.where(painting.TRUTH["GTVp"], painting.HEAD, head.voxels).astype(np.float32)
+    voxels[5, 30:33, 38:42] = painting.GREYS["GTVp"]
+    result = segment(inputs=[head.with_voxels(voxels)])
+    assert not result.segmentation.masks["GTVp"].any()
+    said = " ".join(result.warnings)
+    assert "One place looks like tumour" in said and "field of view" not in said
+
+
 def test_nothing_is_found_in_the_noise_above_the_head(head):
     """Where an image goes on beyond the vertex, a network may see most of a structure there."""
 

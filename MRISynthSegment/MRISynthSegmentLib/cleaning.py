@@ -41,7 +41,7 @@ MEASURABLE_ML = 0.5
 much, and what is below 10 mm is not measurable (E. Eisenhauer et al., RECIST 1.1, Eur J Cancer
 45:228, 2009)."""
 
-_SMALL = f"are too little to be told from healthy mucosa (no part has {MEASURABLE_ML:g} ml)"
+_SMALL = f"less than {MEASURABLE_ML:g} ml in one place cannot be told from healthy mucosa"
 
 FEW = 200
 """Voxels by which it is first seen whether two parts are near to each other."""
@@ -137,21 +137,29 @@ RULES: dict[str, Rule] = {
 class LeftOut:
     """What looks like tumour and was left out of it, so that a clinician can look there.
 
-    volume_ml: of all such parts; middle: (column, row, slice) of a voxel in the middle of the
-    largest; why: how a sentence about them goes on.
+    volume_ml: of all such parts; parts: how many there are; middle: (column, row, slice) of a
+    voxel in the middle of the largest; why: how a sentence goes on after "as".
     """
 
     volume_ml: float
+    parts: int
     middle: tuple[int, int, int]
     why: str
 
     def sentence(self, index_to_world: np.ndarray) -> str:
         """What the user is told. index_to_world: 4x4, (column, row, slice, 1) to LPS mm."""
         place = in_words((index_to_world @ (*self.middle, 1.0))[:3])
-        return (
-            f"{self.volume_ml:.1f} ml that look like tumour, around {place}, {self.why} and are "
-            "left out of GTVp; without the clean-up they are shown."
-        )
+        # what is near a limit of half a millilitre must not be rounded to it
+        volume = f"{self.volume_ml:.{1 if self.volume_ml >= 1 else 2}f} ml"
+        if self.parts == 1:
+            said = f"One place looks like tumour ({volume} around {place}) and is"
+        else:
+            said = (
+                f"{self.parts} places look like tumour ({volume} together, the largest around "
+                f"{place}) and are"
+            )
+        shown = "it is" if self.parts == 1 else "they are"
+        return f"{said} left out of GTVp, as {self.why}; without the clean-up {shown} drawn."
 
 
 def in_words(point: Sequence[float]) -> str:
@@ -340,8 +348,8 @@ class _Cleaner:
     def _away(self, rule: Rule) -> str:
         """Why parts are out of place, as a sentence goes on."""
         if any(self._has(other) for other in rule.near):
-            return f"lie more than {rule.near_mm:.0f} mm from the nasopharynx"
-        return "lie in images in which no nasopharynx is found"
+            return f"a primary tumour lies within {rule.near_mm:.0f} mm from the nasopharynx"
+        return "no nasopharynx is found in these images"
 
     def _leave_out(
         self, parts: Mapping[int, _Part], volumes: Mapping[int, float], which: list[int], why: str
@@ -350,7 +358,7 @@ class _Cleaner:
         if which:
             largest = max(which, key=volumes.get)
             volume = sum(volumes[n] for n in which)
-            self.left_out.append(LeftOut(volume, parts[largest].middle, why))
+            self.left_out.append(LeftOut(volume, len(which), parts[largest].middle, why))
 
 
 class _Part:

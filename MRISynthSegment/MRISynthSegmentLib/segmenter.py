@@ -106,7 +106,7 @@ class Segmenter(LoadedModel):
         names = self.check_structures(structures)
         if prepared is None:
             prepared = self.prepare(inputs, register=register, callbacks=callbacks)
-        warnings = list(prepared.warnings)
+        warnings, left_out = list(prepared.warnings), []
         begun = time.perf_counter()
         found = Run(self, prepared, inputs, self._looked_for(names, clean), flips)
         probability = found.probabilities(callbacks)
@@ -122,7 +122,8 @@ class Segmenter(LoadedModel):
         for name in names:
             callbacks.check()
             masks[name] = mask_on_reference(masks[name], probability[name], prepared.grid)
-        warnings += _advice({name: masks[name] for name in names}, self.bundle.weak)
+        told = {"GTVp"} if left_out else set()  # where it may be is said
+        warnings += _advice({name: masks[name] for name in names}, self.bundle.weak, told)
         provenance = Provenance(
             synthetic=any(v.is_synthetic for v in inputs),
             kind="segmentation",
@@ -220,8 +221,10 @@ def _images(
     }
 
 
-def _advice(masks: Mapping[str, np.ndarray], weak: Mapping[str, float | None]) -> list[str]:
-    """What the user must look at."""
+def _advice(
+    masks: Mapping[str, np.ndarray], weak: Mapping[str, float | None], told: set[str]
+) -> list[str]:
+    """What the user must look at; why those ``told`` were not found is said already."""
     said = []
     poor = [name for name in masks if name in weak]
     if poor:
@@ -229,7 +232,7 @@ def _advice(masks: Mapping[str, np.ndarray], weak: Mapping[str, float | None]) -
             f"This model finds {', '.join(poor)} poorly (Dice below one half, or not measured); "
             "check every slice or draw by hand."
         )
-    missing = [name for name, mask in masks.items() if not mask.any()]
+    missing = [name for name, mask in masks.items() if not mask.any() and name not in told]
     if missing:
         said.append(
             f"Not found in these images: {', '.join(missing)}; check whether they are in the "

@@ -152,6 +152,26 @@ def test_warnings_of_a_result_stand_out(desk, jobs, drawn):
     assert label.text.startswith("GTVp is a proposal.\n") and "background" in label.styleSheet
 
 
+def test_why_a_structure_was_not_found_is_said_when_it_is_clicked(desk, jobs, panel):
+    why = "One place looks like tumour (0.48 ml around L 1, P 2, S 3 mm) and is left out of GTVp."
+    said = [why, "A slice is missing."]
+    apply(desk, panel, jobs, warnings=said, GTVp=TUMOUR & False, Brainstem=STEM)
+    panel.showMessage("Something else.")
+    section(panel, "Result").onCellClicked(0, 1)
+    said = "Primary gross tumour volume was not found."
+    assert panel.ui.messageLabel.text == f"{said}\n{why}" and panel.ui.messageLabel.styleSheet
+
+
+def test_warnings_go_when_all_that_they_are_about_is_drawn_anew(desk, jobs, panel):
+    from MRISynthLib.node_attributes import warnings_of
+
+    both = "Not found in these images: GTVp, Brainstem."
+    first = [both, "One place is left out of GTVp.", "A slice is missing."]
+    apply(desk, panel, jobs, warnings=first, GTVp=TUMOUR & False, Brainstem=STEM & False)
+    apply(desk, panel, jobs, warnings=["GTVp is a proposal."], GTVp=TUMOUR)
+    assert warnings_of(shown_node(panel)) == ("GTVp is a proposal.", both, "A slice is missing.")
+
+
 def test_doubt_is_kept_with_the_scene(desk, jobs, drawn, tmp_path):
     path = str(tmp_path / "case.mrb")
     assert desk.slicer.mrmlScene.WriteToMRB(path)

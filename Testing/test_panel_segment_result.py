@@ -12,6 +12,7 @@ from panel_segment_cases import (
     apply,
     finished,
     masks_in,
+    second,
     section,
     shown_node,
 )
@@ -203,6 +204,25 @@ def test_a_new_segmentation_is_shown_alone(desk, jobs, drawn):
     assert [line[1] for line in cells(section(drawn, "Result").ui.resultTable)] == [
         "Primary gross tumour volume"
     ]
+
+
+def test_a_hidden_segmentation_that_is_chosen_again_is_seen(desk, jobs, drawn):
+    old = shown_node(drawn)
+    new = second(desk, drawn, jobs, GTVp=STEM)
+    parameters, of = drawn.logic.getParameterNode(), lambda node: node.GetDisplayNode()
+    parameters.segmentation = old
+    desk.process()
+    assert of(old).GetVisibility() and not of(new).GetVisibility()
+    assert drawn.ui.messageLabel.text.startswith(f"{new.GetName()} is hidden")
+    of(new).SetVisibility(True)  # the user wants to see both
+    parameters.segmentation = new
+    desk.process()
+    assert of(old).GetVisibility() and of(new).GetVisibility()
+    parameters.segmentation = None
+    desk.slicer.mrmlScene.RemoveNode(new)
+    of(old).SetVisibility(False)
+    desk.process()
+    assert not of(old).GetVisibility()
 
 
 # ----------------------------------------------------------------------------- how it is shown

@@ -44,7 +44,7 @@ from .noted.mrml import (
 from .origins import AUTOMATIC, Origin
 from .segmentation import Segmentation
 from .structure_record import DOUBT_TAG, INPUTS_TAG
-from .structures import STRUCTURES, UNKNOWN_COLOUR
+from .structures import STRUCTURES, UNKNOWN_COLOUR, named_in
 
 FILL_OPACITY = 0.35
 """Of a structure over the image: the grey values under it must stay readable."""
@@ -216,7 +216,7 @@ def update_steps(
             yield
             _check_there(node)
         _in_few_layers(content)
-        _note_origin(node, segmentation, whole=set(segments_by_name(node)) <= set(put))
+        _note_origin(node, segmentation, set(put))
     except BaseException:
         if node.GetScene() is not None:
             for segment_id, before in kept.items():
@@ -390,11 +390,17 @@ def _in_few_layers(content) -> None:
         content.CollapseBinaryLabelmaps(False)
 
 
-def _note_origin(node, segmentation: Segmentation, whole: bool) -> None:
-    """Provenance and warnings of the node, with those from before unless all was drawn anew."""
+def _note_origin(node, segmentation: Segmentation, put: set[str]) -> None:
+    """Provenance and warnings of the node, with those from before unless all that they are about
+    was drawn anew."""
+    whole = set(segments_by_name(node)) <= put
     before = None if whole else provenance_of(node)
     set_provenance(node, provenance_of_both(before, segmentation.provenance))
-    warnings = () if whole else warnings_of(node)
+    warnings = [
+        each
+        for each in (() if whole else warnings_of(node))
+        if not named_in(each) or not named_in(each) <= put
+    ]
     set_warnings(node, dict.fromkeys([*segmentation.warnings, *warnings]))
 
 

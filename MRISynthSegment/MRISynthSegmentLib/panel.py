@@ -400,8 +400,8 @@ def kept_sentence(kept: Iterable[str]) -> str:
 
 
 def hidden_sentence(name: str) -> str:
-    """That a new segmentation is shown instead of another."""
-    return f"{name} is hidden, so that only the new contours are seen; it is still in the scene."
+    """That a segmentation is shown instead of another."""
+    return f"{name} is hidden, so that only these contours are seen; it is still in the scene."
 
 
 # --- comparing ----------------------------------------------------------------------------

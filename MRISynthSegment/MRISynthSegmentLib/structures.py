@@ -5,6 +5,7 @@ Names follow AAPM TG-263; codes are SNOMED CT. Sides are the patient's own.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 Code = tuple[str, str, str]
@@ -137,3 +138,8 @@ STRUCTURES: dict[str, Structure] = {
     )
 }
 """TG-263 name -> structure, in the order in which faces list them. A model may know fewer."""
+
+
+def named_in(sentence: str) -> set[str]:
+    """The structures that a sentence names as in :data:`STRUCTURES`."""
+    return set(re.findall(r"\w+", sentence)) & STRUCTURES.keys()

@@ -7,6 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from MRISynthSegmentLib import panel as decisions
 from MRISynthWidgets.node_watch import Observers
 from MRISynthWidgets.portions import Portions
 from MRISynthWidgets.section import Section
@@ -57,6 +58,7 @@ class ResultSection(Section):
     def refresh(self, parameters) -> None:
         """Show the segmentation's structures, and how they are shown."""
         node = parameters.segmentation
+        self._showInsteadOfBefore(node)
         self._watch(node)
         for button in (self.ui.editButton, self.ui.showAllButton, self.ui.hideAllButton):
             button.enabled = node is not None and not self.panel.portions.running
@@ -70,6 +72,16 @@ class ResultSection(Section):
     def showNew(self, node) -> None:
         """What was just made is shown as the panel says."""
         self._setLook(node, self._chosenLook(self.logic.getParameterNode()))
+
+    def _showInsteadOfBefore(self, node) -> None:
+        """What the user chooses is seen, also if it was hidden for another's sake."""
+        before = self._watched[0] if self._watched is not None else None
+        if node is None or before is None or before is node:
+            return
+        from MRISynthSegmentLib.shown.mrml import show_instead
+
+        if show_instead(node, before):
+            self.panel.showMessage(decisions.hidden_sentence(before.GetName()))
 
     @staticmethod
     def _chosenLook(parameters):
@@ -162,11 +174,13 @@ class ResultSection(Section):
         node = self.logic.getParameterNode().segmentation
         if node is None:
             return
-        from MRISynthSegmentLib.shown.mrml import jump_to
+        from MRISynthSegmentLib.shown.mrml import jump_to, warnings_on
 
         row = self.rows[index]
         if not jump_to(node, row.segment_id):
-            self.panel.showMessage(_("{label} was not found.").format(label=row.label))
+            # what is said after the run may have gone since, or the scene was opened again
+            said = _("{label} was not found.").format(label=row.label), *warnings_on(node, row.name)
+            self.panel.showMessage("\n".join(said), warning=len(said) > 1)
         self.logic.getParameterNode().correctedStructure = row.name
 
     def onItemChanged(self, item) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import slicer
 import vtk
 
-from MRISynthLib.node_attributes import provenance_of
+from MRISynthLib.node_attributes import provenance_of, warnings_of
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
 from ..noted.mrml import is_edited
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
 from ..structure_record import DOUBT_TAG
-from ..structures import STRUCTURES
+from ..structures import STRUCTURES, named_in
 
 SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
@@ -260,6 +260,18 @@ def hide(node: slicer.vtkMRMLSegmentationNode) -> bool:
     return True
 
 
+def show_instead(
+    node: slicer.vtkMRMLSegmentationNode, before: slicer.vtkMRMLSegmentationNode
+) -> bool:
+    """Show a segmentation that is hidden as a whole, in the place of another; whether that one was
+    hidden. Of two that are seen together both stay."""
+    display = node.GetDisplayNode()
+    if display is None or display.GetVisibility():
+        return False
+    display.SetVisibility(True)
+    return before.GetScene() is not None and hide(before)
+
+
 # --- two over one another -----------------------------------------------------------------
 
 
@@ -370,3 +382,8 @@ def origin_in_words(node: slicer.vtkMRMLSegmentationNode | None) -> str:
         inputs.append(f"{SYNTHETIC_MARK} {word}" if item.get("synthetic") else word)
     model = f" by {provenance.bundle} {provenance.bundle_version}" if provenance.bundle else ""
     return f"Drawn on {', '.join(dict.fromkeys(inputs))}{model.rstrip()}."
+
+
+def warnings_on(node: slicer.vtkMRMLSegmentationNode, name: str) -> tuple[str, ...]:
+    """The sentences kept with a segmentation that name this structure."""
+    return tuple(each for each in warnings_of(node) if name in named_in(each))

@@ -66,6 +66,22 @@ def test_a_click_corrects_the_chosen_structure_and_is_undone(desk, jobs, drawn):
     assert not ui.removeButton.checked and not desk.said
 
 
+def test_a_structure_whose_first_click_was_taken_back_is_left_to_the_model(desk, jobs, drawn):
+    shown_node(drawn).GetSegmentation().RemoveSegment("Brainstem")
+    drawn.logic.getParameterNode().correctedStructure = "Brainstem"
+    desk.process()
+    ui = begin(desk, drawn).ui
+    click(desk, drawn, 2, 10, 4)
+    answer(desk, jobs[-1], STEM)
+    ui.undoButton.click()
+    desk.process()
+    table = section(drawn, "Result").ui.resultTable
+    assert [table.item(1, column).text() for column in (2, 3)] == ["not found", ""]
+    apply(desk, drawn, jobs, GTVp=TUMOUR, Brainstem=STEM)
+    assert np.array_equal(masks_in(drawn)["Brainstem"], STEM)
+    assert "Kept as you edited" not in drawn.ui.messageLabel.text
+
+
 def test_clicks_wait_for_one_another(desk, jobs, drawn):
     section(drawn, "Correction").ui.addButton.click()
     desk.process()

@@ -36,7 +36,7 @@ from .noted.mrml import (
     NOTES,
     algorithm_type,
     follow_name,
-    is_edited,
+    has_work,
     note,
     origin_of,
     set_meaning,
@@ -200,7 +200,7 @@ def update_steps(
         for name in (each for each in segmentation.masks if each in wanted):
             # looked for only now: the user may edit, rename or delete it between the portions
             there = segments_by_name(node).get(name)
-            spared = names is None and there is not None and is_edited(content.GetSegment(there))
+            spared = names is None and there is not None and has_work(content.GetSegment(there))
             if not spared:
                 segment_id = there or content.GenerateUniqueSegmentID(name)
                 kept[segment_id] = _kept(content.GetSegment(there)) if there else None
@@ -343,7 +343,7 @@ def edited_structures(node: slicer.vtkMRMLSegmentationNode) -> tuple[str, ...]:
     return tuple(
         name
         for name, segment_id in segments_by_name(node).items()
-        if is_edited(content.GetSegment(segment_id))
+        if has_work(content.GetSegment(segment_id))
     )
 
 

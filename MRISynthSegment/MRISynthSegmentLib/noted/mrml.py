@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from ..labelmaps.mrml import look_of, tag_of
+from ..labelmaps.mrml import look_of, own_mask, tag_of
 from ..origins import (
     AUTOMATIC,
     MANUAL,
@@ -64,6 +64,13 @@ def is_edited(segment: slicer.vtkSegment) -> bool:
     """Whether a segment looks otherwise or is called otherwise than when a model drew it, or no
     model did."""
     return not same_look(tag_of(segment, DRAWN_TAG), look_of(segment))
+
+
+def has_work(segment: slicer.vtkSegment) -> bool:
+    """Whether a user's work is in a segment: it is edited, and not merely begun, as an empty one is
+    of which the first click was taken back."""
+    begun = not tag_of(segment, DRAWN_TAG) and not own_mask(segment)[0].any()
+    return not begun and is_edited(segment)
 
 
 def origin_of(segment: slicer.vtkSegment) -> Origin:

@@ -14,7 +14,7 @@ from MRISynthLib.node_attributes import provenance_of, warnings_of
 from MRISynthLib.provenance import SYNTHETIC_MARK
 
 from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
-from ..noted.mrml import is_edited
+from ..noted.mrml import has_work
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
 from ..structure_record import DOUBT_TAG
 from ..structures import STRUCTURES, named_in
@@ -81,7 +81,7 @@ class SegmentTable:
             found = before
         else:
             voxels, millilitres = size_of(segment)
-            found = _Measured(state, voxels, millilitres, is_edited(segment))
+            found = _Measured(state, voxels, millilitres, has_work(segment))
         self._kept[segment_id] = found
         return found
 

@@ -97,6 +97,25 @@ def test_clicks_wait_for_one_another(desk, jobs, drawn):
     assert np.array_equal(masks_in(drawn)["GTVp"], second)
 
 
+def test_a_click_outside_the_image_is_said_and_stops_no_other(desk, jobs, drawn):
+    ui = begin(desk, drawn).ui
+    click(desk, drawn, 2, 5, 8)
+    click(desk, drawn, 2, 5, 80)
+    assert ui.correctionLabel.text.startswith("That click lies outside t1_tse_tra;")
+    click(desk, drawn, 2, 6, 8)
+    assert crosses(shown_node(drawn)) == 2 and len(jobs) == 2
+    answer(desk, jobs[-1], TUMOUR)
+    assert len(jobs) == 3 and len(jobs[-1].parameters["clicks"]) == 2
+
+
+def test_a_hidden_structure_is_seen_when_a_click_corrects_it(desk, jobs, drawn):
+    section(drawn, "Result").onShowAll(False)
+    begin(desk, drawn)
+    click(desk, drawn, 2, 5, 8)
+    answer(desk, jobs[-1], TUMOUR | mask_of((2, 3), (5, 6), (7, 9)))
+    assert shown_node(drawn).GetDisplayNode().GetVisibleSegmentIDs() == ("GTVp",)
+
+
 @pytest.mark.parametrize("way", ["cancelled", "failed"])
 def test_a_click_that_came_to_nothing_leaves_no_point(desk, jobs, drawn, way):
     from MRISynthLib.errors import Cancelled, WorkerError

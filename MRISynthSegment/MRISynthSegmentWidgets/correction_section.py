@@ -225,9 +225,17 @@ class CorrectionSection(Section):
             self.work.say(str(error), problem=True)
             return
         begins = not session.has(segment)
+        outside = False
         for click in session.points.take_new(segment, self._adds):
-            self._queue.append(_Waiting(structure, segment, begins, click, exclusive))
+            if session.reaches(click):
+                self._queue.append(_Waiting(structure, segment, begins, click, exclusive))
+            else:
+                session.points.remove(segment, click)
+                outside = True
         self._next()
+        if outside:  # at once and alone: the clicks that wait are none the worse for it
+            words = _("That click lies outside {image}; click where this image has slices.")
+            self.work.say(words.format(image=session.reference.name), problem=True)
 
     def _next(self) -> None:
         """Compute the first click that waits and whose point the user has not deleted."""
@@ -286,9 +294,17 @@ class CorrectionSection(Section):
         except MRISynthError as error:
             self._drop([waiting, *self._queue], str(error))
             return
+        self._showStructure(session.node, waiting.segment)
         named = {session.name_of(segment): grown[segment] for segment in grown}
         self.work.say(decisions.correction_sentence(session.name_of(waiting.segment), named))
         self._next()
+
+    @staticmethod
+    def _showStructure(node, segment: str) -> None:
+        """Nobody corrects blindly what was hidden."""
+        from MRISynthSegmentLib.shown.mrml import show_segments
+
+        show_segments(node, [segment])
 
     def _drop(self, clicks, why: str = "") -> None:
         """Clicks that are not computed leave no point behind; ``why`` is said."""

@@ -45,6 +45,12 @@ class CorrectionSession:
         """Whether the segment is there: not to be begun yet, and not deleted."""
         return self.node.GetSegmentation().GetSegment(segment_id) is not None
 
+    def reaches(self, click: Click) -> bool:
+        """Whether a click lies in the image."""
+        column, row, number, _ = np.linalg.solve(self.reference.index_to_world, [*click.point, 1.0])
+        voxel = np.rint([number, row, column])
+        return bool(np.all((voxel >= 0) & (voxel < self.reference.shape)))
+
     def mask(self, segment_id: str) -> np.ndarray:
         """The segment as it is now; nothing if it is not there."""
         if not self.has(segment_id):

@@ -212,6 +212,7 @@ def test_contours_on_a_synthetic_image_refer_to_the_series_it_was_made_from(
     real = add_volume(desk, "t1_tse_tra")
     real.SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
     made = made_from(real)
+    made.SetAttribute("MRISynth.ChosenSequence", "CE-T1w")
     panel = desk.open("MRISynthSegment")
     tick_input(desk, panel, "t1_tse_tra", False)
     tick_input(desk, panel, made.GetName())

@@ -204,7 +204,7 @@ def test_specks_are_left_out_unless_all_is_wanted(head):
 
 def test_a_tumour_that_is_left_out_as_small_is_not_said_to_be_outside_the_images(head):
     voxels = np.where(painting.TRUTH["GTVp"], painting.HEAD, head.voxels).astype(np.float32)
-    voxels[5, 30:33, 38:42] = painting.GREYS["GTVp"]
+    voxels[5, 30:36, 36:44] = painting.GREYS["GTVp"]
     result = segment(inputs=[head.with_voxels(voxels)])
     assert not result.segmentation.masks["GTVp"].any()
     said = " ".join(result.warnings)

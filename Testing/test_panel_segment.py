@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from MRISynthLib.worker import TaskResult
-from panel_cases import add_volume, cells, put_below_patient, tick_input, ticked_inputs
+from panel_cases import MODELS, add_volume, cells, put_below_patient, tick_input, ticked_inputs
 from panel_segment_cases import (
     STEM,
     TUMOUR,
@@ -66,6 +66,23 @@ def test_structures_are_ticked_singly_by_group_by_preset_and_found_by_name(desk,
     assert structures.ticked == ("GTVp",), "a search ticks nothing"
     panel.ui.applyButton.click()
     assert jobs[0].parameters["structures"] == ["GTVp"]
+
+
+def test_the_box_of_a_group_ticks_only_what_a_search_leaves_of_it(desk, jobs, monkeypatch):
+    three = ("GTVp", "Brainstem", "Hippocampus_L")
+    monkeypatch.setattr(MODELS["segmentation"], "structures", three)
+    panel = open_panel(desk)
+    qt, structures = desk.qt, section(panel, "Structure")
+    structures.ui.noneButton.click()
+    structures.ui.searchLineEdit.text = "hippo"
+    desk.process()
+    _, groups = items_of(panel)
+    groups[1].setCheckState(0, qt.Qt.Checked)
+    desk.process()
+    assert structures.ticked == ("Hippocampus_L",) and groups[1].checkState(0) == qt.Qt.Checked
+    structures.ui.searchLineEdit.text = ""
+    desk.process()
+    assert groups[1].checkState(0) == qt.Qt.PartiallyChecked
 
 
 def test_options_reach_the_worker_and_come_back_with_the_scene(desk, jobs, panel):

@@ -26,6 +26,7 @@ class StructureSection(Section):
         self._items: dict[str, qt.QTreeWidgetItem] = {}
         self._groups: list[tuple[qt.QTreeWidgetItem, tuple[str, ...]]] = []
         self._model, self._weak = None, {}
+        self._seen: set[str] = set()
         buttons = (
             self.ui.allButton,
             self.ui.targetsButton,
@@ -49,8 +50,9 @@ class StructureSection(Section):
             for name, item in self._items.items():
                 item.setCheckState(0, _state(name in self.ticked))
             for group, names in self._groups:
-                count = len(set(names) & set(self.ticked))
-                partly = 0 < count < len(names)
+                seen = self._seen.intersection(names)
+                count = len(seen.intersection(self.ticked))
+                partly = 0 < count < len(seen)
                 group.setCheckState(0, qt.Qt.PartiallyChecked if partly else _state(count))
         finally:
             tree.blockSignals(blocked)
@@ -87,22 +89,26 @@ class StructureSection(Section):
         self._set(decisions.preset(name, model))
 
     def onItemChanged(self, changed, column: int) -> None:
-        """The user ticked or unticked a structure, or a whole group."""
+        """The user ticked or unticked a structure, or all of a group that is seen."""
         tree, state = self.ui.structureTree, changed.checkState(0)
         blocked = tree.blockSignals(True)
+        heading = changed.text(0)
+        members = next((names for group, names in self._groups if group.text(0) == heading), ())
         for index in range(changed.childCount()):
-            changed.child(index).setCheckState(0, state)
+            if members[index] in self._seen:  # nobody ticks what the search hides
+                changed.child(index).setCheckState(0, state)
         tree.blockSignals(blocked)
         checked = qt.Qt.Checked
         self._set(name for name, item in self._items.items() if item.checkState(0) == checked)
 
     def onSearch(self, text: str) -> None:
         """Show the structures whose name has these letters; a group goes with its last one."""
-        found = decisions.structures_like(text, self._model)
+        found = self._seen = decisions.structures_like(text, self._model)
         for name, item in self._items.items():
             item.setHidden(name not in found)
         for group, names in self._groups:
             group.setHidden(not found.intersection(names))
+        self.panel.scheduleRefresh()  # a group's box is about what is seen of it
 
     def _set(self, names) -> None:
         parameters = self.logic.getParameterNode()

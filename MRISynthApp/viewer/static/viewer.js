@@ -150,17 +150,15 @@
   let rolled = 0;
   let rolledAt = -Infinity;
   function notches(event) {
-    const anew = event.timeStamp - rolledAt > PAUSE || rolled * event.wheelDeltaY < 0;
+    const up = event.deltaY < 0 ? 1 : -1;
+    const way = Math.abs(event.wheelDeltaY || event.deltaY);
+    const anew = event.timeStamp - rolledAt > PAUSE || rolled * up < 0;
     rolledAt = event.timeStamp;
-    if (Math.abs(event.wheelDeltaY) >= NOTCH) {
-      rolled = 0;
-      return Math.sign(event.wheelDeltaY);
+    if (way >= NOTCH || anew) {
+      rolled = way >= NOTCH ? 0 : 0.01 * up; // which way
+      return up;
     }
-    if (anew) {
-      rolled = 0.01 * Math.sign(event.wheelDeltaY); // which way
-      return Math.sign(event.wheelDeltaY);
-    }
-    rolled += event.wheelDeltaY;
+    rolled += way * up;
     const whole = Math.trunc(rolled / NOTCH);
     rolled -= whole * NOTCH;
     return whole;

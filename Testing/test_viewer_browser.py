@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 LEFT, RIGHT, COMBINED = 0, 1, 2
+ONLY = 0
 
 
 # ------------------------------------------------------------------------------- fixtures
@@ -380,9 +381,14 @@ def test_the_visible_slice_comes_first_and_cancel_stops(second, pictures):
     second.settled(RIGHT, lambda seen: middle(seen).mean() > 40, "the first slice")
     second.settled(RIGHT, lambda seen: amber(corner(seen)) > 100, "its mark")
     second.save(pictures, "working")
+    second.set("layout", "1")
+    second.settled(ONLY, lambda seen: amber(corner(seen)) > 100, "its mark in the only view")
+    assert middle(second.pixels(ONLY)).mean() > 40
     second.click("cancel")
     until(lambda: second.state("message") == "Cancelled; nothing was changed.", "the end")
     assert not synthetic(second)
+    second.settled(ONLY, lambda seen: amber(corner(seen)) == 0, "the images as before")
+    second.set("layout", "2")
 
 
 def test_a_killed_worker_is_told_and_the_next_request_works(house, second, pictures):

@@ -54,6 +54,7 @@ class Sights:
         self.display: Display | None = None
         self._flicker = Flicker(self._turn_over)
         self._turned = False  # in a flicker: the right image is seen
+        self._unfinished = ""  # key of the image that is being made
         self._profile: Profile | None = None
         self._plotting: asyncio.TimerHandle | None = None
         self.state.update(
@@ -192,10 +193,13 @@ class Sights:
         self.display.put(key, unfinished)
         self.display.put_slice(key, ready.index, ready.image)
         self.display.set_window_to_content(key)
+        self._unfinished = key
         self.display.show(SYNTHETIC, key)
+        self._combine()
 
     def discard_previews(self) -> None:
         """Take unfinished images away."""
+        self._unfinished = ""
         for name in SEQUENCE_NAMES:
             self.display.remove(PREVIEW + name)
         self.show_images()
@@ -211,12 +215,15 @@ class Sights:
             self.display.render()
 
     def _combine(self) -> None:
-        """Left and right image in the combined view, in the chosen way."""
+        """Left and right image in the combined view, in the chosen way; or what is being made, if
+        no other view shows it."""
         left, right, mode = self.state.left, self.state.right, self.state.mode
         opacity = float(self.state.opacity)
         possible = bool(left and right) and not self.state.mode_reasons.get(mode)
         self._set_flicker()
-        if possible and mode == modes.FLICKER:
+        if self._unfinished_is_combined:
+            self.display.show(COMBINED, self._unfinished)
+        elif possible and mode == modes.FLICKER:
             self.display.show(COMBINED, left, right, float(self._turned))
         elif possible and mode == modes.UNCERTAINTY:
             self.display.show(COMBINED, right, UNCERTAINTY + right, opacity, legend=True)
@@ -232,6 +239,11 @@ class Sights:
             if possible and mode == modes.DIFFERENCE:
                 self._compare(left, right)
 
+    @property
+    def _unfinished_is_combined(self) -> bool:
+        """Whether an image that is being made would be seen in no view but the combined one."""
+        return bool(self._unfinished) and SYNTHETIC not in LAYOUTS.get(str(self.state.layout), ())
+
     def _make_checkerboard(self, left: str, right: str) -> None:
         if self._made_of.get(CHECKERBOARD) != (left, right):
             images = self.desk.images
@@ -244,6 +256,7 @@ class Sights:
         state = self.state
         seen = COMBINED in LAYOUTS.get(str(state.layout), ())
         possible = state.mode == modes.FLICKER and not state.mode_reasons.get(modes.FLICKER)
+        possible = possible and not self._unfinished_is_combined
         if self.display is not None:
             self._flicker.set(possible and seen and bool(state.flickering), state.flicker_rate)
 
@@ -290,6 +303,8 @@ class Sights:
         if self.display is not None:
             self.display.set_layout(str(layout))
             self._set_flicker()
+            if self._unfinished:
+                self._combine()
             self.display.render()
 
     def _orientation_chosen(self, orientation: str = "Axial", **_) -> None:

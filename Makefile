@@ -8,6 +8,9 @@ PYTHON ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# While the first installation goes on; what it leaves when broken off is thrown away, since it can
+# be half a package, on which pip itself fails.
+BEGUN := $(VENV)/.installing
 OUTPUT := demo-output
 
 # slicer-core, which renders the pictures, exists for these versions.
@@ -40,7 +43,7 @@ bench: $(STAMP)
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@found=""; if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	@found=""; if [ -e $(BEGUN) ] || ! $(PY) -m pip --version >/dev/null 2>&1; then \
 	  for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
 	    if "$$python" -c 'import sys; sys.exit(not ($(SUPPORTED)))' 2>/dev/null; then \
 	      found="$$python"; break; \
@@ -55,10 +58,12 @@ $(STAMP): pyproject.toml constraints.txt
 	    echo "$$found cannot make a virtual environment; on Debian or Ubuntu install python3-venv." >&2; \
 	    exit 1; \
 	  fi; \
+	  touch $(BEGUN); \
 	fi
 	@echo "Installing the packages into $(VENV): a few minutes, only this once."
 	@$(PY) -m pip install --disable-pip-version-check --no-input \
 	  -c constraints.txt -e ".[scene,train,view,test]"
+	@rm -f $(BEGUN)
 	@touch $@
 
 clean:

@@ -138,6 +138,35 @@ def test_make_commands_of_the_readme_exist():
     assert first == [["make", "demo"], ["make", "test"]]
 
 
+STAND_IN = """#!/bin/sh
+case "$*" in
+  "-m venv --clear "*) echo venv >> "{log}"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
+  *"pip install"*) echo install >> "{log}"; test ! -e "{broken}" ;;
+esac
+"""
+"""For Python: writes down what it is asked for; installing fails while a file is there."""
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_an_installation_that_was_broken_off_begins_anew_and_a_finished_one_is_kept(tmp_path):
+    log, broken, python = tmp_path / "log", tmp_path / "broken", tmp_path / "python"
+    python.write_text(STAND_IN.format(log=log, broken=broken))
+    python.chmod(0o755)
+
+    def set_up(*more: str) -> list[str]:
+        log.write_text("")
+        command = ["make", "setup", f"VENV={tmp_path / 'venv'}", f"PYTHON={python}", *more]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+        return log.read_text().split()
+
+    broken.touch()
+    assert set_up() == ["venv", "install"]
+    broken.unlink()
+    assert set_up() == ["venv", "install"]  # not into what was left
+    assert set_up() == []
+    assert set_up("-B") == ["install"]  # as with newer packages
+
+
 def test_mrisynth_commands_of_the_readme_exist_with_their_options():
     from MRISynthApp.cli import app
 

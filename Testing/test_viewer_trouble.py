@@ -104,18 +104,19 @@ for (const way of ways) {
 
 
 def test_a_swipe_on_a_touch_pad_goes_as_far_as_a_wheel_by_its_length(page):
-    page.trigger("step", -3)
+    first = place(page)
+    page.trigger("step", -6)
+    until(lambda: place(page) != first, "six slices back")
     before = place(page)
     page.driver.find_element("tag name", "body").send_keys("f" * 3)
-    until(lambda: place(page) != before, "keys")
-    page.rested(LEFT)
-    three = place(page) - before
+    three = before + (first - before) / 2
+    until(lambda: place(page) == pytest.approx(three, abs=0.05), "keys")
     page.driver.find_element("tag name", "body").send_keys("b" * 3)
-    until(lambda: place(page) == before, "back")
+    until(lambda: place(page) == pytest.approx(before, abs=0.05), "back")
     page.run(SWIPE, [-12] * 21)  # the first at once, and two notches of the wheel
-    until(lambda: place(page) != before, "the swipe")
+    until(lambda: place(page) == pytest.approx(three, abs=0.05), "as far as the keys")
     page.rested(LEFT)
-    assert place(page) - before == pytest.approx(three, abs=0.05)
+    assert place(page) == pytest.approx(three, abs=0.05), "and no farther"
 
 
 def test_keys_work_after_a_box_was_ticked(page):

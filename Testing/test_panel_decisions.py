@@ -130,8 +130,17 @@ def test_a_prompt_for_another_sequence_can_become_the_target_with_its_words():
     assert same.label == "CE-T1w without these words"
 
 
+def test_words_that_deny_what_the_target_is_name_the_target_without_it():
+    wish = panel.understand_targets(["CE-T1w"], "without contrast", [], MODEL)
+    assert choices(wish)[0].ticked == ("T1w",)
+
+
 def test_what_cannot_be_made_is_not_recommended_as_the_target():
-    refused = {"FLAIR at 3T": "cannot make FLAIR", "T1 without contrast": "among the inputs"}
+    refused = {
+        "FLAIR at 3T": "cannot make FLAIR",
+        "T1 without contrast": "among the inputs",
+        "without contrast": "T1w is already among the inputs",
+    }
     for words, why in refused.items():
         wish = panel.understand_targets(["CE-T1w"], words, [T1W], MODEL)
         assert f"'{words}' asks for" in wish.problem and why in wish.problem

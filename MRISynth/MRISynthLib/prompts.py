@@ -130,6 +130,14 @@ class Contrast:
         return parts + [part for part in (self.plane, self.vendor) if part]
 
 
+class OtherSequence(InputError):
+    """A text asks for another sequence, ``asked``, than the target that was chosen beside it."""
+
+    def __init__(self, message: str, asked: str) -> None:
+        super().__init__(message)
+        self.asked = asked
+
+
 def canonical_text(contrast: Contrast) -> str:
     """The wish in one normal form of English, for the text tower.
 
@@ -151,7 +159,8 @@ def understand(text: str, sequence: str | None = None) -> Contrast:
     InputError
         If the text means nothing, contradicts itself or ``sequence``, asks for an image that is
         none of the vocabulary's, or has a word beside the contrast agent or fat suppression that
-        may deny it; the message says what to write.
+        may deny it; the message says what to write. An ``OtherSequence`` if it contradicts
+        ``sequence`` by asking for another one.
     """
     target = _target(sequence)
     values, rest = _take_numbers(plain(text))
@@ -171,9 +180,10 @@ def understand(text: str, sequence: str | None = None) -> Contrast:
     family, contrast_agent, fat_suppressed = _wish(words, target, text)
     name = compose(family, contrast_agent, fat_suppressed)
     if target is not None and name != target:
-        raise InputError(
+        raise OtherSequence(
             f"The prompt '{text.strip()}' asks for {name}, but the target is {target}; "
-            f"choose {name} as the target or change the prompt."
+            f"choose {name} as the target or change the prompt.",
+            name,
         )
     for refused in words.refused:
         if refused == family:

@@ -149,7 +149,8 @@ class _Wish:
         try:
             contrast = understand(words or str(target), target)
         except InputError as error:
-            return self._not_understood(target, words, self._in_the_way(words) or str(error))
+            problem = self._in_the_way(target, words) or str(error)
+            return self._not_understood(target, words, problem)
         problem = self.obstacle(contrast.sequence)
         if problem:
             return self._not_understood(target, words, problem)
@@ -164,9 +165,9 @@ class _Wish:
             return f"The model cannot make {sequence}; it makes {makes}."
         return ""
 
-    def _in_the_way(self, words: str) -> str:
+    def _in_the_way(self, target: str | None, words: str) -> str:
         """Why what the words ask for cannot be chosen as the target instead; empty if it can."""
-        asked = _asked_for(words)
+        asked = _asked_for(words, target)
         problem = self.obstacle(asked) if asked is not None else ""
         asks = f"The prompt '{words}' asks for {asked}, which cannot be the target"
         return problem and f"{asks}: {problem}"
@@ -189,7 +190,7 @@ class _Wish:
             if self._understood(alternative):
                 found[sequence] = alternative
 
-        asked = _asked_for(words)
+        asked = _asked_for(words, target)
         if asked is not None:
             offer(asked, asked, keep=True)
         if target is not None:
@@ -237,12 +238,15 @@ class _Wish:
         return True
 
 
-def _asked_for(words: str) -> str | None:
-    """The sequence that words name by themselves, if they do."""
-    from ..prompts import understand
+def _asked_for(words: str, target: str | None) -> str | None:
+    """The sequence that words ask for, if they do: by themselves, or as another look of the
+    target ("without contrast")."""
+    from ..prompts import OtherSequence, understand
 
     try:
-        return understand(words).sequence
+        return understand(words, target).sequence
+    except OtherSequence as error:
+        return error.asked
     except InputError:
         return None
 

@@ -401,7 +401,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
                 is_image = volume.provenance is not None and volume.provenance.kind == "image"
                 if not is_image and not uncertainty:
                     continue
-                added.append(mrml.node_from_volume(volume))
+                added.append(mrml.node_from_volume(volume, name=mrml.name_with_prompt(volume)))
                 if moved is not None:
                     mrml.place_like(added[-1], moved)
                 added[-1].SetAttribute(RUN_ATTRIBUTE, run)

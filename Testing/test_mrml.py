@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -235,6 +237,21 @@ def test_two_results_of_one_kind_are_told_apart_by_their_names(headless, synthet
     assert mrml.node_from_volume(volume, headless.scene, node=second).GetName() == second.GetName()
     headless.scene.RemoveNode(first)
     assert mrml.node_from_volume(volume, headless.scene).GetName() == "SYNTHETIC STIR"
+
+
+def test_the_words_that_a_result_was_asked_for_in_are_in_its_name(synthetic):
+    asked = replace(synthetic.provenance, prompt="")
+    volume = synthetic.replace(sequence="T2w", name="T2w", provenance=asked)
+    assert mrml.name_with_prompt(volume) == "T2w"
+    fits = "axial turbo spin echo of the neck at 3 T"
+    names = {
+        "3T,\nTE 90 ms": "T2w (3T, TE 90 ms)",
+        fits: f"T2w ({fits})",
+        f"{fits}esla": "T2w (axial turbo spin echo of the neck at...)",
+    }
+    for prompt, name in names.items():
+        worded = volume.replace(provenance=replace(asked, prompt=prompt))
+        assert mrml.name_with_prompt(worded) == name
 
 
 def test_annotation_names_sources_model_and_limits(headless, synthetic, small_volume):

@@ -268,7 +268,7 @@ def test_a_study_is_checked_previewed_made_and_handed_over(desk, study):
     index = panel.logic.slicePlace(desk.slicer.util.getNode("T1w tse tra")).index
     panel.ui.applyButton.click()
     finish(desk, panel)
-    made = desk.slicer.util.arrayFromVolume(desk.slicer.util.getNode("SYNTHETIC CE-T1w"))
+    made = desk.slicer.util.arrayFromVolume(desk.slicer.util.getNode("SYNTHETIC CE-T1w (3T)"))
     np.testing.assert_allclose(slab[0], made[index], atol=1e-2)
     assert "Computed on cpu" in panel.ui.messageLabel.text and not desk.said
     panel.ui.continueButton.click()

@@ -73,7 +73,7 @@ def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, job
     desk.process()
     nodes = desk.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     names = [node.GetName() for node in nodes]
-    made = ["SYNTHETIC CE-T1w", "SYNTHETIC CE-T1w_1"]  # the image and its uncertainty
+    made = ["SYNTHETIC CE-T1w (p)", "SYNTHETIC CE-T1w (p)_1"]  # the image and its uncertainty
     assert names[2:] == made
     assert ui.messageLabel.text.startswith("One slice is missing.")
     parameters = panel.logic.getParameterNode()
@@ -86,7 +86,7 @@ def test_loading_a_study_and_pressing_apply_makes_the_missing_sequence(desk, job
     assert desk.opened == ["MRISynthSegment"]
     segment = desk.open("MRISynthSegment")
     assert {row.sequence for row in segment.used} == {"T1w", "T2w", "CE-T1w"}
-    assert segment.ui.inputTable.item(2, 0).text() == "SYNTHETIC CE-T1w"
+    assert segment.ui.inputTable.item(2, 0).text() == "SYNTHETIC CE-T1w (p)"
 
 
 def test_continue_works_patient_by_patient(desk, jobs):

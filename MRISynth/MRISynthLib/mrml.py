@@ -30,6 +30,9 @@ from .volume import Volume
 
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
+PROMPT_IN_NAME = 40
+"""At most so many letters of a prompt are in a result's name."""
+
 
 # ---------------------------------------------------------------- volumes
 
@@ -108,6 +111,17 @@ def node_name(volume: Volume, name: str | None = None) -> str:
     if volume.is_synthetic and not text.startswith(SYNTHETIC_MARK):
         text = f"{SYNTHETIC_MARK} {text}"
     return text
+
+
+def name_with_prompt(volume: Volume) -> str:
+    """A result's name with the words that it was asked for in, cut short: ``T2w (3T, TE 90 ms)``.
+
+    Two results of one target are told apart by it wherever Slicer lists volumes.
+    """
+    name = volume.name or volume.sequence or ""
+    words = " ".join(volume.provenance.prompt.split()) if volume.provenance else ""
+    cut = words if len(words) <= PROMPT_IN_NAME else f"{words[: PROMPT_IN_NAME - 3].rstrip()}..."
+    return f"{name} ({cut})" if words else name
 
 
 def _free_name(name: str, scene: slicer.vtkMRMLScene) -> str:

@@ -12,7 +12,13 @@ import pytest
 
 from MRISynthLib.errors import OutputError
 from MRISynthLib.io import save
-from MRISynthLib.io.output import check_file, remove_leftovers, staged_folder, writable_folder
+from MRISynthLib.io.output import (
+    check_file,
+    file_with_ending,
+    remove_leftovers,
+    staged_folder,
+    writable_folder,
+)
 from MRISynthLib.volume import Volume
 
 KILLED = """
@@ -230,3 +236,12 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
             pytest.fail("the body must not run")
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_name_without_an_ending_gets_it_but_replaces_no_file_unasked(tmp_path):
+    table = tmp_path / "table.csv"
+    assert file_with_ending(str(tmp_path / "table"), ".csv") == table
+    table.touch()
+    assert file_with_ending(str(table), ".csv") == table, "the chooser has asked"
+    with pytest.raises(OutputError, match="exists already"):
+        file_with_ending(str(tmp_path / "table"), ".csv")

@@ -64,7 +64,7 @@ def test_a_study_from_the_first_image_to_the_table(desk, study, tmp_path):
     rows = dict(cells(ui.resultTable))
     assert rows["Cannot tell"] == "1" and "/3 = " in rows["Right answers"]
     assert rows["Synthetic images called synthetic"].startswith("0/")
-    desk.qt.QFileDialog.answer = str(tmp_path / "result.csv")
+    desk.qt.QFileDialog.answer = str(tmp_path / "result")
     ui.saveTableButton.click()
     desk.process()
     table = list(csv.reader((tmp_path / "result.csv").open(encoding="utf-8-sig")))

@@ -169,3 +169,16 @@ def test_a_saved_pair_comes_back_under_the_open_panel(desk, panel, tmp_path):
     shown = ui.realSelector.currentNode(), ui.syntheticSelector.currentNode()
     assert tuple(node.GetName() for node in shown) == names
     assert ui.compareButton.enabled
+
+
+def test_a_pair_the_wrong_way_round_is_not_shown_but_said(desk, panel):
+    t1w, real, synthetic = add_pair(desk)
+    ui = panel.review.ui
+    ui.realSelector.setCurrentNode(synthetic)
+    ui.syntheticSelector.setCurrentNode(real)
+    desk.process()
+    assert "the other way round" in ui.sideBySideButton.toolTip
+    assert not (ui.sideBySideButton.enabled or ui.compareButton.enabled)
+    ui.realSelector.setCurrentNode(t1w)
+    desk.process()
+    assert ui.sideBySideButton.enabled, "two real ones may be compared"

@@ -193,7 +193,7 @@ class ReaderStudySection(Section):
             qt.QFileDialog.DontConfirmOverwrite,
         )
         if path:
-            parameters.studyFile = path
+            parameters.studyFile = path if path.lower().endswith(".json") else f"{path}.json"
 
     @staticmethod
     def _folder() -> Path:
@@ -399,9 +399,12 @@ class ReaderStudySection(Section):
             return
         self.panel.forgetError()
         self._say("")
+        from MRISynthLib.io.output import file_with_ending
+
         with self.panel.showingErrors():
-            self.session.save_table(Path(path))
-            self._say(_("Written: {path}").format(path=path))
+            file = file_with_ending(path, ".csv")
+            self.session.save_table(file)
+            self._say(_("Written: {path}").format(path=file))
 
     def onNewStudyButton(self) -> None:
         """Go back to the settings for a study in another file."""

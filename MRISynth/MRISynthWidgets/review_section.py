@@ -163,6 +163,9 @@ class ReviewSection(Section):
                 "'{one}' is of another patient than '{other}'; choose two images of one patient."
             )
             return text.format(one=synthetic.GetName(), other=real.GetName())
+        if images[real.GetID()].synthetic and not images[synthetic.GetID()].synthetic:
+            text = _("'{real}' is real and '{made}' is synthetic; choose them the other way round.")
+            return text.format(real=synthetic.GetName(), made=real.GetName())
         return ""
 
     def _choosePair(self, parameters) -> None:

@@ -138,6 +138,24 @@ def _stages(folder: Path) -> list[Path]:
     return list(folder.glob(f"{_STAGE}*")) if folder.is_dir() else []
 
 
+def file_with_ending(path: str, ending: str) -> Path:
+    """The file that a name from a file chooser means; on Linux choosers add no ending.
+
+    Raises
+    ------
+    OutputError
+        If the ending had to be added and that file exists: the chooser asked about another.
+    """
+    if path.lower().endswith(ending):
+        return Path(path)
+    named = Path(f"{path}{ending}")
+    if named.exists():
+        raise OutputError(
+            f"{named} exists already; choose that file to replace it, or another name."
+        )
+    return named
+
+
 @contextmanager
 def staged_file(path: Path) -> Iterator[Path]:
     """A private name beside ``path``, with its suffixes, that becomes ``path`` when all went well.

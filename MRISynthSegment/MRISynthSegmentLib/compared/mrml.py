@@ -14,7 +14,7 @@ import slicer
 import vtk
 
 from MRISynthLib.errors import InputError
-from MRISynthLib.io.output import staged_file
+from MRISynthLib.io.output import file_with_ending, staged_file
 from MRISynthLib.mrml import show_side_by_side
 from MRISynthLib.volume import Volume
 
@@ -196,9 +196,9 @@ def save_table(node: slicer.vtkMRMLTableNode, path: str) -> str:
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or the suffix had to be added and that file exists.
     """
-    target = Path(path if path.lower().endswith(".csv") else f"{path}.csv")
+    target = file_with_ending(path, ".csv")
     titles, rows = comparison_texts(node)
     with staged_file(target) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([titles, *rows])

@@ -161,6 +161,10 @@ def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path, anatomies, quick)
     named = export_synthesis(tmp_path / "second", tmp_path / "named", "Second", {}, version="1.0")
     assert named.version == "1.0"
 
+    said.clear()
+    train_synthesis(second, tmp_path / "second", True, said.append, ["steps=2"])
+    assert "resumed at step 1" in said, "and goes on like any other run"
+
     wider = more.replace("[16, 16, 16]", "[16, 16, 32]")
     with pytest.raises(InputError, match="another network than the settings describe"):
         train_synthesis(_config(tmp_path / "c.yaml", anatomies, 1, wider), tmp_path / "third")

@@ -49,7 +49,12 @@ def begin_with(
     BundleError
         If there is no such model, or it is damaged.
     """
-    if not config["start"] or (output / CHECKPOINT).is_file():
+    if not config["start"]:
+        return
+    prompt = getattr(network, "prompt", None)
+    if prompt is not None and not config.get("towers"):
+        prompt.tower.requires_grad_(False)
+    if (output / CHECKPOINT).is_file():
         return
     bundle = load_bundle(config["start"], task)
     weights = {key: value for key, value in bundle.weights().items() if not key.startswith(BESIDE)}
@@ -62,9 +67,6 @@ def begin_with(
             "configs/inference.json, or name another model."
         )
     network.load_state_dict({**own, **weights})
-    prompt = getattr(network, "prompt", None)
-    if prompt is not None and not config.get("towers"):
-        prompt.tower.requires_grad_(False)
     report(f"the run begins with the weights of {bundle.name} {bundle.version}")
     if first:
         about = {

@@ -14,6 +14,7 @@ from MRISynthSegmentLib.cleaning import (
     partners,
     without_small_holes,
 )
+from MRISynthSegmentLib.places import in_words, told_in
 from MRISynthSegmentLib.structures import STRUCTURES
 
 SPACING = (1.0, 1.0, 4.0)
@@ -209,3 +210,10 @@ def test_masks_are_not_changed_in_place(name):
     before = mask.copy()
     clean(name, mask)
     assert np.array_equal(mask, before)
+
+
+@pytest.mark.parametrize("point", [(0.2, -0.4, 0), (12, -40, 3), (-111.4, 93.6, -28)])
+def test_a_place_that_was_told_is_found_again(point):
+    sentence = f"One place (0.48 ml around {in_words(point)}) and others around L 9, P 9, S 9 mm."
+    assert told_in(sentence) == pytest.approx(np.round(point))
+    assert told_in("A slice is missing.") is None

@@ -170,13 +170,19 @@ def test_warnings_of_a_result_stand_out(desk, jobs, drawn):
 
 
 def test_why_a_structure_was_not_found_is_said_when_it_is_clicked(desk, jobs, panel):
-    why = "One place looks like tumour (0.48 ml around L 1, P 2, S 3 mm) and is left out of GTVp."
+    why = "One place looks like tumour (0.48 ml around L 1, A 2, S 3 mm) and is left out of GTVp."
     said = [why, "A slice is missing."]
     apply(desk, panel, jobs, warnings=said, GTVp=TUMOUR & False, Brainstem=STEM)
     panel.showMessage("Something else.")
     section(panel, "Result").onCellClicked(0, 1)
     said = "Primary gross tumour volume was not found."
     assert panel.ui.messageLabel.text == f"{said}\n{why}" and panel.ui.messageLabel.styleSheet
+    for name in ("Red", "Yellow", "Green"):  # and the place is shown; RAS here
+        view = desk.headless.slice_logic(name).GetSliceNode().GetSliceToRAS()
+        distance = sum(
+            (view.GetElement(k, 3) - at) * view.GetElement(k, 2) for k, at in enumerate((-1, 2, 3))
+        )
+        assert distance == pytest.approx(0, abs=0.01)
 
 
 def test_warnings_go_when_all_that_they_are_about_is_drawn_anew(desk, jobs, panel):

@@ -17,6 +17,8 @@ from scipy.spatial import cKDTree
 
 from MRISynthLib.boxes import Box, box_of
 
+from .places import in_words
+
 LARGEST_HOLE_MM2 = 100.0
 """Holes in a structure's outline on a slice below this area are filled: nobody contours them."""
 
@@ -160,16 +162,6 @@ class LeftOut:
             )
         shown = "it is" if self.parts == 1 else "they are"
         return f"{said} left out of GTVp, as {self.why}; without the clean-up {shown} drawn."
-
-
-def in_words(point: Sequence[float]) -> str:
-    """A point in LPS mm as Slicer's Data Probe says it: the side, and how far from the origin."""
-    letters = ("LR", "PA", "SI")
-    told = (
-        f"{pair[int(step < 0)]} {abs(step):.0f}"
-        for pair, step in zip(letters, np.round(point), strict=True)
-    )
-    return ", ".join(told) + " mm"
 
 
 def cleaned(

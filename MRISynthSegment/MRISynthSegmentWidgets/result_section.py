@@ -168,18 +168,21 @@ class ResultSection(Section):
             item.setToolTip(row.meaning())
 
     def onCellClicked(self, index: int, column: int) -> None:
-        """Bring a structure into all views; it is the one to correct then."""
+        """Bring a structure into all views, or the place where it may be; it is the one to correct
+        then."""
         if column == SHOWN or index >= len(self.rows):
             return
         node = self.logic.getParameterNode().segmentation
         if node is None:
             return
-        from MRISynthSegmentLib.shown.mrml import jump_to, warnings_on
+        from MRISynthSegmentLib.shown.mrml import jump_to, jump_to_told, warnings_on
 
         row = self.rows[index]
         if not jump_to(node, row.segment_id):
             # what is said after the run may have gone since, or the scene was opened again
-            said = _("{label} was not found.").format(label=row.label), *warnings_on(node, row.name)
+            warnings = warnings_on(node, row.name)
+            said = _("{label} was not found.").format(label=row.label), *warnings
+            jump_to_told(node, warnings)
             self.panel.showMessage("\n".join(said), warning=len(said) > 1)
         self.logic.getParameterNode().correctedStructure = row.name
 

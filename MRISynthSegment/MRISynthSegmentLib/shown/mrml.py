@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from MRISynthLib.provenance import SYNTHETIC_MARK
 from ..labelmaps.mrml import LABELMAP, image_to_world, label_voxels, tag_of
 from ..noted.mrml import has_work
 from ..panel import FIRST_COLOUR, SECOND_COLOUR, ResultRow
+from ..places import told_in
 from ..structure_record import DOUBT_TAG
 from ..structures import STRUCTURES, named_in
 
@@ -127,9 +128,20 @@ def jump_to(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
     point = inside_point(node, segment_id)
     if point is None:
         return False
-    slices = slicer.vtkMRMLSliceNode
-    slices.JumpAllSlices(node.GetScene(), *point, slices.CenteredJumpSlice)
+    _jump(node, point)
     return True
+
+
+def jump_to_told(node: slicer.vtkMRMLSegmentationNode, sentences: Iterable[str]) -> None:
+    """Bring the first place that sentences of a segmentation tell into the middle of all views."""
+    point = next(filter(None, map(told_in, sentences)), None)
+    if point is not None:
+        _jump(node, (-point[0], -point[1], point[2]))
+
+
+def _jump(node: slicer.vtkMRMLNode, ras: Sequence[float]) -> None:
+    slices = slicer.vtkMRMLSliceNode
+    slices.JumpAllSlices(node.GetScene(), *ras, slices.CenteredJumpSlice)
 
 
 # --- the display --------------------------------------------------------------------------

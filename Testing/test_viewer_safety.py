@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import stat
 import struct
 import zipfile
@@ -276,6 +277,19 @@ def test_too_many_files_one_by_one_are_refused(tmp_path):
     uploads = Uploads(tmp_path, Limits(upload_files=2))
     with pytest.raises(InputError, match="More than 2 files"):
         sent(uploads, *((f"{n}.dcm", b"1") for n in range(3)))
+
+
+def test_what_is_gone_or_was_refused_makes_room(tmp_path):
+    uploads = Uploads(tmp_path, Limits(upload_files=2))
+    sent(uploads, ("a.dcm", b"1"), ("b.dcm", b"22"))
+    other = BATCH[::-1]
+    with pytest.raises(InputError, match="Start anew"):
+        sent(uploads, ("c.dcm", b"1"), batch=other)
+    shutil.rmtree(tmp_path / BATCH)
+    sent(uploads, ("c.dcm", b"333"), batch=other)
+    assert (uploads.files, uploads.taken) == (1, 3)
+    uploads.discard(other)
+    assert (uploads.files, uploads.taken) == (0, 0)
 
 
 @pytest.mark.parametrize("batch", ["..", "../x", "", "0123456789abcdeg", f"{BATCH}/.."])

@@ -163,12 +163,15 @@ def colours(pixels) -> int:
     return int((inside.max(axis=-1) - inside.min(axis=-1) > 60).sum())
 
 
-def test_contours_are_not_seen_over_another_patient_s_image(page, tmp_path):
+def test_contours_are_not_seen_over_another_patient_s_image(house, page, tmp_path):
     def second(data, _index):
         data.PatientID, data.PatientName = "4712", "Roe^Jane"
 
+    uploads = house.visitors[0].folder / "uploads"
+    assert list(uploads.iterdir()), "the files of the patient before"
     page.click("start-anew")
     until(lambda: not page.state("images"), "an empty scene")
+    until(lambda: not list(uploads.iterdir()), "their files are gone too")
     for name, change, series in (("a", None, "1.2.3.8"), ("b", second, "1.2.3.9")):
         folder = write_series(tmp_path / name, change=change, series=series)
         count = len(page.state("images"))

@@ -46,7 +46,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(
-    archive: Path, folder: Path, limits: Limits, first: int = 0, room: int = 0
+    archive: Path, folder: Path, limits: Limits, first: int = 0, room: int = 0, files: int = 0
 ) -> tuple[int, int]:
     """Unpack a zip archive into ``folder``; how many files it held, and their bytes.
 
@@ -57,6 +57,8 @@ def unpack(
     ----------
     room:
         Bytes that it may become at most.
+    files:
+        How many are there already.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def unpack(
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
-            _check(archive, members, limits, first)
+            _check(archive, members, limits, files)
             allowed = min(room, max(SMALL, archive.stat().st_size * limits.archive_ratio))
             size = 0
             for number, member in enumerate(members, start=first):
@@ -90,10 +92,10 @@ def unpack(
     return len(members), size
 
 
-def _check(archive: Path, members: list[zipfile.ZipInfo], limits: Limits, first: int) -> None:
+def _check(archive: Path, members: list[zipfile.ZipInfo], limits: Limits, files: int) -> None:
     if not members:
         raise InputError(f"{archive.name} is empty; send another one.")
-    if first + len(members) > limits.upload_files:
+    if files + len(members) > limits.upload_files:
         raise InputError(
             f"{archive.name} holds {len(members)} files, more than are taken "
             f"({limits.upload_files}); send only the series that are needed."

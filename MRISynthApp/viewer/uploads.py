@@ -20,17 +20,41 @@ BATCH = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass
+class _Batch:
+    """What was sent together."""
+
+    files: int = 0
+    size: int = 0
+
+
+@dataclass
 class Uploads:
     """What one visitor has brought.
 
     ``folder`` holds a folder for each batch; names in it are the server's, never the visitor's.
+    A batch whose folder is gone, as after Start anew, does not count any more.
     """
 
     folder: Path
     limits: Limits
-    files: int = 0
-    taken: int = 0
+    _batches: dict[str, _Batch] = field(default_factory=dict)
+    _number: int = 0  # of the next file
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def files(self) -> int:
+        """How many there are."""
+        return sum(batch.files for batch in self._there())
+
+    @property
+    def taken(self) -> int:
+        """Their bytes."""
+        return sum(batch.size for batch in self._there())
+
+    def _there(self) -> list[_Batch]:
+        names = self._batches.items()
+        self._batches = {name: batch for name, batch in names if (self.folder / name).is_dir()}
+        return list(self._batches.values())
 
     async def receive(self, batch: str, name: str, content: StreamReader) -> None:
         """Store one file, an archive unpacked.
@@ -43,49 +67,51 @@ class Uploads:
         if not BATCH.fullmatch(batch):
             raise InputError("The page sent files under a name that is not known; load it again.")
         async with self._lock:  # what is left must not be counted twice
+            files, taken = self.files, self.taken
             folder = self.folder / batch
             folder.mkdir(mode=0o700, exist_ok=True)
-            if self.files >= self.limits.upload_files:
+            if files >= self.limits.upload_files:
                 raise InputError(
                     f"More than {self.limits.upload_files} files are not taken; send only the "
-                    "series that are needed."
+                    "series that are needed, or press Start anew for the next patient."
                 )
-            path = folder / f"{self.files:05d}_{safe_name(name)}"
+            path = folder / f"{self._number:05d}_{safe_name(name)}"
+            left = self.limits.upload_bytes - taken
             try:
-                size = await self._store(path, content)
+                size = await self._store(path, content, left)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
-            self.files += 1
-            self.taken += size
+            count, self._number = 1, self._number + 1
             if is_archive(path):
-                await self._unpack(path, safe_name(name), size)
+                count, size = await self._unpack(path, safe_name(name), left - size, files)
+                self._number += count
+            together = self._batches.setdefault(batch, _Batch())
+            together.files += count
+            together.size += size
 
-    async def _store(self, path: Path, content: StreamReader) -> int:
-        size, left = 0, self.limits.upload_bytes - self.taken
+    async def _store(self, path: Path, content: StreamReader, left: int) -> int:
+        size = 0
         with path.open("xb") as target:
             async for chunk in content.iter_chunked(1 << 18):
                 size += len(chunk)
                 if size > left:
                     raise InputError(
                         f"More than {self.limits.upload_bytes / MIB:.0f} MB are not taken; send "
-                        "only the series that are needed, or close the page to begin anew."
+                        "only the series that are needed, or press Start anew for the next "
+                        "patient."
                     )
                 target.write(chunk)
         return size
 
-    async def _unpack(self, path: Path, name: str, size: int) -> None:
+    async def _unpack(self, path: Path, name: str, room: int, files: int) -> tuple[int, int]:
         archive = path.rename(path.with_name(name))  # messages call it as the visitor does
         try:
-            room = self.limits.upload_bytes - self.taken
-            count, unpacked = await asyncio.to_thread(
-                unpack, archive, archive.parent, self.limits, self.files, room
+            return await asyncio.to_thread(
+                unpack, archive, archive.parent, self.limits, self._number, room, files
             )
-            self.files += count
-            self.taken += unpacked
         finally:
             archive.unlink(missing_ok=True)
-            self.taken -= size
 
     def discard(self, batch: str) -> None:
         """Forget a batch that could not be received whole."""

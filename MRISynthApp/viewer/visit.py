@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Visit:
         self.sights = Sights(server, self.desk, self._compare)
         self.downloads = Downloads(folder / "downloads")
         self._cleaned = without_paths(folder / "uploads")
+        self._uploads: list[Path] = []  # that hold a patient's files
         self._job: Any = None
         self._comparing = False
         self._asked = ""  # what is removed if that is asked for a second time
@@ -143,7 +145,8 @@ class Visit:
     def on_uploaded(self, batch: str) -> None:
         """The gateway has stored all files of a batch."""
         if BATCH.fullmatch(str(batch)):
-            self.spawn(self._load([self.folder / "uploads" / str(batch)]))
+            self._uploads.append(self.folder / "uploads" / str(batch))
+            self.spawn(self._load([self._uploads[-1]]))
 
     def load_at_start(self, files: Sequence[Path]) -> None:
         """What was named on the command line."""
@@ -259,6 +262,8 @@ class Visit:
             self.sights.back_to_blend()  # no more comparisons of what is about to go
             for key in list(self.desk.images):
                 self._remove(key)
+            while self._uploads:
+                shutil.rmtree(self._uploads.pop(), ignore_errors=True)
             self.desk.ticked_targets, self.state.prompt = None, ""
             self.say("")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("trame_slicer", reason="needs the browser part (pip install mrisynth[view])")
@@ -10,6 +11,8 @@ pytest.importorskip("selenium", reason="needs selenium (pip install mrisynth[tes
 from dicom_series import write_series
 from fakes import head
 from MRISynthLib import io
+from MRISynthSegmentLib.io import save_segmentation
+from MRISynthSegmentLib.segmentation import Segmentation
 from test_viewer_browser import COMBINED, LEFT, RIGHT, middle, start_slow, synthetic, use_inputs
 from viewer_host import Browser, House, available, browser, until
 
@@ -194,6 +197,23 @@ def test_what_was_being_sent_when_the_page_was_loaded_anew_is_not_waited_for(pag
     until(lambda: page.driver.find_elements("id", "uploading"), "the bar")
     page.open(page.driver.current_url)
     until(lambda: not page.driver.find_elements("id", "uploading"), "no bar for ever", 20)
+
+
+def test_of_several_files_with_contours_it_is_said_which_is_shown(page, tmp_path):
+    page.click("start-anew")
+    until(lambda: not page.state("images"), "an empty scene")
+    image = head(9, (12, 64, 56), name="T1w", sequence="T1w")
+    io.save(image, tmp_path / "T1w.nii.gz")
+    mask = np.zeros(image.shape, bool)
+    mask[4:8, 20:40, 20:40] = True
+    for name, structure in (("mine", "GTVp"), ("theirs", "Brain")):
+        drawn = Segmentation({structure: mask}, image)
+        save_segmentation(drawn, tmp_path / f"{name}.seg.nrrd")
+    page.send(*sorted(tmp_path.iterdir()))
+    until(lambda: page.state("results"), "the contours")
+    assert [row["name"] for row in page.state("results")] == ["GTVp"]
+    said = "here mine.seg.nrrd; send theirs.seg.nrrd by itself"
+    until(lambda: said in page.state("message"), "which are shown")
 
 
 def test_a_page_that_lost_its_scene_says_so_and_where_to_go(page, house):

@@ -171,9 +171,15 @@ class Visit:
                 self.desk.uncertainty[key] = found.uncertainty[index]
         self.sights.take_in(keys)
         self._refresh()  # the images are there, whatever is wrong with the contours
-        for path in found.contours:
+        for path in found.contours[:1]:
             self._take_contours(path, keys)
         warnings = [text for volume in found.images for text in volume.warnings]
+        if found.contours[1:]:
+            shown, *others = (path.name for path in found.contours)
+            warnings.append(
+                f"Contours of one file are shown at a time, here {shown}; send "
+                f"{' or '.join(others)} by itself to see that instead."
+            )
         text = "\n".join(dict.fromkeys(map(self._cleaned, warnings)))
         text = "\n".join(filter(None, (text, self.desk.not_used(keys))))
         self.say(text, "warning" if text else "info")

@@ -22,8 +22,9 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 NICENESS_BEFORE = pytest.StashKey[str]()
 
-# the same examples in every run: a change is judged by what it changes
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# the same examples in every run: a change is judged by what it changes; and no limit on how long
+# one takes, which says more about the machine
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 

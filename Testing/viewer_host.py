@@ -184,8 +184,12 @@ class Browser:
 
     def pixels(self, index: int) -> np.ndarray:
         """What a view shows, (rows, columns, 3)."""
-        picture = Image.open(io.BytesIO(self.view(index).screenshot_as_png)).convert("RGB")
-        return np.asarray(picture).astype(int)
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        while True:
+            with contextlib.suppress(StaleElementReferenceException):  # the page drew it anew
+                shot = self.view(index).screenshot_as_png
+                return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
 
     def settled(self, index: int, seen: Callable[[np.ndarray], bool], what: str) -> np.ndarray:
         """The pixels of a view once they show something."""

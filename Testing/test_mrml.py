@@ -132,6 +132,30 @@ def test_losing_the_provenance_text_does_not_make_an_image_real(headless, synthe
     assert annotation_lines(node)[0] == "SYNTHETIC CE-T1w"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SYNTHETIC CE-T1w", "SYNTHETIC CE-T1w"),
+        ("501: SYNTHETIC CE-T1w", "SYNTHETIC CE-T1w"),  # from Slicer's DICOM module
+        ("SYNTHETIC_CE-T1w_1", "SYNTHETIC CE-T1w_1"),
+        ("SYNTHETIC CE-T1w uncertainty", "SYNTHETIC CE-T1w uncertainty"),
+    ],
+)
+def test_an_image_that_lost_all_but_its_name_stays_synthetic(headless, small_volume, name, said):
+    node = mrml.node_from_volume(small_volume, headless.scene)
+    node.SetName(name)
+    back = mrml.volume_from_node(node)
+    assert back.is_synthetic and "was lost" in back.provenance.warnings[0]
+    assert (back.provenance.kind == "image") == ("uncertainty" not in name)
+    assert annotation_lines(node)[0] == said
+
+
+@pytest.mark.parametrize("name", ["t1 SYNTHETICS study", "SYNTHETICS", "synthetic T1", "T1w"])
+def test_other_names_make_no_image_synthetic(headless, small_volume, name):
+    node = mrml.node_from_volume(small_volume, headless.scene, name=name)
+    assert not mrml.volume_from_node(node).is_synthetic
+
+
 def test_acquisition_and_warnings_survive(headless, small_volume):
     volume = small_volume.replace(acquisition={"EchoTime": 9.8}, warnings=("A; b: c",))
     back = mrml.volume_from_node(mrml.node_from_volume(volume, headless.scene))

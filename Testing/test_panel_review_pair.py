@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from panel_cases import add_volume, comparison_result, move, synthesis_result
+from panel_cases import add_volume, comparison_result, move, synthesis_result, ticked_inputs
 from panel_review_cases import add_pair, composite
 
 
@@ -27,6 +27,20 @@ def test_the_real_image_of_the_sequence_is_chosen_by_itself(desk, panel):
     desk.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
     desk.process()
     assert parameters.realVolume is t1w, "the user's choice is overruled"
+
+
+def test_a_synthetic_image_that_came_back_without_attributes_is_not_taken_for_real(desk, panel):
+    """Slicer's DICOM module and its NIfTI reader keep the name alone."""
+    _t1w, real, synthetic = add_pair(desk)
+    desk.slicer.mrmlScene.RemoveNode(real)
+    add_volume(desk, "501: SYNTHETIC T2w")
+    add_volume(desk, "SYNTHETIC T2w uncertainty")
+    desk.process()
+    parameters = panel.logic.getParameterNode()
+    assert parameters.realVolume is None, "a synthetic image stands for the real one"
+    assert ticked_inputs(desk, panel) == ["t1_tse_tra"]
+    listed = [row.name for row in panel.logic.inputs.rows() if row.synthetic]
+    assert listed == [synthetic.GetName(), "501: SYNTHETIC T2w"], "and maps are no images"
 
 
 def test_after_a_run_the_real_target_is_beside_the_synthetic_image(desk, jobs):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from .provenance import Provenance
+from .provenance import Provenance, provenance_from_name
 from .volume import Volume
 
 SEQUENCE_ATTRIBUTE = "MRISynth.Sequence"
@@ -70,14 +70,15 @@ def sequence_of(node: Node) -> str | None:
 def provenance_of(node: Node) -> Provenance | None:
     """How a node's content was made; None for a real image.
 
-    A node that is marked as synthetic stays so even if its provenance text was lost.
+    A node that is marked as synthetic stays so even if its provenance text was lost, and one whose
+    name is marked even if it has no attributes: Slicer loads DICOM series and NIfTI files without.
     """
     values = _json(node, PROVENANCE_ATTRIBUTE)
     if isinstance(values, dict) and "synthetic" in values:
         return Provenance.from_dict(values)
     if node.GetAttribute(SYNTHETIC_ATTRIBUTE) == "1":
         return Provenance(synthetic=True, sequence=sequence_of(node))
-    return None
+    return provenance_from_name(node.GetName() or "")
 
 
 def set_provenance(node: Node, provenance: Provenance | None) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SYNTHETIC_MARK = "SYNTHETIC"
 """First word of every synthetic image's name and of its corner annotation."""
+
+MAPS = ("uncertainty", "difference", "checkerboard")
+"""Kinds of what is made of a synthetic image and is none itself; its name says the kind."""
+
+_MARKED = re.compile(rf"(\d+: )?{SYNTHETIC_MARK}(?![A-Za-z])[ _]*")
+"""Beginning of a marked name; Slicer's DICOM module puts a series' number before it."""
 
 DISCLAIMER = (
     "Made by a network trained on simulated patients: for research and demonstration, "
@@ -62,3 +69,18 @@ class Provenance:
         sources = " + ".join(str(item.get("sequence", "?")) for item in self.inputs)
         model = f"{self.bundle} {self.bundle_version} [{self.bundle_hash[:12]}]"
         return f"{SYNTHETIC_MARK} {self.sequence} from {sources} by {model}"
+
+
+def unmarked(name: str) -> str:
+    """A name without the mark that it begins with, if it does."""
+    return _MARKED.sub("", name, count=1).strip() if _MARKED.match(name) else name.strip()
+
+
+def provenance_from_name(name: str) -> Provenance | None:
+    """What is left to say of an image of which another program kept the name alone; None if that
+    does not begin with the mark."""
+    if not _MARKED.match(name):
+        return None
+    kind = next((kind for kind in MAPS if kind in name), "image")
+    lost = ("The full provenance was lost in another program.",)
+    return Provenance(synthetic=True, kind=kind, warnings=lost)

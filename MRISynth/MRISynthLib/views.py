@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .provenance import SYNTHETIC_MARK, Provenance
+from .provenance import SYNTHETIC_MARK, Provenance, unmarked
 
 CT_WINDOW = (-160.0, 240.0)
 """Hounsfield units of soft tissue, shown from black to white."""
@@ -126,8 +126,8 @@ def provenance_lines(provenance: Provenance | None, name: str = "") -> tuple[str
         return ()
     if provenance.kind == STUDY_KIND:
         return _STUDY_LINES
-    what = provenance.sequence or name.removeprefix(SYNTHETIC_MARK).strip()
-    if provenance.kind != "image":
+    what = provenance.sequence or unmarked(name)
+    if provenance.kind != "image" and provenance.kind not in what:
         what = f"{what} {provenance.kind}"
     lines = [f"{SYNTHETIC_MARK} {what}".strip()]
     if provenance.inputs:

@@ -107,8 +107,8 @@ class InputTable:
 
     def _fill(self, index: int, row: InputRow, is_used: bool, check: tuple[str, str]) -> None:
         name = self.table.item(index, VOLUME)
-        marked = row.synthetic and not row.name.startswith(SYNTHETIC_MARK)
-        name.setText(f"{SYNTHETIC_MARK} {row.name}" if marked else row.name)
+        unmarked = row.synthetic and SYNTHETIC_MARK not in row.name
+        name.setText(f"{SYNTHETIC_MARK} {row.name}" if unmarked else row.name)
         patient = _("Patient {id}").format(id=row.patient) if row.patient else ""
         name.setToolTip("\n".join(filter(None, (row.name, patient, row.problem))))
         if not row.problem:

@@ -23,9 +23,6 @@ from MRISynthLib.review import modes
 from MRISynthWidgets.panel_widget import PanelWidget
 from MRISynthWidgets.scene_inputs import SceneInputs
 
-RUN_ATTRIBUTE = "MRISynth.Run"
-"""Attribute of a synthetic volume's node: the run that made it."""
-
 
 class MRISynth(ScriptedLoadableModule):
     """What Slicer's module list shows."""
@@ -393,7 +390,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         are the images' nodes. ``sources`` are the IDs of the inputs that they were made from,
         ``moved`` is the node of the reference if it lies elsewhere by now."""
         from MRISynthLib import mrml
-        from MRISynthLib.node_attributes import set_sources
+        from MRISynthLib.node_attributes import RUN_ATTRIBUTE, set_sources
 
         images, added = [], []
         try:
@@ -417,6 +414,8 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
 
     def handOver(self, used, run: str) -> None:
         """Tick for MRISynthSegment the inputs and what a run made of them."""
+        from MRISynthLib.node_attributes import RUN_ATTRIBUTE
+
         inputs = SceneInputs("MRISynthSegment")
         rows = inputs.rows()
         nodes = {row.key: slicer.mrmlScene.GetNodeByID(row.key) for row in rows}

@@ -196,3 +196,23 @@ def test_a_pair_the_wrong_way_round_is_not_shown_but_said(desk, panel):
     ui.realSelector.setCurrentNode(t1w)
     desk.process()
     assert ui.sideBySideButton.enabled, "two real ones may be compared"
+
+
+def test_each_run_has_its_own_uncertainty(desk, jobs):
+    """Two runs may say the same of themselves, as when an option was changed between them."""
+    import numpy as np
+
+    from MRISynthLib.review.mrml import uncertainty_of
+    from MRISynthLib.worker import TaskResult
+
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    for run, level in enumerate((0.1, 0.7)):
+        panel.ui.applyButton.click()
+        image, (name, doubt) = synthesis_result(jobs[run]).volumes
+        doubt = doubt.replace(voxels=np.full(doubt.shape, level, np.float32))
+        jobs[run].finish(TaskResult([image, (name, doubt)], {"device": "cpu"}))
+        desk.wait(lambda: not panel.busy)
+        desk.process()
+        shown = uncertainty_of(panel.logic.getParameterNode().syntheticVolume)
+        assert desk.slicer.util.arrayFromVolume(shown).max() == np.float32(level)

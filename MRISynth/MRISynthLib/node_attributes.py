@@ -15,6 +15,9 @@ PROVENANCE_ATTRIBUTE = "MRISynth.Provenance"
 ACQUISITION_ATTRIBUTE = "MRISynth.Acquisition"
 WARNINGS_ATTRIBUTE = "MRISynth.Warnings"
 
+RUN_ATTRIBUTE = "MRISynth.Run"
+"""Which run made a synthetic volume, and with it a map of its uncertainty."""
+
 SOURCES_REFERENCE = "MRISynth.MadeFrom"
 """Role of the nodes from which a volume was made."""
 

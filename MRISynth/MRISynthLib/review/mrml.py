@@ -15,7 +15,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from .. import mrml
 from ..errors import InputError
-from ..node_attributes import provenance_of, sequence_of
+from ..node_attributes import RUN_ATTRIBUTE, provenance_of, sequence_of
 from ..views import ONE_VIEW, SIDE_BY_SIDE, WITH_PLOT, display_window
 from ..volume import Volume
 from . import modes
@@ -353,13 +353,16 @@ def uncertainty_of(synthetic) -> slicer.vtkMRMLScalarVolumeNode | None:
 
 
 def uncertainties_of(synthetic) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """All maps that tell the uncertainty of a synthetic volume: more than one after two runs that
-    were the same. Those of a volume are also those of its copies."""
+    """All maps that tell the uncertainty of a synthetic volume: of the run that made it, as other
+    runs may differ in what a provenance does not state. Those of a volume are also those of its
+    copies."""
     made = provenance_of(synthetic)
     if made is None or made.kind != "image":
         return []
     wanted = {**made.to_dict(), "kind": "uncertainty"}
-    said = ((node, provenance_of(node)) for node in _volumes(synthetic.GetScene()))
+    run = synthetic.GetAttribute(RUN_ATTRIBUTE)
+    of_run = (n for n in _volumes(synthetic.GetScene()) if n.GetAttribute(RUN_ATTRIBUTE) == run)
+    said = ((node, provenance_of(node)) for node in of_run)
     return [node for node, of in said if of is not None and of.to_dict() == wanted]
 
 

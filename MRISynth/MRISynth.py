@@ -390,7 +390,7 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         are the images' nodes. ``sources`` are the IDs of the inputs that they were made from,
         ``moved`` is the node of the reference if it lies elsewhere by now."""
         from MRISynthLib import mrml
-        from MRISynthLib.node_attributes import RUN_ATTRIBUTE, set_sources
+        from MRISynthLib.node_attributes import RUN_ATTRIBUTE, set_sources, sources_of
 
         images, added = [], []
         try:
@@ -403,6 +403,8 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
                     mrml.place_like(added[-1], moved)
                 added[-1].SetAttribute(RUN_ATTRIBUTE, run)
                 set_sources(added[-1], sources)
+                for source in sources_of(added[-1])[:1]:  # whose it is, also when that is gone
+                    mrml.put_beside(added[-1], source)
                 if is_image:
                     images.append(added[-1])
                 yield

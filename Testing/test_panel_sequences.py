@@ -204,7 +204,8 @@ def test_what_is_made_belongs_to_the_patient_of_its_inputs(desk, jobs, two_patie
     for name in ("A t1", "A t2"):
         desk.slicer.mrmlScene.RemoveNode(two_patients[name])
     desk.process()
-    assert [row.patient for row in panel.logic.inputs.rows() if row.synthetic] == [""]
+    assert [row.patient for row in panel.logic.inputs.rows() if row.synthetic] == ["A"]
+    assert parameters.realVolume is not contrast, "B's image stands for A's"
 
 
 def test_images_of_two_patients_are_not_looked_at_as_a_pair(desk, jobs, two_patients):

@@ -186,6 +186,14 @@ def place_like(node: slicer.vtkMRMLScalarVolumeNode, other) -> None:
     node.SetAndObserveTransformNodeID(other.GetTransformNodeID())
 
 
+def put_beside(node: slicer.vtkMRMLNode, other) -> None:
+    """Put a node where another one is in the Data module's tree: below its patient and study."""
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = tree.GetItemByDataNode(other) if tree is not None else 0
+    if item:
+        tree.CreateItem(tree.GetItemParent(item), node)
+
+
 def nodes_of_class(scene: slicer.vtkMRMLScene, class_name: str) -> list[slicer.vtkMRMLNode]:
     """The scene's nodes of a class and of those derived from it."""
     nodes = scene.GetNodesByClass(class_name)

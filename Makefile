@@ -27,7 +27,8 @@ view: $(STAMP)
 	@$(PY) -m MRISynthApp view $(OUTPUT)
 
 test: $(STAMP)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile \
+	  --no-loadscope-reorder
 
 lint: $(STAMP)
 	@$(PY) -m ruff check .

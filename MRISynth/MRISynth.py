@@ -201,8 +201,10 @@ class MRISynthWidget(PanelWidget):
         self.showNext()
 
     def showNext(self) -> None:
-        """Enable what can be done after a run."""
+        """Enable what can be done after a run, and not during it."""
         self.ui.continueButton.enabled = bool(self.used) and not self.busy
+        # the worker would make it after the run, and nothing could be cancelled until then
+        self.ui.loadSampleButton.enabled = not self.busy
 
     def onLoadDicomButton(self) -> None:
         """Let Slicer's DICOM module load a study."""

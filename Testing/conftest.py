@@ -20,6 +20,23 @@ from MRISynthLib.worker.serve import NICENESS, stand_back
 AUTOGROUP = Path("/proc/self/autogroup")
 """How Linux weighs this session's programs against others'; empty where it does not."""
 
+LONGEST_FIRST = (
+    "test_shipped_models",
+    "test_viewer_chain",
+    "test_label_maps",
+    "test_viewer_browser",
+    "test_registration",
+    "test_training",
+    "test_panel_segment_chain",
+    "test_tumours",
+    "test_simulation",
+    "test_panel_review_numbers",
+    "test_viewer_review",
+    "test_viewer_trouble",
+    "test_viewer_house",
+)
+"""Files that take minutes: begun first, so that none goes on alone on one core at the end."""
+
 NICENESS_BEFORE = pytest.StashKey[str]()
 
 # the same examples in every run: a change is judged by what it changes; and no limit on how long
@@ -36,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if weight:
             config.stash[NICENESS_BEFORE] = weight[-1]
         stand_back(NICENESS - 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

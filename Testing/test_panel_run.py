@@ -70,6 +70,7 @@ def finish(desk, panel):
 def everything_is_as_before(desk, panel):
     assert names(desk) == ["t1_tse_tra", "t2_tse_tra"], "nothing lost, nothing left"
     assert panel.ui.applyButton.enabled and not panel.ui.cancelButton.enabled
+    assert panel.ui.loadSampleButton.enabled
     assert panel.ui.progressBar.isHidden()
 
 
@@ -85,6 +86,7 @@ def test_cancel_takes_effect_and_leaves_nothing(desk, panel):
     start(desk, panel)
     until_preview(desk)
     assert not panel.ui.progressBar.isHidden() and panel.ui.cancelButton.enabled
+    assert not panel.ui.loadSampleButton.enabled
     panel.ui.cancelButton.click()
     finish(desk, panel)
     everything_is_as_before(desk, panel)

@@ -178,8 +178,8 @@ class CorrectionSection(Section):
         reference = grid_of(node)
         check_reference(reference, next(iter(self._inputs(node)), None))
         session = self._session
-        if session is None or not session.reference.same_geometry(reference):
-            if session is not None:  # another image was chosen as the source geometry
+        if session is None or not session.in_place():
+            if session is not None:  # moved, or another image was chosen as the source geometry
                 self._dropAsLeft()
                 self._sessions.remove(session)
             self._session = CorrectionSession(node, reference)
@@ -219,6 +219,7 @@ class CorrectionSection(Section):
         structure = self.structure
         exclusive = self.logic.getParameterNode().correctExclusive
         try:
+            session.check_in_place()
             segment = session.segment_of(structure)
         except MRISynthError as error:
             session.points.drop_new()
@@ -254,6 +255,7 @@ class CorrectionSection(Section):
         from MRISynthSegmentLib.clicked.session import check_reference
 
         parameters = self.logic.getParameterNode()
+        session.check_in_place()
         inputs = self._inputs(session.node)
         check_reference(session.reference, next(iter(inputs), None))
         before = session.request_volume(waiting.segment)

@@ -12,8 +12,9 @@ from MRISynthLib.volume import Volume
 
 from ..click_maps import Click
 from ..corrections import CorrectionHistory, taken_from
-from ..labelmaps.mrml import mask_in
+from ..labelmaps.mrml import in_node, mask_in, reaches_beyond
 from ..mrml import correct_structures, segments_by_name
+from ..placed.mrml import grid_of
 from .mrml import ClickPoints
 
 
@@ -22,10 +23,16 @@ class CorrectionSession:
 
     Masks lie on the grid of ``reference``, the image on which the segmentation was drawn. Segments
     are known by their ids: the user may rename one at any time.
+
+    Raises
+    ------
+    InputError
+        If the segmentation lies under a transform that is not linear.
     """
 
     def __init__(self, node, reference: Volume) -> None:
         self.node, self.reference = node, reference
+        self._inside = in_node(node, reference)
         self.points = ClickPoints(node)
         self.history = CorrectionHistory()
         self.forget_deleted()
@@ -51,6 +58,34 @@ class CorrectionSession:
         voxel = np.rint([number, row, column])
         return bool(np.all((voxel >= 0) & (voxel < self.reference.shape)))
 
+    def in_place(self) -> bool:
+        """Whether image and segmentation lie as they lay when they were taken up.
+
+        Raises
+        ------
+        InputError
+            If one lies under a transform that is not linear.
+        """
+        now = grid_of(self.node)
+        if now is None:
+            now = self.reference  # gone, so the contours are all that can have moved
+        inside = in_node(self.node, now)
+        return now.same_geometry(self.reference) and inside.same_geometry(self._inside)
+
+    def check_in_place(self) -> None:
+        """Refuse to go on with masks that are of another place now.
+
+        Raises
+        ------
+        InputError
+            If not :meth:`in_place`, or as that.
+        """
+        if not self.in_place():
+            raise InputError(
+                f"{self.node.GetName()} or its image was moved since it was clicked on; move it "
+                "back, or press Add or Remove to begin anew where it is."
+            )
+
     def mask(self, segment_id: str) -> np.ndarray:
         """The segment as it is now; nothing if it is not there."""
         if not self.has(segment_id):
@@ -58,7 +93,14 @@ class CorrectionSession:
         return mask_in(self.node, segment_id, self.reference)
 
     def request_volume(self, segment_id: str) -> Volume:
-        """The segment as the worker's task "refinement" takes it."""
+        """The segment as the worker's task "refinement" takes it.
+
+        Raises
+        ------
+        InputError
+            If it has more than lies in the image, or as :meth:`check_in_place`.
+        """
+        self._check_can_change([segment_id])
         name = self.name_of(segment_id)
         return self.reference.replace(
             voxels=self.mask(segment_id), sequence=None, name=name, provenance=None
@@ -80,6 +122,11 @@ class CorrectionSession:
         ``before`` is what the worker was given, ``after`` its answer. What the user drew meanwhile
         stays. ``structure`` is the name of a segment that is begun. ``exclusive``: what is added
         is taken away from all other segments.
+
+        Raises
+        ------
+        InputError
+            As :meth:`request_volume`; nothing is changed then.
         """
         now = self.mask(segment_id)
         changed = before != after
@@ -90,6 +137,7 @@ class CorrectionSession:
             others = {other: self.mask(other) for other in ids if other != segment_id}
             masks |= taken_from(others, now, new)
             old |= {other: others[other] for other in masks if other != segment_id}
+        self._check_can_change(masks)
         correct_structures(self.node, masks, self.reference, structure, drawn_on)
         self.history.record(segment_id, click, old, masks)
         voxel = abs(float(np.linalg.det(self.reference.index_to_world[:3, :3]))) / 1000
@@ -104,7 +152,13 @@ class CorrectionSession:
         return segment.GetName() if segment is not None else segment_id
 
     def undo(self) -> str:
-        """Take the last click back; the name of its structure, empty if there is none."""
+        """Take the last click back; the name of its structure, empty if there is none.
+
+        Raises
+        ------
+        InputError
+            As :meth:`request_volume`; nothing is changed then.
+        """
         return self._step(back=True)
 
     def redo(self) -> str:
@@ -124,12 +178,24 @@ class CorrectionSession:
         if gone:
             self.forget(gone)
 
+    def _check_can_change(self, segment_ids: Iterable[str]) -> None:
+        """What lies outside the image would be cut off, also by taking a click back."""
+        self.check_in_place()
+        content, image = self.node.GetSegmentation(), self.reference.name or "the image"
+        for segment_id in filter(self.has, segment_ids):
+            if reaches_beyond(content.GetSegment(segment_id), self._inside):
+                raise InputError(
+                    f"{self.name_of(segment_id)} reaches beyond {image} and would be cut off "
+                    "there; correct it in the Segment Editor."
+                )
+
     def _step(self, back: bool) -> str:
         self.forget_deleted()
         step = self.history.next_undo if back else self.history.next_redo
         if step is None:
             return ""
         segment_id, click, changed = step
+        self._check_can_change(changed)
         present = {each: self.mask(each) for each in changed if self.has(each)}
         masks = self.history.undo(present) if back else self.history.redo(present)
         correct_structures(self.node, masks, self.reference)

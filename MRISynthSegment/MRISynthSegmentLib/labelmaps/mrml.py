@@ -166,6 +166,20 @@ def own_mask(segment) -> tuple[np.ndarray, Volume]:
     return mask, Volume(mask, LPS_TO_RAS @ matrix)
 
 
+def reaches_beyond(segment, grid: Volume) -> bool:
+    """Whether a segment has voxels outside ``grid``, which lies in the node's own frame."""
+    mask, own = own_mask(segment)
+    to_grid = np.linalg.solve(grid.index_to_world, own.index_to_world)
+    furthest = np.array(grid.shape[::-1]) - 0.5 + SAME_VOXEL
+
+    def beyond(index: np.ndarray) -> bool:
+        places = index[:, ::-1] @ to_grid[:3, :3].T + to_grid[:3, 3]
+        return bool(np.any((places < -0.5 - SAME_VOXEL) | (places > furthest)))
+
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(mask.shape) - 1)
+    return beyond(corners) and beyond(np.argwhere(mask))  # the corners say it of nearly all
+
+
 def label_voxels(image) -> np.ndarray:
     """The label map (k, j, i), which several segments may share."""
     scalars = vtk_to_numpy(image.GetPointData().GetScalars())

@@ -6,7 +6,17 @@ import importlib
 import types
 
 from panel_cases import add_volume, tick_input
-from panel_segment_cases import TUMOUR, apply, section, shown_node
+from panel_segment_cases import (
+    STEM,
+    TUMOUR,
+    answer,
+    apply,
+    begin,
+    click,
+    finished,
+    section,
+    shown_node,
+)
 
 
 def choose(desk, panel, name):
@@ -293,6 +303,57 @@ def test_a_slicer_segmentation_is_saved_whole_or_not_at_all(
         ui.exportButton.click()
         desk.process()
         assert (tmp_path / name).is_file() and name in ui.exportLabel.text
+
+
+def test_what_is_being_changed_is_not_saved_half_way(desk, jobs, drawn, tmp_path, monkeypatch):
+    portions = importlib.import_module("MRISynthWidgets.portions")
+    monkeypatch.setattr(portions, "AT_ONCE_SECONDS", -1.0)  # a pause after each structure
+    saved = []
+    monkeypatch.setattr(
+        desk.slicer.util, "exportNode", lambda node, path, properties: saved.append(node)
+    )
+    ui = choose(desk, drawn, "seg.nrrd")
+    ui.folderPathLineEdit.currentPath = str(tmp_path)
+    begin(desk, drawn)
+    assert ui.exportButton.enabled
+    click(desk, drawn, 2, 5, 8)
+    assert "is being changed" in ui.exportButton.toolTip and not ui.exportButton.enabled
+    answer(desk, jobs[-1], STEM)
+    assert ui.exportButton.enabled and ui.exportLabel.text == ""
+    drawn.ui.applyButton.click()
+    desk.process()
+    finished(jobs[-1], GTVp=TUMOUR, Brainstem=TUMOUR)
+    drawn.run._poll()
+    drawn.portions._go_on()
+    assert drawn.portions.running and ui.exportButton.enabled, "the panel was not refreshed yet"
+    ui.exportButton.click()
+    assert not saved and "is being changed" in desk.said[-1]
+    drawn._refreshNow()
+    assert not ui.exportButton.enabled
+    desk.wait(lambda: not drawn.portions.running)
+    desk.process()
+    assert ui.exportButton.enabled
+
+
+def test_an_export_that_fails_does_not_leave_what_was_written_before(
+    desk, jobs, drawn, tmp_path, monkeypatch
+):
+    from pathlib import Path
+
+    monkeypatch.setattr(
+        desk.slicer.util, "exportNode", lambda node, path, properties: Path(path).touch() is None
+    )
+    ui = choose(desk, drawn, "seg.nrrd")
+    ui.folderPathLineEdit.currentPath = str(tmp_path)
+    desk.process()
+    ui.exportButton.click()
+    desk.process()
+    assert ui.exportLabel.text.startswith("Written")
+    ui.folderPathLineEdit.currentPath = str(tmp_path / "gone")
+    desk.process()
+    ui.exportButton.click()
+    desk.process()
+    assert "cannot be written" in desk.said[-1] and not ui.exportLabel.text
 
 
 def test_the_window_answers_while_a_segmentation_is_read(desk, jobs, two, tmp_path, monkeypatch):

@@ -101,10 +101,13 @@ class Plan:
             return f"{self.series}, in the folder below"
         return f"{self.series} was not loaded from Slicer's DICOM database"
 
-    def why_disabled(self, *, running: bool = False) -> str:
-        """Why nothing can be written; empty if it can."""
+    def why_disabled(self, *, running: bool = False, changing: bool = False) -> str:
+        """Why nothing can be written; empty if it can. ``changing``: a result or a click is about
+        to change the contours."""
         if running:
             return "An export is running; wait for it or press Cancel."
+        if changing and self.contours and not self.format.is_image:
+            return f"{self.contours} is being changed; wait until that is done."
         return self._content_problem() or self._series_problem() or self._place_problem()
 
     def _content_problem(self) -> str:

@@ -98,7 +98,7 @@ class CorrectionSection(Section):
                 "Press, then click in a slice view {where}. Press again to stop."
             ).format(where=tip)
         history = self._session.history if self._session is not None else None
-        idle = not (self.work.running or self._queue or self.panel.portions.running)
+        idle = not (self.computing or self.panel.portions.running)
         self.ui.undoButton.enabled = history is not None and history.can_undo and idle
         self.ui.redoButton.enabled = history is not None and history.can_redo and idle
 
@@ -144,6 +144,11 @@ class CorrectionSection(Section):
         if combo.currentIndex != index:
             combo.setCurrentIndex(index)
         combo.blockSignals(blocked)
+
+    @property
+    def computing(self) -> bool:
+        """Whether a click is about to change the segmentation."""
+        return self.work.running or bool(self._queue)
 
     @property
     def structure(self) -> str:

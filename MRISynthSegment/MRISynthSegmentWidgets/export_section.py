@@ -10,6 +10,7 @@ import ctk
 import slicer
 from slicer.i18n import tr as _
 
+from MRISynthLib.errors import InputError
 from MRISynthSegmentLib import exports
 from MRISynthWidgets.section import Section
 
@@ -65,12 +66,20 @@ class ExportSection(Section):
         combo.setCurrentIndex(exports.FORMATS.index(plan.format))
         combo.blockSignals(blocked)
         self._showNeeded(plan)
-        reason = plan.why_disabled(running=self.work.running)
+        reason = self._whyDisabled(plan)
         self.ui.exportButton.enabled = not reason
         self.ui.exportButton.toolTip = reason or _("Write the files.")
-        if not self.work.running and reason != self._reason:
+        if not (self.work.running or self._changing) and reason != self._reason:
             self._reason = reason
             self.work.say(reason)
+
+    @property
+    def _changing(self) -> bool:
+        """Whether half of a result would be written, or contours without the last click."""
+        return self.panel.portions.running or self.panel.correction.computing
+
+    def _whyDisabled(self, plan: exports.Plan) -> str:
+        return plan.why_disabled(running=self.work.running, changing=self._changing)
 
     def _showNeeded(self, plan: exports.Plan) -> None:
         ui = self.ui
@@ -167,6 +176,10 @@ class ExportSection(Section):
             self.database.forget()
             parameters = self.logic.getParameterNode()
             plan = self._plan(parameters)
+            reason = self._whyDisabled(plan)
+            if reason:  # since the button was enabled
+                raise InputError(reason)
+            self.work.say("")  # what was written before is not what is written now
             slicer.app.userSettings().setValue(FOLDER_SETTING, plan.folder)
             if plan.format.name == "seg.nrrd":
                 from MRISynthSegmentLib.exported.mrml import save_node

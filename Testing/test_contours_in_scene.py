@@ -80,6 +80,21 @@ def test_the_table_says_volume_and_doubt_and_what_was_edited(node, drawn):
     assert not row_of(node, "Brain", table).edited
 
 
+def test_contours_without_a_label_map_are_not_said_to_be_missing(headless, node):
+    content = node.GetSegmentation()
+    content.SetSourceRepresentationName(shown.SURFACE)  # as of an RTSTRUCT or a printed model
+    content.CreateRepresentation(shown.SURFACE)
+    content.RemoveRepresentation("Binary labelmap")
+    row = row_of(node, "GTVp")
+    assert row.volume_text() == "not measured" and "make a binary labelmap" in row.meaning()
+    assert row_of(node, "Lens_L").volume_text() == "not found"
+    point = shown.inside_point(node, "GTVp")
+    bounds = np.zeros(6)
+    content.GetSegment("GTVp").GetBounds(bounds)
+    assert point == pytest.approx(bounds.reshape(3, 2).mean(1))
+    assert shown.jump_to(node, "GTVp") and not shown.jump_to(node, "Lens_L")
+
+
 def test_what_did_not_change_is_not_measured_again(node, drawn, monkeypatch):
     table = shown.SegmentTable()
     before = table.rows(node)

@@ -34,6 +34,8 @@ PRESETS: tuple[str, ...] = ("All", "Targets", "Organs at risk", "None")
 MEAN_OF_ORGANS = "mean of organs"
 """Key of a figure in a bundle's metadata."""
 
+NOT_MEASURED = "To measure it, make a binary labelmap of it in the Segmentations module."
+
 MUCH_DOUBT = 0.3
 """With this doubt a Dice below 0.7 is expected."""
 
@@ -270,6 +272,8 @@ class ResultRow:
         Its segment in the scene, if there is one.
     edited:
         Whether a user drew or edited it.
+    measured:
+        Whether its volume is known; not that of contours or surfaces without a label map.
     """
 
     name: str
@@ -280,10 +284,11 @@ class ResultRow:
     colour: tuple[float, float, float] = (0.6, 0.6, 0.6)
     edited: bool = False
     shown: bool = True
+    measured: bool = True
 
     def volume_text(self) -> str:
         """Text of the volume's cell."""
-        return volume_in_words(self.millilitres)
+        return volume_in_words(self.millilitres) if self.measured else "not measured"
 
     def doubt_text(self) -> str:
         """Text of the doubt's cell: a word and the figure."""
@@ -298,7 +303,10 @@ class ResultRow:
         return "" if self.edited or self.doubt is None else doubt_level(self.doubt).colour
 
     def meaning(self) -> str:
-        """What its name means, with its code: for a tooltip."""
+        """What its name means, with its code, and how it can be measured: for a tooltip."""
+        return self._meaning() + ("" if self.measured else f" {NOT_MEASURED}")
+
+    def _meaning(self) -> str:
         structure = STRUCTURES.get(self.name)
         if structure is None:
             return f"{self.name}: no known structure; it keeps its name."

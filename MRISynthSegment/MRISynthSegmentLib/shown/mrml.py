@@ -64,6 +64,7 @@ class SegmentTable:
                     found.millilitres if found.voxels else None,
                     float(noted) if noted and not found.edited else None,
                     segment_id=segment_id,
+                    measured=_bounds_otherwise(segment) is None,
                     colour=tuple(segment.GetColor()),
                     edited=found.edited,
                     shown=display is None
@@ -101,11 +102,27 @@ def inside_point(
 ) -> tuple[float, float, float] | None:
     """RAS of the segment's voxel nearest to its centre: every view through it shows the segment.
 
-    None if it is empty.
+    Its centre if it is kept otherwise than in voxels; None if it is empty.
     """
     segment = node.GetSegmentation().GetSegment(segment_id)
-    image = segment.GetRepresentation(LABELMAP) if segment is not None else None
-    if image is None or image.IsEmpty():
+    point = _middle(segment) if segment is not None else None
+    if point is None:
+        return None
+    parent = node.GetParentTransformNode()
+    if parent is not None:
+        to_world = vtk.vtkGeneralTransform()
+        parent.GetTransformToWorld(to_world)
+        point = to_world.TransformPoint(point)
+    return tuple(float(value) for value in point)
+
+
+def _middle(segment) -> np.ndarray | None:
+    """As :func:`inside_point`, in the node's own frame."""
+    image = segment.GetRepresentation(LABELMAP)
+    if image is None:
+        sides = _bounds_otherwise(segment)
+        return None if sides is None else sides.mean(1)
+    if image.IsEmpty():
         return None
     index = np.argwhere(label_voxels(image) == segment.GetLabelValue())
     if not len(index):
@@ -113,14 +130,18 @@ def inside_point(
     first = np.array(image.GetExtent()[::2])
     matrix = image_to_world(image)
     places = (index[:, ::-1] + first) @ matrix[:3, :3].T + matrix[:3, 3]
-    nearest = np.argmin(np.linalg.norm(places - places.mean(0), axis=1))
-    point = places[nearest]
-    parent = node.GetParentTransformNode()
-    if parent is not None:
-        to_world = vtk.vtkGeneralTransform()
-        parent.GetTransformToWorld(to_world)
-        point = to_world.TransformPoint(point)
-    return tuple(float(value) for value in point)
+    return places[np.argmin(np.linalg.norm(places - places.mean(0), axis=1))]
+
+
+def _bounds_otherwise(segment) -> np.ndarray | None:
+    """(axis, low and high) of a segment that is kept without a label map, as the contours of a
+    planning system are; None if it has one or holds nothing."""
+    if segment.GetRepresentation(LABELMAP) is not None:
+        return None
+    bounds = np.zeros(6)
+    segment.GetBounds(bounds)
+    sides = bounds.reshape(3, 2)
+    return sides if np.all(sides[:, 0] <= sides[:, 1]) else None
 
 
 def jump_to(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:

@@ -221,6 +221,55 @@ def test_contours_of_others_are_loaded_from_a_file(desk, jobs, drawn, tmp_path):
     assert ui.comparisonLabel.text == "theirs.seg.nrrd is damaged; export it again."
 
 
+def test_contours_that_did_not_move_with_the_image_say_so(desk, jobs, drawn, tmp_path):
+    from MRISynthSegmentLib.io import save_segmentation
+    from MRISynthSegmentLib.placed.mrml import grid_of
+    from MRISynthSegmentLib.segmentation import Segmentation
+
+    path = tmp_path / "theirs.seg.nrrd"
+    save_segmentation(Segmentation({"GTVp": TUMOUR}, grid_of(shown_node(drawn))), path)
+    move(desk, desk.slicer.util.getNode("t1_tse_tra"), (4.0, 0.0, 0.0))
+    ui = section(drawn, "Comparison").ui
+    desk.qt.QFileDialog.answer = str(path)
+    for button in (ui.loadButton, ui.compareButton):
+        button.click()
+        desk.process()
+        jobs[-1].finish(measured(jobs[-1]))
+        desk.process()
+        assert "t1_tse_tra lies under a transform" in ui.comparisonLabel.text
+
+
+def test_a_name_that_became_double_is_said_when_its_figures_are_clicked(desk, jobs, two):
+    ui = section(two, "Comparison").ui
+    ui.compareButton.click()
+    desk.process()
+    jobs[-1].finish(measured(jobs[-1]))
+    desk.process()
+    shown_node(two).GetSegmentation().GetSegment("GTVp").SetName("Brainstem")
+    desk.process()
+    ui.comparisonTable.cellClicked(0, 0)
+    desk.process()
+    assert desk.said and "two segments named Brainstem" in desk.said[-1]
+
+
+@pytest.mark.parametrize("foreign", ["compareRight", "segmentation"])
+def test_contours_and_images_of_two_patients_are_not_shown_together(desk, jobs, drawn, foreign):
+    mine, theirs = desk.slicer.util.getNode("t1_tse_tra"), add_volume(desk, "theirs")
+    put_below_patient(desk, "A", mine, patient_id="A")
+    put_below_patient(desk, "B", theirs, patient_id="B")
+    parameters, ui = drawn.logic.getParameterNode(), section(drawn, "Comparison").ui
+    right = mine if foreign == "segmentation" else theirs
+    parameters.compareLeft, parameters.compareRight = mine, right
+    if foreign == "segmentation":
+        shown_node(drawn).SetReferenceImageGeometryParameterFromVolumeNode(theirs)
+    desk.process()
+    ui.sideBySideButton.click()
+    desk.process()
+    assert "are of two patients" in desk.said[-1]
+    composite = desk.headless.slice_logic("MRISynth1").GetSliceCompositeNode()
+    assert composite.GetBackgroundVolumeID() is None
+
+
 def test_contours_of_another_frame_of_reference_can_be_told(desk, jobs, drawn, monkeypatch):
     from MRISynthLib.errors import InputError
 

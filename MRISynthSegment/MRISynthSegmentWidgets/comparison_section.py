@@ -7,6 +7,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from MRISynthLib.errors import InputError
+from MRISynthLib.node_attributes import warnings_of
+from MRISynthLib.review.pairing import two_patients_among
 from MRISynthSegmentLib import panel as decisions
 from MRISynthWidgets.node_watch import NodeWatch
 from MRISynthWidgets.panel_widget import WARNING_STYLE
@@ -227,7 +229,7 @@ class ComparisonSection(Section):
 
         node = contours_node(path, first, result)
         self.logic.getParameterNode().compareWith = node
-        self.work.say("\n".join(result.info.get("warnings", ())))
+        self.work.say("\n".join(warnings_of(node)))
 
     def onCellClicked(self, index: int, column: int) -> None:
         """Bring a structure into all views, and show its outlines only; at the second click, all
@@ -239,7 +241,8 @@ class ComparisonSection(Section):
         if not again and parameters.segmentation is not None:
             from MRISynthSegmentLib.compared.mrml import jump_to_name
 
-            jump_to_name(parameters.segmentation, name)
+            with self.panel.showingErrors():  # such as two structures of one name
+                jump_to_name(parameters.segmentation, name)
         self.panel.scheduleRefresh()
 
     def onSaveTableButton(self) -> None:
@@ -260,11 +263,21 @@ class ComparisonSection(Section):
 
         with self.panel.showingErrors():
             parameters = self.logic.getParameterNode()
+            images = parameters.compareLeft, parameters.compareRight
+            self._checkOnePatient((*images, self.logic.referenceOf(parameters.segmentation)))
             show_on_both(
-                (parameters.compareLeft, parameters.compareRight),
+                images,
                 parameters.segmentation,
                 parameters.comparedStructure,
             )
+
+    def _checkOnePatient(self, images: tuple) -> None:
+        """One patient's contours are not shown over another's image."""
+        keys = [image.GetID() for image in images if image is not None]
+        apart = two_patients_among(row for row in self.panel.rows if row.key in keys)
+        if apart is not None:
+            words = _("{first} and {second} are of two patients; choose images of one.")
+            raise InputError(words.format(first=apart[0].name, second=apart[1].name))
 
     def onSceneClosing(self) -> None:
         """See :class:`Section`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Protocol, TypeVar
 
 
@@ -21,6 +22,12 @@ AnyImage = TypeVar("AnyImage", bound=Image)
 def of_two_patients(one: Image, other: Image) -> bool:
     """Whether two images are known to be of different patients."""
     return bool(one.patient and other.patient and one.patient != other.patient)
+
+
+def two_patients_among(images: Iterable[AnyImage]) -> tuple[AnyImage, AnyImage] | None:
+    """The first two images that are known to be of different patients; None if there are none."""
+    pairs = combinations(images, 2)
+    return next((pair for pair in pairs if of_two_patients(*pair)), None)
 
 
 def of_two_studies(one: Image, other: Image) -> bool:

@@ -211,11 +211,15 @@ def contours_node(
     """The contours that the worker's task "contours" read, as a node on the image of ``first``."""
     volumes = [volume for _, volume in result.volumes]
     read = unpacked(result.info["segmentation"], volumes)
-    grid = needed_grid(first)
-    loaded = Segmentation(
-        read.masks, grid, read.provenance, read.warnings, read.doubt, read.origins
-    )
-    reference = reference_node_of(first)
+    grid, reference = needed_grid(first), reference_node_of(first)
+    warnings = read.warnings
+    if reference.GetParentTransformNode() is not None:
+        moved = (
+            f"{reference.GetName()} lies under a transform, and these contours lie where their "
+            "file says; put them under it, too, if they were drawn before."
+        )
+        warnings = (*warnings, moved)
+    loaded = Segmentation(read.masks, grid, read.provenance, warnings, read.doubt, read.origins)
     return segmentation_node_from(loaded, reference, name=Path(path).name, surfaces=False)
 
 

@@ -125,3 +125,21 @@ def test_what_reaches_beyond_the_image_is_not_cut_off_by_a_click(desk, jobs, dra
     click(desk, drawn, 2, 9, 5)
     answer(desk, jobs[-1], TUMOUR)
     assert np.array_equal(masks_in(drawn)["Brainstem"], TUMOUR) and voxels() == count
+
+
+def test_what_is_drawn_in_finer_voxels_does_not_become_coarse_by_a_click(desk, jobs, clicked):
+    from MRISynthLib.volume import Volume
+    from MRISynthSegmentLib.labelmaps.mrml import replace_mask
+    from MRISynthSegmentLib.placed.mrml import grid_of
+    from MRISynthSegmentLib.shown.mrml import size_of
+
+    node = shown_node(clicked)
+    finer = grid_of(node).index_to_world @ np.diag((0.5, 0.5, 0.5, 1.0))
+    mine = np.kron(TUMOUR, np.ones((2, 2, 2))) > 0
+    mine[::2, ::2, ::2] = False  # as with an oversampled source geometry in the Segment Editor
+    replace_mask(node, "GTVp", mine, Volume(mine, finer))
+    click(desk, clicked, 2, 5, 5)
+    assert "finer voxels" in section(clicked, "Correction").ui.correctionLabel.text
+    step(desk, clicked, "undoButton")
+    assert "finer voxels" in desk.said[-1]
+    assert size_of(node.GetSegmentation().GetSegment("GTVp"))[0] == np.count_nonzero(mine)

@@ -12,7 +12,7 @@ from MRISynthLib.volume import Volume
 
 from ..click_maps import Click
 from ..corrections import CorrectionHistory, taken_from
-from ..labelmaps.mrml import in_node, mask_in, reaches_beyond
+from ..labelmaps.mrml import in_node, is_finer, mask_in, reaches_beyond
 from ..mrml import correct_structures, segments_by_name
 from ..placed.mrml import grid_of
 from .mrml import ClickPoints
@@ -98,7 +98,7 @@ class CorrectionSession:
         Raises
         ------
         InputError
-            If it has more than lies in the image, or as :meth:`check_in_place`.
+            If it has more than the image's grid can hold, or as :meth:`check_in_place`.
         """
         self._check_can_change([segment_id])
         name = self.name_of(segment_id)
@@ -179,14 +179,20 @@ class CorrectionSession:
             self.forget(gone)
 
     def _check_can_change(self, segment_ids: Iterable[str]) -> None:
-        """What lies outside the image would be cut off, also by taking a click back."""
+        """What the image's grid does not hold would be lost, also by taking a click back."""
         self.check_in_place()
         content, image = self.node.GetSegmentation(), self.reference.name or "the image"
         for segment_id in filter(self.has, segment_ids):
-            if reaches_beyond(content.GetSegment(segment_id), self._inside):
+            segment, name = content.GetSegment(segment_id), self.name_of(segment_id)
+            if reaches_beyond(segment, self._inside):
                 raise InputError(
-                    f"{self.name_of(segment_id)} reaches beyond {image} and would be cut off "
-                    "there; correct it in the Segment Editor."
+                    f"{name} reaches beyond {image} and would be cut off there; correct it in the "
+                    "Segment Editor."
+                )
+            if is_finer(segment, self._inside):
+                raise InputError(
+                    f"{name} is drawn in finer voxels than those of {image} and would become "
+                    "coarse; correct it in the Segment Editor."
                 )
 
     def _step(self, back: bool) -> str:

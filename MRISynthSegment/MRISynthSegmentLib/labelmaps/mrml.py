@@ -19,6 +19,9 @@ LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresen
 SAME_VOXEL = 0.01
 """By so many voxels two grids may differ, for rounding, and count as the same."""
 
+FINER = 0.6
+"""Of this part of a voxel's volume, or less, are finer ones: half a slice's thickness, say."""
+
 
 # --- to Slicer ----------------------------------------------------------------------------
 
@@ -178,6 +181,13 @@ def reaches_beyond(segment, grid: Volume) -> bool:
 
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(mask.shape) - 1)
     return beyond(corners) and beyond(np.argwhere(mask))  # the corners say it of nearly all
+
+
+def is_finer(segment, grid: Volume) -> bool:
+    """Whether a segment is drawn in clearly smaller voxels than those of ``grid``."""
+    mask, own = own_mask(segment)
+    sizes = (abs(np.linalg.det(each.index_to_world[:3, :3])) for each in (own, grid))
+    return bool(mask.any()) and next(sizes) < FINER * next(sizes)
 
 
 def label_voxels(image) -> np.ndarray:

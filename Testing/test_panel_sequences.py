@@ -195,7 +195,7 @@ def test_what_is_made_belongs_to_the_patient_of_its_inputs(desk, jobs, two_patie
     jobs[-1].finish(synthesis_result(jobs[-1]))
     desk.process()
     parameters = panel._parameterNode
-    assert parameters.syntheticVolume.GetName() == "SYNTHETIC CE-T1w"
+    assert parameters.syntheticVolume.GetName() == "SYNTHETIC CE-T1w (p)"
     assert parameters.realVolume is two_patients["A t1"], "not B's contrast-enhanced scan"
     made = [row for row in panel.logic.inputs.rows() if row.synthetic]
     assert [row.patient for row in made] == ["A"]
@@ -218,7 +218,8 @@ def test_images_of_two_patients_are_not_looked_at_as_a_pair(desk, jobs, two_pati
     ui.realSelector.setCurrentNode(two_patients["B t1"])
     desk.process()
     sentence = (
-        "'SYNTHETIC CE-T1w' is of another patient than 'B t1'; choose two images of one patient."
+        "'SYNTHETIC CE-T1w (p)' is of another patient than 'B t1'; choose two images of one "
+        "patient."
     )
     assert ui.compareButton.toolTip == sentence == ui.blendButton.toolTip
     assert ui.numbersLabel.text == sentence and not ui.numbersLabel.isHidden()

@@ -195,6 +195,13 @@ def test_a_finished_run_knows_its_training_images(tmp_path, anatomies, monkeypat
     used = verify(bundle.folder).network().prompt.tower.state_dict()
     for name, value in taught.items():
         torch.testing.assert_close(used[name], value, atol=2e-3, rtol=1e-2)
+    # a run that begins with it and has no towers keeps how sequences look
+    more = f"{SMALL}start: {bundle.folder}\n"
+    again = _config(tmp_path / "b.yaml", anatomies, 1, more)
+    train_synthesis(again, tmp_path / "again", report=lambda text: None)
+    later = export_synthesis(tmp_path / "again", tmp_path / "later", "Later", {}).network().screen
+    torch.testing.assert_close(later.names, screen.names)
+    assert (later.limit == float("inf")).all()
 
 
 def test_training_and_validation_patients_are_different_people(anatomies):

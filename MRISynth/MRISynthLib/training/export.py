@@ -20,7 +20,8 @@ from ..sequences import SEQUENCE_NAMES
 from .checkpoint import best_weights
 from .sources import trained_on
 from .start import began_with
-from .synthesis import SCREEN, SURVEY, make_network
+from .survey import SCREEN, SURVEY
+from .synthesis import make_network
 from .text import files_of_towers
 
 FIRST_VERSION = "0.1.0"
@@ -173,8 +174,9 @@ def export_synthesis(
     eight_bit: bool = False,
     version: str | None = None,
 ) -> Bundle:
-    """A run of ``train synthesis`` as a bundle, with its survey and, if it had towers, a screen
-    that lets everything pass until :func:`MRISynthLib.training.screening.fit_screen` fits it.
+    """A run of ``train synthesis`` as a bundle, with its survey and, if it had towers or began
+    with a model that has one, a screen that lets everything pass until
+    :func:`MRISynthLib.training.screening.fit_screen` fits it.
 
     ``matching``: whether site matching was measured to help this model, and is on unless asked
     otherwise. ``eight_bit``, ``version``: see :func:`export_run`.

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from ..bundles import load_bundle
 from ..errors import InputError
 from ..io.output import staged_file
 from .checkpoint import CHECKPOINT
+from .survey import SCREEN, carried_screen
 
 START = "start.json"
 """In a run's folder: which model it began with, and what that had learned from."""
@@ -33,7 +35,7 @@ def begin_with(
     """Give ``network`` the weights of the model that ``config["start"]`` names, if it names one.
 
     A run that goes on from a checkpoint has its own. Without towers the model's way of reading
-    prompts is kept as it is, for nothing in the run would teach it.
+    prompts and its screen are kept as they are, for nothing in the run would teach them.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def begin_with(
     if (output / CHECKPOINT).is_file():
         return
     bundle = load_bundle(config["start"], task)
-    weights = {key: value for key, value in bundle.weights().items() if not key.startswith(BESIDE)}
+    stored = bundle.weights()
+    weights = {key: value for key, value in stored.items() if not key.startswith(BESIDE)}
     own = network.state_dict()
     wanted = {key: value.shape for key, value in own.items() if not key.startswith(BESIDE)}
     if wanted != {key: value.shape for key, value in weights.items()}:
@@ -77,6 +80,9 @@ def begin_with(
         }
         with staged_file(output / START) as stage:
             stage.write_text(json.dumps(about, indent=2), encoding="utf-8")
+        if screen := carried_screen(stored):
+            with staged_file(output / SCREEN) as stage:
+                save_file(screen, stage)
 
 
 def began_with(run: Path) -> dict[str, Any]:

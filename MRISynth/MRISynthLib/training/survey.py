@@ -7,17 +7,22 @@ true one on patients kept from training.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..bundles import SCREEN as IN_BUNDLE
 from ..sequences import SEQUENCE_NAMES
 from ..simulation.tissues import TISSUE_INDEX
 from ..synthesis.base import SynthesisNetwork
 from ..synthesis.screen import Screen
 from ..synthesis.towers import ContrastiveTowers
 from .sources import Source
+
+SURVEY, SCREEN = "survey.json", "screen.safetensors"
+"""In a finished run's folder: what it knows of itself, and how it screens images."""
 
 HELD_OUT_DRAWS = 40
 """Batches that the survey looks at."""
@@ -83,3 +88,20 @@ def unfitted_screen(network: SynthesisNetwork, towers: ContrastiveTowers) -> Scr
         screen.limit.fill_(torch.inf)
         screen.doubtful.fill_(0.0)
     return screen
+
+
+def carried_screen(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The screen among a model's weights for a run that begins with them; empty if there is none.
+
+    It still knows how sequences look, but lets everything pass until it is fitted: the features
+    that its limits are of will be others.
+    """
+    found = {
+        name.removeprefix(IN_BUNDLE): value.float().contiguous()
+        for name, value in weights.items()
+        if name.startswith(IN_BUNDLE)
+    }
+    if found:
+        found["limit"] = torch.full_like(found["limit"], torch.inf)
+        found["doubtful"] = torch.zeros_like(found["doubtful"])
+    return found

@@ -40,11 +40,8 @@ from .runs import (
 )
 from .sources import Source, open_sources, within
 from .start import begin_with
-from .survey import brightness_and_doubt, unfitted_screen
+from .survey import SCREEN, SURVEY, brightness_and_doubt, unfitted_screen
 from .text import load_towers
-
-SURVEY, SCREEN = "survey.json", "screen.safetensors"
-"""In a finished run's folder: see :mod:`survey`."""
 
 DEFAULTS: dict[str, Any] = {
     **COMMON_DEFAULTS,

@@ -264,6 +264,19 @@ def test_scenes_find_our_layouts_and_marks_before_a_panel_is_opened(desk, jobs, 
     assert marks._marks is not None
 
 
+def test_an_image_marked_by_its_name_alone_stays_marked_under_another(desk):
+    importlib.import_module("MRISynthWidgets.synthetic_marks").mark_views()
+    real = add_volume(desk, "t1_tse_tra")
+    reloaded = add_volume(desk, "5: SYNTHETIC CE-T1w")
+    desk.process()
+    reloaded.SetName("contrast")
+    from MRISynthLib.node_attributes import provenance_of
+
+    assert provenance_of(reloaded).synthetic
+    assert "lost in another program" in " ".join(provenance_of(reloaded).warnings)
+    assert provenance_of(real) is None
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_what_is_renamed_changed_or_deleted_is_noticed_at_once(desk, jobs, name):
     node = add_volume(desk, "t1_tse_tra")

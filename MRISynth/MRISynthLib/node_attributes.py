@@ -91,6 +91,12 @@ def set_provenance(node: Node, provenance: Provenance | None) -> None:
     _set(node, PROVENANCE_ATTRIBUTE, _as_json(provenance.to_dict()) if provenance else None)
 
 
+def keep_mark(node: Node) -> None:
+    """Give an image that only its name marks the attributes too: it stays marked when renamed."""
+    if node.GetAttribute(SYNTHETIC_ATTRIBUTE) is None and provenance_of(node) is not None:
+        set_provenance(node, provenance_of(node))
+
+
 def warnings_of(node: Node) -> tuple[str, ...]:
     """Sentences that are kept with the content."""
     return tuple(_json(node, WARNINGS_ATTRIBUTE) or ())

@@ -1,4 +1,5 @@
-"""The word SYNTHETIC, and where it comes from, in every view that shows such a volume."""
+"""The word SYNTHETIC, and where it comes from, in every view that shows such a volume, whatever the
+volume is renamed to."""
 
 from __future__ import annotations
 
@@ -32,11 +33,34 @@ class SyntheticMarks:
         self._marks = annotate_desktop_views()
 
 
+class KeptMarks:
+    """What another program left of a synthetic image's mark is its name; here it becomes a mark
+    that no new name takes away, as soon as the image is loaded."""
+
+    def __init__(self) -> None:
+        # a node gets its name only after it was added, if who adds it does so
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._keep)
+        slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, self._on_added)
+
+    def _on_added(self, caller, event) -> None:
+        self._timer.start()
+
+    def _keep(self) -> None:
+        from MRISynthLib.node_attributes import keep_mark
+
+        for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode"):
+            keep_mark(node)
+
+
 _marks: SyntheticMarks | None = None
+_kept: KeptMarks | None = None
 
 
 def mark_views() -> None:
     """Mark synthetic volumes from now on; both modules may call this."""
-    global _marks
+    global _marks, _kept
     if _marks is None:
-        _marks = SyntheticMarks()
+        _marks, _kept = SyntheticMarks(), KeptMarks()

@@ -89,6 +89,7 @@ def main() -> None:
     from qt_host.desk import Desk
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "Resources" / "Screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
     patch = pytest.MonkeyPatch()
     with HeadlessScene() as headless, tempfile.TemporaryDirectory() as settings:
         headless.slice_logic("Red")

@@ -21,6 +21,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 """How Linux weighs this session's programs against others'; empty where it does not."""
 
 LONGEST_FIRST = (
+    "test_panel_chain",
     "test_shipped_models",
     "test_viewer_chain",
     "test_label_maps",

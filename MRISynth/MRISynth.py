@@ -275,8 +275,9 @@ class MRISynthWidget(PanelWidget):
             return None, ""
         if not understanding.targets or not self.used or self.checks.problem:
             return None, ""  # what is wrong is said elsewhere
-        if not self.checks.prepared(self.used, self.inputOptions()):
-            return None, panel.NOT_PREPARED if self.checks.ready else panel.NOT_INSTALLED
+        inputs = self.used, self.inputOptions()
+        if not self.checks.prepared(*inputs):
+            return None, self.whyNotPrepared(*inputs)
         reference = slicer.mrmlScene.GetNodeByID(self.used[0].key)
         if reference is None:
             return None, ""
@@ -290,6 +291,12 @@ class MRISynthWidget(PanelWidget):
         volumes = self.logic.inputs.volumes(self.used)
         question = parameters.device, self.request(one, place.index), volumes
         return question, lambda info: place.shown(name, info)
+
+    def whyNotPrepared(self, used, options) -> str:
+        """Why there is no preview of inputs that the worker has not prepared."""
+        if not self.checks.ready:
+            return panel.NOT_INSTALLED
+        return panel.NOT_CHECKED if self.checks.gave_up(used, options) else panel.NOT_PREPARED
 
     def showSlice(self, ready) -> None:
         """Show the slices that are there, the visible one first."""

@@ -91,6 +91,25 @@ def test_a_worker_that_cannot_answer_is_not_asked_for_ever(desk, asked):
     desk.process(5)
     assert not waiting(asked) and cell(panel, 0).text() == "not checked"
     assert panel.ui.applyButton.enabled and not desk.said
+    tip = "The inference process died. It is checked again after the next Apply."
+    assert cell(panel, 0).toolTip() == tip
+    typed(desk, panel.targets.ui.promptLineEdit, "3T")
+    assert "could not be checked" in panel.targets.ui.previewLabel.text
+
+
+def test_after_the_next_apply_it_is_asked_again(desk, jobs, asked):
+    add_volume(desk, "t1_tse_tra")
+    panel = desk.open("MRISynth")
+    for job in waiting(asked):
+        job.finish(WorkerError("The inference process died."))
+    desk.process(5)
+    panel.ui.applyButton.click()
+    desk.process()
+    jobs[-1].finish(synthesis_result(jobs[-1]))
+    desk.process(5)
+    assert {job.task for job in waiting(asked)} == {"checks", "study"}
+    answer_all(desk, asked)
+    assert "good" in cell(panel, 0).text()
 
 
 def test_without_the_packages_nothing_is_asked(desk, asked, monkeypatch):

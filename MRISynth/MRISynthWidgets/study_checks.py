@@ -47,7 +47,7 @@ class StudyChecks:
         self._inputs, self._background, self._on_change = inputs, background, on_change
         self._ready: bool | None = None
         self._asked_study: Any = None
-        self._unanswered: set[Any] = set()
+        self._unanswered: dict[Any, str] = {}
 
     @property
     def ready(self) -> bool:
@@ -62,14 +62,16 @@ class StudyChecks:
         return self._ready
 
     def look_again(self) -> None:
-        """The packages may have come."""
+        """The packages may have come; what failed may succeed now."""
+        self._unanswered = {}
         if not self._ready:
             self._ready = None
 
     def words(self, row: InputRow) -> tuple[str, str]:
         """Short text for the table, and what its tooltip says."""
-        pending = self.ready and ("image", self._inputs.state(row)) not in self._unanswered
-        return check_words(row, self.findings.of(row.key), pending)
+        failed = self._unanswered.get(("image", self._inputs.state(row)), "")
+        pending = self.ready and not failed
+        return check_words(row, self.findings.of(row.key), pending, failed)
 
     @property
     def studying(self) -> bool:
@@ -78,7 +80,11 @@ class StudyChecks:
 
     def prepared(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> bool:
         """Whether the worker has prepared these inputs with these options."""
-        return bool(used) and self.findings.studied(self._study_state(used, options))
+        return bool(used) and self.findings.studied(self.state(used, options))
+
+    def gave_up(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> bool:
+        """Whether the worker could not prepare these inputs."""
+        return self.state(used, options) in self._unanswered
 
     def update(
         self,
@@ -93,7 +99,7 @@ class StudyChecks:
         """
         states = {row.key: self._inputs.state(row) for row in rows if not row.problem}
         unchecked = self.findings.unchecked(states)
-        study = self._study_state(used, options)
+        study = self.state(used, options)
         if not self.findings.studied(study) and study != self._asked_study:
             self.findings.forget_study()
             self.problem = ""
@@ -111,7 +117,7 @@ class StudyChecks:
     def pause(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> None:
         """Apply was pressed: what is under way is only worth waiting for if it is for the same."""
         self._background.drop(CHECKS_TASK)
-        if self._asked_study != self._study_state(used, options):
+        if self._asked_study != self.state(used, options):
             self._background.drop(self.study_task)
 
     def stop(self) -> None:
@@ -119,7 +125,8 @@ class StudyChecks:
         self._background.drop(CHECKS_TASK, self.study_task)
         self._asked_study = None
 
-    def _study_state(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> tuple:
+    def state(self, used: Sequence[InputRow], options: Mapping[str, Any]) -> tuple:
+        """What changes when other inputs are used, or are used or lie otherwise."""
         return (*(self._inputs.state(row) for row in used), *sorted(map(str, options.items())))
 
     def _ask_images(
@@ -132,7 +139,7 @@ class StudyChecks:
             self._on_change()
 
         def failed(error: MRISynthError) -> None:
-            self._unanswered |= {("image", state) for state in states.values()}
+            self._unanswered |= {("image", state): str(error) for state in states.values()}
             self._on_change()
 
         files = [self._inputs.files(row.key) for row in wanted]
@@ -149,7 +156,7 @@ class StudyChecks:
             self._on_change()
 
         def failed(error: MRISynthError) -> None:
-            self._unanswered.add(study)
+            self._unanswered[study] = str(error)
             # the run would fail with the same sentence
             self.problem = str(error) if isinstance(error, InputError) else ""
             self._on_change()

@@ -35,7 +35,7 @@ from .options import (
     missing_model,
     synthesis_parameters,
 )
-from .preview import NOT_INSTALLED, NOT_PREPARED, SlicePlace, slice_place
+from .preview import NOT_CHECKED, NOT_INSTALLED, NOT_PREPARED, SlicePlace, slice_place
 from .progress import STAGE_WORDS, ProgressText, result_sentences, seconds_in_words
 from .targets import (
     PREFERRED_TARGET,
@@ -55,6 +55,7 @@ __all__ = [
     "DEVICES_TASK",
     "MATCHING",
     "NORMALISATION",
+    "NOT_CHECKED",
     "NOT_INSTALLED",
     "NOT_PREPARED",
     "PREFERRED_TARGET",

@@ -78,16 +78,21 @@ def _remarks(plain: Iterable[Mapping[str, Any]]) -> tuple[Remark, ...]:
     return tuple(Remark(**each) for each in plain)
 
 
-def check_words(row: InputRow, remarks: Sequence[Remark] | None, pending: bool) -> tuple[str, str]:
+def check_words(
+    row: InputRow, remarks: Sequence[Remark] | None, pending: bool, failed: str = ""
+) -> tuple[str, str]:
     """(short text for the table's cell, what its tooltip says).
 
-    ``pending``: whether the checks of a volume that has none are under way.
+    ``pending``: whether the checks of a volume that has none are under way; ``failed``: what came
+    in their way.
     """
     if row.problem:
         return "cannot be used", row.problem
     if remarks is None:
         if pending:
             return "checking ...", "Slices, geometry and grey values are being checked."
+        if failed:
+            return "not checked", f"{failed} It is checked again after the next Apply."
         return "not checked", "Checked as soon as the Python packages are installed (first Apply)."
     if not remarks:
         return "\u2713 good", "Slices, geometry and grey values are as they should be."

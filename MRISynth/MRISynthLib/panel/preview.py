@@ -13,6 +13,10 @@ MOST_TILT = 45.0
 """Degrees; a view that is turned further looks along another axis of the image."""
 
 NOT_PREPARED = "The preview waits until the inputs are checked and aligned."
+NOT_CHECKED = (
+    "No preview, as the inputs could not be checked and aligned; that is tried again after the "
+    "next Apply."
+)
 NOT_INSTALLED = "The preview comes once the Python packages are installed (first Apply)."
 
 

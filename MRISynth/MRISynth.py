@@ -289,7 +289,8 @@ class MRISynthWidget(PanelWidget):
             return None, place.problem
         one = panel.Understanding(targets=((name, wanted[name]),))
         volumes = self.logic.inputs.volumes(self.used)
-        question = parameters.device, self.request(one, place.index), volumes
+        state = self.checks.state(*inputs)
+        question = parameters.device, self.request(one, place.index), volumes, state
         return question, lambda info: place.shown(name, info)
 
     def whyNotPrepared(self, used, options) -> str:

@@ -10,7 +10,7 @@ import pytest
 from MRISynthLib.errors import Cancelled, WorkerError
 from MRISynthLib.progress import SliceReady
 from MRISynthLib.worker import TaskResult
-from panel_cases import add_volume, answer_all, typed, waiting
+from panel_cases import add_volume, answer_all, tick_input, typed, waiting
 
 
 @pytest.fixture
@@ -198,6 +198,19 @@ def test_a_preview_that_failed_says_why(desk, asked, studied):
     studied.ui.applyButton.click()
     desk.process()
     assert studied.targets.ui.previewLabel.isHidden()
+
+
+def test_the_preview_is_made_anew_of_other_inputs_however_soon_they_are_prepared(
+    desk, asked, studied
+):
+    typed(desk, studied.targets.ui.promptLineEdit, "3T")
+    assert len(preview(desk, asked).volumes) == 2
+    studied.preview._timer.stop()
+    tick_input(desk, studied, "t2_tse_tra", False)
+    answer_all(desk, asked)
+    studied.preview.edited()
+    desk.process()
+    assert len(preview(desk, asked).volumes) == 1
 
 
 def test_before_the_inputs_are_prepared_the_preview_says_what_it_waits_for(desk, asked):

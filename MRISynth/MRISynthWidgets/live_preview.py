@@ -21,8 +21,9 @@ class LivePreview:
     """Asks for one slice at a time and shows it until something else is wanted.
 
     ``current_request()`` is called after a pause in typing, and again when the slice in view
-    changes. It gives (device, parameters, volumes) of what would be made now, with a function from
-    the answer's values to a sentence on what is seen; or None with the sentence why there is none.
+    changes. It gives (device, parameters, volumes, their state) of what would be made now, with a
+    function from the answer's values to a sentence on what is seen; or None with the sentence why
+    there is none. The state is what changes with the volumes.
     ``say`` shows such a sentence, an empty one where there is nothing to say.
     """
 
@@ -63,8 +64,8 @@ class LivePreview:
         if request is None:
             self._nothing(words)
             return
-        device, parameters, volumes = request
-        wanted = (device, repr(parameters))
+        device, parameters, volumes, state = request
+        wanted = (device, repr(parameters), state)
         if wanted == self._made:
             if self._answer is not None:
                 self._say(words(self._answer))  # the view may have been turned

@@ -13,7 +13,7 @@ import pytest
 
 from MRISynthLib.errors import Cancelled, WorkerError
 from MRISynthLib.progress import SILENT, Progress
-from panel_cases import FakeJob
+from panel_cases import FakeJob, add_volume, put_below_patient, tick_input, ticked_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -98,6 +98,23 @@ def test_loading_the_case_and_pressing_apply_is_enough(desk, case, sample, jobs)
     desk.process()
     assert [volume.sequence for volume in jobs[0].volumes] == ["T1w", "T2w"]
     assert {wish["sequence"] for wish in jobs[0].parameters["targets"]} == {"CE-T1w"}
+
+
+def test_no_real_patients_image_is_used_beside_the_case_and_the_newest_case_counts(
+    desk, case, sample, jobs
+):
+    hers = [add_volume(desk, name) for name in ("a t1", "a t2", "a t1 post gadolinium")]
+    put_below_patient(desk, "Anna", *hers)
+    panel = desk.open("MRISynth")
+    tick_input(desk, panel, "a t2")
+    case(sample, sample).load_sample_case()
+    desk.process()
+    assert ticked_inputs(desk, panel) == ["T1w", "T2w"] and panel.ui.applyButton.enabled
+    panel = desk.open("MRISynthSegment")
+    assert ticked_inputs(desk, panel) == ["T1w", "T2w"], "nor in the place of what is not made yet"
+    importlib.import_module("MRISynthWidgets.sample_case").load_sample_case()
+    desk.process()
+    assert ticked_inputs(desk, panel) == ["T1w_1", "T2w_1"] and panel.ui.applyButton.enabled
 
 
 def test_cancel_and_failure_leave_the_scene_as_it_was(desk, case):

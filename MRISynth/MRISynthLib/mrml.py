@@ -194,6 +194,16 @@ def put_beside(node: slicer.vtkMRMLNode, other) -> None:
         tree.CreateItem(tree.GetItemParent(item), node)
 
 
+def put_below_patient(nodes, patient: str, study: str) -> None:
+    """Put nodes below a new patient and study of these names in the Data module's tree."""
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    if tree is None:
+        return
+    item = tree.CreateStudyItem(tree.CreateSubjectItem(tree.GetSceneItemID(), patient), study)
+    for node in nodes:
+        tree.CreateItem(item, node)
+
+
 def nodes_of_class(scene: slicer.vtkMRMLScene, class_name: str) -> list[slicer.vtkMRMLNode]:
     """The scene's nodes of a class and of those derived from it."""
     nodes = scene.GetNodesByClass(class_name)

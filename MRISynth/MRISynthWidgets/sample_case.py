@@ -72,7 +72,8 @@ def add_sample_case(result) -> list:
     """Add what the worker made: inputs, true targets, true contours; the nodes of the inputs.
 
     The true targets are not ticked as inputs, so that both modules make them anew; they are there
-    to compare with, as are the contours, which are hidden.
+    to compare with, as are the contours, which are hidden. The Data module says whose all are, so
+    that no real patient's image is used beside them.
     """
     from MRISynthLib import mrml
 
@@ -82,17 +83,23 @@ def add_sample_case(result) -> list:
         if name not in structures:
             title = name if name in INPUTS else _("{name} (true)").format(name=name)
             nodes[name] = mrml.node_from_volume(volume, name=title)
+    contours = _add_contours(result, nodes[INPUTS[0]])
+    whose = _("Simulated NPC patient"), _("Sample case")
+    mrml.put_below_patient([*nodes.values(), contours], *whose)
     for module in MODULES:
         inputs = SceneInputs(module)
+        for row in inputs.rows():
+            if row.ticked:  # it would be in the way, and comes back when it is needed again
+                inputs.set_ticked(row.key, None)
         for name, node in nodes.items():
             inputs.set_ticked(node.GetID(), name in INPUTS)
-    _add_contours(result, nodes[INPUTS[0]])
     if slicer.app.layoutManager() is not None:
         slicer.util.setSliceViewerLayers(background=nodes[INPUTS[0]], fit=True)
     return [nodes[name] for name in INPUTS]
 
 
-def _add_contours(result, reference) -> None:
+def _add_contours(result, reference):
+    """The node of the true contours."""
     from MRISynthSegmentLib import mrml
     from MRISynthSegmentLib.segmentation import Segmentation
 
@@ -101,6 +108,7 @@ def _add_contours(result, reference) -> None:
     name = _("True contours of the sample case")
     node = mrml.segmentation_node_from(segmentation, reference, name=name, surfaces=False)
     node.GetDisplayNode().SetVisibility(False)
+    return node
 
 
 def register_sample_case(iconsFolder: str) -> None:

@@ -168,3 +168,4 @@ def test_slicers_sample_data_shows_the_case_with_a_picture(desk, case, sample, m
         for line in (ROOT / "MRISynth/CMakeLists.txt").read_text(encoding="utf-8").splitlines()
     )
     assert len(source.customDownloader(source)) == 2
+    desk.process()  # the mark SYNTHETIC looks at new volumes when events are done

@@ -425,19 +425,23 @@ class MRISynthLogic(ScriptedLoadableModuleLogic):
         return [node for node in images if node.GetScene() is not None]  # not deleted meanwhile
 
     def handOver(self, used, run: str) -> None:
-        """Tick for MRISynthSegment the inputs and what a run made of them."""
+        """Tick for MRISynthSegment the inputs and what a run made of them, and nothing that the
+        user did not want beside them."""
         from MRISynthLib.node_attributes import RUN_ATTRIBUTE
 
         inputs = SceneInputs("MRISynthSegment")
         rows = inputs.rows()
         nodes = {row.key: slicer.mrmlScene.GetNodeByID(row.key) for row in rows}
         made = [key for key, node in nodes.items() if node.GetAttribute(RUN_ATTRIBUTE) == run]
-        chosen, freed = panel.handed_over(rows, used, made if run else ())
+        unwanted = [row.key for row in self.inputs.rows() if row.ticked is False]
+        chosen, freed, left = panel.handed_over(rows, used, made if run else (), unwanted)
         for key, sequence in chosen.items():
             inputs.set_ticked(key, True)
             inputs.set_chosen(key, sequence)
         for key in freed:
             inputs.set_ticked(key, None)
+        for key in left:
+            inputs.set_ticked(key, False)
 
 
 class MRISynthTest(ScriptedLoadableModuleTest):

@@ -433,6 +433,19 @@ def test_after_a_run_on_one_study_the_other_goes_on_without_what_was_made(desk, 
     assert [row.name for row in segment.used] == ["second t1", "second t2"]
 
 
+def test_an_image_that_was_unticked_is_not_drawn_on_after_continue(desk, jobs):
+    add_volume(desk, "t1_tse_tra", 1), add_volume(desk, "t2_tse_tra", 2)
+    panel = desk.open("MRISynth")
+    tick_input(desk, panel, "t2_tse_tra", False)
+    panel.ui.continueButton.click()
+    assert ticked_inputs(desk, desk.open("MRISynthSegment")) == ["t1_tse_tra"]
+    panel = desk.open("MRISynth")
+    tick_input(desk, panel, "t2_tse_tra")
+    panel.ui.continueButton.click()
+    segment = desk.open("MRISynthSegment")
+    assert ticked_inputs(desk, segment) == ["t1_tse_tra", "t2_tse_tra"]
+
+
 def test_two_studies_of_a_patient_are_not_mixed_unasked(desk, jobs):
     nodes = [add_volume(desk, name, seed) for seed, name in enumerate(("t1 old", "t1", "t2"))]
     tree = desk.slicer.mrmlScene.GetSubjectHierarchyNode()

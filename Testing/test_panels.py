@@ -57,11 +57,11 @@ def test_the_users_ticks_win():
 
 
 def test_what_is_handed_over_replaces_ticks_that_are_in_the_way():
-    chosen, freed = panel.handed_over((T1W, T2W, FAKE_CE, SECOND_T1W), (T1W, T2W), ["5"])
+    chosen, freed, _ = panel.handed_over((T1W, T2W, FAKE_CE, SECOND_T1W), (T1W, T2W), ["5"])
     assert chosen == {"1": "T1w", "2": "T2w", "5": "CE-T1w"}
     assert freed == (), "what nobody had ticked is left to choose itself"
     again, real = replace(SECOND_T1W, ticked=True), InputRow("7", "ce", "CE-T1w", 1.0)
-    chosen, freed = panel.handed_over((T1W, again, FAKE_CE, real), (T1W, real), ["5"])
+    chosen, freed, _ = panel.handed_over((T1W, again, FAKE_CE, real), (T1W, real), ["5"])
     assert chosen == {"1": "T1w", "7": "CE-T1w"} and freed == ("3",)
 
 
@@ -69,10 +69,10 @@ def test_nothing_of_another_patient_is_handed_over_nor_stays_in_the_way():
     mine, made = (replace(row, patient="A") for row in (T1W, FAKE_CE))
     theirs = replace(T2W, patient="B", ticked=True)
     waiting = replace(SECOND_T1W, patient="B")
-    chosen, freed = panel.handed_over((mine, made, theirs, waiting), (mine,), ["5"])
+    chosen, freed, _ = panel.handed_over((mine, made, theirs, waiting), (mine,), ["5"])
     assert chosen == {"1": "T1w", "5": "CE-T1w"} and freed == ("2",)
     # the last run was of the patient before
-    chosen, _ = panel.handed_over((mine, made, theirs, waiting), (theirs,), ["5"])
+    chosen, _, _ = panel.handed_over((mine, made, theirs, waiting), (theirs,), ["5"])
     assert chosen == {"2": "T2w"}
 
 
@@ -81,16 +81,28 @@ def test_what_was_made_of_other_images_is_neither_handed_over_nor_used_unasked()
     made = replace(FAKE_CE, made_from=("1",))
     later = (replace(SECOND_T1W, ticked=True), replace(T2W, ticked=True))
     rows = (T1W, made, *later)
-    chosen, freed = panel.handed_over(rows, later, ["5"])
+    chosen, freed, _ = panel.handed_over(rows, later, ["5"])
     assert chosen == {"3": "T1w", "2": "T2w"} and freed == ()
     assert keys(panel.selected(rows, Model(), synthetic_too=True)) == ["3", "2"]
     # what was handed over before the user chose the other study does not stay
-    chosen, freed = panel.handed_over((T1W, replace(made, ticked=True), *later), later, [])
+    chosen, freed, _ = panel.handed_over((T1W, replace(made, ticked=True), *later), later, [])
     assert chosen == {"3": "T1w", "2": "T2w"} and freed == ("5",)
     assert keys(panel.selected((T1W, made), Model(), synthetic_too=True)) == ["1", "5"]
     stir = replace(made, key="8", recognised="T2w", made_from=("1", "9"))
     alone = (replace(T1W, ticked=False), made, stir)
     assert keys(panel.selected(alone, Model(), synthetic_too=True)) == ["5", "8"]
+
+
+def test_what_the_user_unticked_is_not_used_unasked_there_either():
+    other = InputRow("7", "t2 fs", "STIR", 0.95)
+    rows = (T1W, T2W, SECOND_T1W, other)
+    unwanted = ["2", "3", "7"]
+    chosen, _, left = panel.handed_over(rows, (T1W,), (), unwanted)
+    assert chosen == {"1": "T1w"} and left == ("2", "7"), "no second T1w is used anyway"
+    by_hand = (T1W, replace(T2W, ticked=True), replace(other, patient="B"))
+    mine = replace(T1W, patient="A")
+    _, freed, left = panel.handed_over(by_hand, (mine,), (), unwanted)
+    assert freed == () and left == (), "ticked there, or of another patient"
 
 
 def in_study(study, *rows):
@@ -107,7 +119,7 @@ def test_volumes_of_two_studies_of_a_patient_are_not_mixed_unasked():
         row for row in panel.target_rows((*real, *after), after, None, Model()) if row.ticked
     )
     assert target.sequence == "CE-T1w", "it was taken before, but not in this study"
-    chosen, freed = panel.handed_over((replace(before[0], ticked=True), *after), after[1:], ())
+    chosen, freed, _ = panel.handed_over((replace(before[0], ticked=True), *after), after[1:], ())
     assert chosen == {"a2": "T2w"} and freed == ("b1",)
     # who ticks both may have reasons
     both = (replace(before[0], ticked=True), replace(after[1], ticked=True))

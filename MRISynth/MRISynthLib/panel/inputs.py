@@ -159,16 +159,21 @@ def _apart(row: InputRow, others: Sequence[InputRow]) -> bool:
 
 
 def handed_over(
-    rows: Sequence[InputRow], used: Sequence[InputRow], made: Iterable[str]
-) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    rows: Sequence[InputRow],
+    used: Sequence[InputRow],
+    made: Iterable[str],
+    unwanted: Iterable[str] = (),
+) -> tuple[dict[str, str | None], tuple[str, ...], tuple[str, ...]]:
     """What another module goes on with: (key -> sequence of what it is to tick, keys of what is not
-    to count as ticked by hand there any more).
+    to count as ticked by hand there any more, keys of what it is to untick).
 
     ``rows`` are the volumes as that module has them, ``made`` the keys of what was made of the
     inputs ``used``: it is ticked unless it was made of others, as before the user chose another
     study, or a real volume stands for its sequence. Of what the user had ticked there, volumes of
     the same sequences and those of another patient or study are in the way. They are left to choose
-    themselves, so that they come back when they are needed.
+    themselves, so that they come back when they are needed. ``unwanted`` are the keys of what the
+    user unticked beside ``used``, such as an image with artefacts: it is not used unasked there,
+    either, unless the user ticked it there.
     """
     chosen = {row.key: row.sequence for row in used}
     there = set(chosen.values())
@@ -182,7 +187,16 @@ def handed_over(
         for row in rows
         if row.key not in chosen and row.ticked and (row.sequence in taken or _apart(row, used))
     )
-    return chosen, freed
+    unwanted = set(unwanted)
+    left = tuple(
+        row.key
+        for row in rows
+        if row.key in unwanted
+        and row.key not in chosen
+        and row.ticked is None
+        and not (row.sequence in taken or _apart(row, used))
+    )
+    return chosen, freed, left
 
 
 def two_studies(used: Sequence[InputRow]) -> str:

@@ -173,6 +173,7 @@ class Desk:
     def close(self) -> None:
         """Clean up as Slicer does when it ends; nothing may go on or be left connected."""
         try:
+            self.process(1)  # what a test did last has its effects before the end
             for panel in self.panels:
                 if getattr(slicer.modules, f"{panel.moduleName}Widget", None) is panel:
                     panel.cleanup()

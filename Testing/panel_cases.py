@@ -73,6 +73,7 @@ MODELS = {
     "segmentation": types.SimpleNamespace(
         name="G",
         version="1",
+        folder=Path("G"),
         sequences_in=("T1w", "T2w", "CE-T1w"),
         structures=("GTVp", "Brainstem"),
         metadata={"licence": "CC-BY-4.0", "intended_use": "Research.", "clicks": True},

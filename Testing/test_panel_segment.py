@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fakes import write_test_bundle
 from MRISynthLib.worker import TaskResult
 from panel_cases import MODELS, add_volume, cells, put_below_patient, tick_input, ticked_inputs
 from panel_segment_cases import (
@@ -98,6 +99,28 @@ def test_options_reach_the_worker_and_come_back_with_the_scene(desk, jobs, panel
     assert wanted.items() <= jobs[0].parameters.items()
     again = section(desk.open("MRISynthSegment", fresh=True), "Option").ui
     assert not again.cleanCheckBox.checked and not again.flipsCheckBox.checked
+
+
+def test_a_model_is_imported_chosen_and_removed(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("MRISYNTH_IMPORTED", str(tmp_path / "imported"))
+    write_test_bundle(tmp_path / "mine", "segmentation", name="Mine")
+    write_test_bundle(tmp_path / "other", name="Other")
+    panel = desk.open("MRISynthSegment")
+    ui, parameters = section(panel, "Option").ui, panel.logic.getParameterNode()
+    shipped = panel.logic.model().name
+    assert not ui.removeModelButton.enabled and "stays" in ui.removeModelButton.toolTip
+    desk.qt.QFileDialog.answer = str(tmp_path / "other")
+    ui.importModelButton.click()
+    assert desk.said == ["The model Other is for synthesis, not for segmentation."]
+    desk.qt.QFileDialog.answer = str(tmp_path / "mine")
+    ui.importModelButton.click()
+    desk.process()
+    assert parameters.model == "Mine" == ui.modelComboBox.currentData
+    assert "Imported Mine." in panel.ui.messageLabel.text
+    ui.removeModelButton.click()
+    desk.process()
+    assert ui.modelComboBox.currentData == shipped and ui.modelComboBox.findData("Mine") < 0
+    assert not list((tmp_path / "imported").iterdir())
 
 
 # ----------------------------------------------------------------------------------------- checks

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 import ctk
+import qt
+import slicer
 from slicer.i18n import tr as _
 
 from MRISynthLib import packages, panel
@@ -17,14 +19,16 @@ from .section import Section
 
 
 class ComputingSection(Section):
-    """Collapsed, since the defaults do.
+    """Collapsed, since the defaults do; imported models come and go here.
 
     ``CHOICES`` maps the name of each combo box to the parameter that it sets; ``modelComboBox``,
-    ``deviceComboBox``, ``cardBrowser``, ``wheelsPathLineEdit`` and ``wheelsLabel`` are in the .ui
-    file of every such section.
+    ``deviceComboBox``, ``importModelButton``, ``removeModelButton``, ``cardBrowser``,
+    ``wheelsPathLineEdit`` and ``wheelsLabel`` are in the .ui file of every such section.
+    ``modelTask`` is what its models are for.
     """
 
     placeName = "optionsPlace"
+    modelTask: ClassVar[str]
     CHOICES: ClassVar[Mapping[str, str]] = {"modelComboBox": "model", "deviceComboBox": "device"}
 
     def connectWidgets(self) -> None:
@@ -35,6 +39,8 @@ class ComputingSection(Section):
         for name, parameter in self.CHOICES.items():
             combo = getattr(self.ui, name)
             combo.connect("activated(int)", self._setter(combo, parameter))
+        self.ui.importModelButton.connect("clicked(bool)", self.onImportModelButton)
+        self.ui.removeModelButton.connect("clicked(bool)", self.onRemoveModelButton)
         self.ui.wheelsPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         self.ui.wheelsPathLineEdit.connect("currentPathChanged(QString)", self.onWheelsFolder)
         self.widget.connect("contentsCollapsed(bool)", self.onCollapsed)
@@ -66,6 +72,52 @@ class ComputingSection(Section):
         if text != self._card:
             self._card = text
             self.ui.cardBrowser.setHtml(text)
+        self._showRemovable(model)
+
+    def _showRemovable(self, model) -> None:
+        from MRISynthLib.bundle_store import is_imported
+
+        removable = model is not None and is_imported(model)
+        self.ui.removeModelButton.enabled = removable and not self.panel.busy
+        self.ui.removeModelButton.toolTip = (
+            _("Delete this imported model from the computer.")
+            if removable
+            else _("This model is shipped with MRISynth and stays.")
+        )
+
+    def onImportModelButton(self) -> None:
+        """Let the user choose a model's folder, and copy it."""
+        from MRISynthLib.bundle_store import import_bundle
+
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Import a model: choose its folder")
+        )
+        if not folder:
+            return
+        with self.panel.showingErrors():
+            with slicer.util.WaitCursor():
+                bundle = import_bundle(folder, self.modelTask)
+            self.logic.forgetModels()
+            self.logic.getParameterNode().model = bundle.name
+            self.panel.showMessage(_("Imported {model}.").format(model=bundle.name))
+        self.panel.scheduleRefresh()
+
+    def onRemoveModelButton(self) -> None:
+        """Delete an imported model, after asking."""
+        from MRISynthLib.bundle_store import remove_bundle
+
+        model = panel.chosen_model(self.logic.models(), self.logic.getParameterNode().model)
+        question = _("Delete the imported model {model} from this computer?")
+        if model is None or not slicer.util.confirmOkCancelDisplay(
+            question.format(model=model.name), _("MRISynth - Delete Model")
+        ):
+            return
+        with self.panel.showingErrors():
+            remove_bundle(model)
+            self.logic.forgetModels()
+            self.logic.getParameterNode().model = ""
+            self.panel.showMessage(_("Deleted {model}.").format(model=model.name))
+        self.panel.scheduleRefresh()
 
     def onCollapsed(self, collapsed: bool) -> None:
         """The user opened the section: now it matters which devices and packages there are."""

@@ -10,6 +10,7 @@ class OptionSection(ComputingSection):
     """Section "Options" of MRISynthSegment."""
 
     uiName = "MRISynthSegmentOptions"
+    modelTask = "segmentation"
 
     def refresh(self, parameters) -> None:
         """Show the models and devices, and the card of the model that is chosen."""

@@ -236,6 +236,27 @@ def test_links_are_refused(tmp_path):
     refused(path, "link")
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_that_is_unpacked_in_one_piece_is_not_unpacked_at_all(tmp_path, packing):
+    path = tmp_path / "study.zip"
+    with zipfile.ZipFile(path, "w", packing) as opened:
+        opened.writestr("zeros", bytes(1000))
+    refused(path, "unusual way")
+
+
+@pytest.mark.parametrize(
+    ("where", "content"),
+    [(46, b"\xff"), (42, b"\xff\xff\xff\xff")],  # name, place in the archive
+)
+def test_archives_that_contradict_themselves_are_refused(tmp_path, where, content):
+    path = archive(tmp_path, {"é.dcm": b"1"})
+    changed = bytearray(path.read_bytes())
+    at = changed.rindex(b"PK\x01\x02") + where
+    changed[at : at + len(content)] = content
+    path.write_bytes(changed)
+    refused(path, "damaged")
+
+
 def test_damaged_archives_are_refused(tmp_path):
     path = archive(tmp_path, {"a.dcm": bytes(range(256)) * 100})
     path.write_bytes(path.read_bytes()[:200])

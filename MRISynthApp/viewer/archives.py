@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 import unicodedata
@@ -19,6 +20,10 @@ NAME_LENGTH = 80
 SMALL = 1 << 20
 """An archive may become so large whatever its ratio: a few headers pack very well."""
 
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Ways of packing that are taken: others are unpacked in pieces of any size, all in memory."""
+
+_DAMAGED = (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error, ValueError, IndexError)
 _CHUNK = 1 << 20
 _UNWANTED = re.compile(r"[^\w.() +-]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
@@ -81,8 +86,10 @@ def unpack(
                     raise InputError(
                         f"{archive.name} holds another archive; unpack it and send its files."
                     )
-    except (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
+    except (*_DAMAGED, OSError) as error:
         _remove(written)
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place outside it
+            raise
         raise InputError(
             f"{archive.name} is damaged, encrypted or of an unknown kind; make it again."
         ) from error
@@ -109,6 +116,11 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], limits: Limits, files:
             )
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(f"{archive.name} holds a link; send the files themselves.")
+        if member.compress_type not in PACKED:
+            raise InputError(
+                f"{archive.name} is packed in an unusual way; make it again as an ordinary zip "
+                "archive."
+            )
         if member.flag_bits & 1:
             raise InputError(f"{archive.name} is encrypted; send its files unpacked.")
 

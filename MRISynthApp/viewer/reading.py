@@ -12,6 +12,7 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.volume import Volume
 
 from ..inputs import Origin, origins_of
+from .references import refuse_references
 
 CONTOURS = ".seg.nrrd"
 _NUMBER = re.compile(r"^\d{5}_")
@@ -33,14 +34,16 @@ class Found:
     files: list[Path] = field(default_factory=list)
 
 
-def read(places: list[Path]) -> Found:
-    """Everything in files and folders.
+def read(places: list[Path], *, sent: bool = False) -> Found:
+    """Everything in files and folders; ``sent``: they came from a page, and may lead nowhere else.
 
     Raises
     ------
     InputError
-        If nothing in them can be used.
+        If nothing in them can be used, or something was sent that leads to another file.
     """
+    for place in places if sent else ():
+        refuse_references(place)
     found = Found()
     maps: list[Volume] = []
     for place in places:

@@ -146,18 +146,18 @@ class Visit:
         """The gateway has stored all files of a batch."""
         if BATCH.fullmatch(str(batch)):
             self._uploads.append(self.folder / "uploads" / str(batch))
-            self.spawn(self._load([self._uploads[-1]]))
+            self.spawn(self._load([self._uploads[-1]], sent=True))
 
     def load_at_start(self, files: Sequence[Path]) -> None:
         """What was named on the command line."""
         if files:
             self.spawn(self._load(list(files)))
 
-    async def _load(self, places: list[Path]) -> None:
+    async def _load(self, places: list[Path], *, sent: bool = False) -> None:
         self.state.loading, self.state.uploading = True, "Reading the images ..."
         self.state.flush()
         try:
-            found = await asyncio.to_thread(read, places)
+            found = await asyncio.to_thread(read, places, sent=sent)
         finally:
             self.state.loading, self.state.uploading = False, ""
         self._take(found)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import signal
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, Request, build_opener
@@ -191,7 +195,7 @@ def test_who_leaves_or_idles_is_ended_with_folder_and_process():
     with House(visitors=2, leave_seconds=0.4, idle_seconds=600, start_seconds=60) as house:
         assert Guest(house).status == 200
         (visitor,) = house.visitors
-        visitor.left_at = 0.0  # as after the websocket's end
+        visitor.left_at = visitor.awaited_until = 0.0  # as after the websocket's end
         until(lambda: not house.visitors, "the visitor has left")
         until(lambda: not psutil.pid_exists(visitor.pid), "the process has ended")
         until(lambda: not visitor.folder.exists(), "the folder is gone")
@@ -202,3 +206,41 @@ def test_who_leaves_or_idles_is_ended_with_folder_and_process():
         assert Guest(house).status == 200
         (visitor,) = house.visitors
     assert not visitor.folder.exists(), "the last one's goes with the house"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that stops processes")
+def test_who_reloads_a_scene_that_is_busy_does_not_lose_it():
+    with House(visitors=1, leave_seconds=0.4) as house:
+        guest = Guest(house)
+        (visitor,) = house.visitors
+        os.kill(visitor.pid, signal.SIGSTOP)  # as when it writes a large file
+        try:
+            visitor.awaited_until = 0.0
+            with ThreadPoolExecutor(1) as pool:
+                page = pool.submit(guest.ask, guest.path)
+                until(lambda: visitor.awaited_until, "the page is asked for")
+                visitor.left_at = time.monotonic()  # the old page's end is heard of
+                time.sleep(1.5)
+                os.kill(visitor.pid, signal.SIGCONT)
+                assert page.result()[0] == 200
+        finally:
+            if psutil.pid_exists(visitor.pid):
+                os.kill(visitor.pid, signal.SIGCONT)
+        assert house.visitors == [visitor]
+
+
+def test_scenes_end_although_no_new_one_can_be_made(monkeypatch):
+    with House(visitors=2, leave_seconds=0.4) as house:
+        guests = [Guest(house), Guest(house)]
+        visitors = house.visitors
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(house.gateway.visitors, "_make", full)
+        for visitor in visitors:
+            visitor.left_at = visitor.awaited_until = 0.0
+            until(lambda who=visitor: who not in house.visitors, "the end of the scene")
+        status, _, body = guests[0].ask("/")
+        assert status == 500
+        assert b"no room for it (No space left on device)" in body

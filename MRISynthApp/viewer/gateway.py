@@ -122,6 +122,9 @@ class Gateway:
             visitor = self.visitors.admit(request[OWNER])
         except Full:
             return pages.full(self.limits.visitors)
+        except OSError as error:
+            logging.exception("a scene could not be made")
+            return pages.failed(f"This machine has no room for it ({error.strerror}).")
         return web.Response(
             status=303,
             headers={"Location": f"/v/{visitor.id}/", "Cache-Control": "no-store"},
@@ -146,6 +149,8 @@ class Gateway:
                 "says more."
             )
         path = request.match_info["path"] or "index.html"
+        if path == "index.html":
+            self.visitors.await_page(visitor)
         if ".." in path.split("/"):
             raise web.HTTPNotFound
         url = f"http://127.0.0.1:{visitor.port}/{path}"
@@ -185,7 +190,7 @@ class Gateway:
         await page.prepare(request)
         if visitor.socket is not None:  # the tab was copied, or its end was not noticed yet
             await visitor.socket.close(code=CLOSED, message=b"opened elsewhere")
-        visitor.socket, visitor.left_at = page, None
+        visitor.socket, visitor.left_at, visitor.awaited_until = page, None, 0.0
         visitor.touch()
         url = f"http://127.0.0.1:{visitor.port}/ws"
         try:

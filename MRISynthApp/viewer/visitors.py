@@ -61,6 +61,7 @@ class Visitor:
         self.active_at = time.monotonic()
         self._acts: deque[float] = deque(maxlen=ACTS)
         self.left_at: float | None = None
+        self.awaited_until = 0.0  # a page is on its way, however long the process lets it wait
         self.folder = Path(tempfile.mkdtemp(prefix="mrisynth-view-"))
         for name in ("uploads", "downloads"):
             (self.folder / name).mkdir(mode=0o700)
@@ -218,11 +219,16 @@ class Visitors:
         self._spare = None
         visitor.owner = owner
         visitor.touch()
-        visitor.left_at = time.monotonic() + self.limits.start_seconds
+        visitor.left_at = time.monotonic()
+        self.await_page(visitor)
         self._present[visitor.id] = visitor
         if len(self._present) < self.limits.visitors:
             asyncio.get_running_loop().call_later(2.0, self._make_spare)  # let this one start
         return visitor
+
+    def await_page(self, visitor: Visitor) -> None:
+        """A page was asked for: until it has come, nobody has left."""
+        visitor.awaited_until = time.monotonic() + self.limits.start_seconds
 
     def _make(self) -> Visitor:
         visitor = Visitor(self.limits, self._files)
@@ -253,15 +259,21 @@ class Visitors:
     async def _watching(self) -> None:
         while True:
             await asyncio.sleep(min(1.0, self.limits.leave_seconds / 4))
-            now = time.monotonic()
-            for visitor in list(self._present.values()):
-                idle = now - visitor.active_at > self.limits.idle_seconds
-                left = visitor.left_at is not None and now - visitor.left_at > (
-                    self.limits.leave_seconds
-                )
-                if idle or left or visitor.gone.is_set():
-                    if visitor.gone.is_set():
-                        logging.warning("a scene ended by itself: %s", " | ".join(visitor.log))
-                    if visitor.socket is not None:
-                        await visitor.socket.close()
-                    self.end(visitor)
+            try:
+                await self._look_round()
+            except Exception:  # as of a full disk: scenes must end then, too
+                logging.exception("the watch stumbled")
+
+    async def _look_round(self) -> None:
+        now = time.monotonic()
+        for visitor in list(self._present.values()):
+            idle = now - visitor.active_at > self.limits.idle_seconds
+            left = visitor.left_at is not None and now > max(
+                visitor.left_at + self.limits.leave_seconds, visitor.awaited_until
+            )
+            if idle or left or visitor.gone.is_set():
+                if visitor.gone.is_set():
+                    logging.warning("a scene ended by itself: %s", " | ".join(visitor.log))
+                if visitor.socket is not None:
+                    await visitor.socket.close()
+                self.end(visitor)

@@ -309,7 +309,17 @@ def test_what_is_gone_or_was_refused_makes_room(tmp_path):
     shutil.rmtree(tmp_path / BATCH)
     sent(uploads, ("c.dcm", b"333"), batch=other)
     assert (uploads.files, uploads.taken) == (1, 3)
-    uploads.discard(other)
+    uploads.discard(other, "why")
+    assert (uploads.files, uploads.taken) == (0, 0)
+
+
+def test_nothing_stays_of_what_was_refused_in_part(tmp_path):
+    uploads = Uploads(tmp_path, Limits())
+    sent(uploads, ("a.dcm", b"1"))
+    uploads.discard(BATCH, "One of them was too large.")
+    with pytest.raises(InputError, match="too large"):
+        sent(uploads, ("b.dcm", b"22"))  # was on its way meanwhile
+    assert not list(tmp_path.iterdir())
     assert (uploads.files, uploads.taken) == (0, 0)
 
 

@@ -199,6 +199,21 @@ def test_what_was_being_sent_when_the_page_was_loaded_anew_is_not_waited_for(pag
     until(lambda: not page.driver.find_elements("id", "uploading"), "no bar for ever", 20)
 
 
+def test_what_was_of_no_use_or_not_sent_whole_takes_no_room(house, page, tmp_path):
+    uploads = house.visitors[0].folder / "uploads"
+    before = set(uploads.iterdir())
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear colleague", encoding="utf-8")
+    page.send(letter)
+    until(lambda: "holds no image" in page.state("message"), "a sentence")
+    until(lambda: set(uploads.iterdir()) == before, "the letter is gone")
+    address = "upload?batch=00112233445566aa&name=1.dcm"
+    page.run("return fetch(arguments[0], {method: 'POST', body: 'part'}).then(a => 0)", address)
+    assert set(uploads.iterdir()) > before
+    page.open(page.driver.current_url)  # the rest will never come
+    until(lambda: set(uploads.iterdir()) == before, "the part is gone")
+
+
 def test_of_several_files_with_contours_it_is_said_which_is_shown(page, tmp_path):
     page.click("start-anew")
     until(lambda: not page.state("images"), "an empty scene")

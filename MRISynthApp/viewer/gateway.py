@@ -221,11 +221,11 @@ class Gateway:
         try:
             await visitor.uploads.receive(batch, request.query.get("name", ""), request.content)
         except InputError as error:
-            visitor.uploads.discard(batch)
+            visitor.uploads.discard(batch, str(error))
             return web.json_response({"error": str(error)}, status=413)
         except OSError as error:
-            visitor.uploads.discard(batch)
             reason = f"The file could not be stored ({error.strerror}); try a smaller one."
+            visitor.uploads.discard(batch, reason)
             return web.json_response({"error": reason}, status=507)
         return web.json_response({})
 

@@ -18,6 +18,8 @@ from .limits import MIB, Limits
 BATCH = re.compile(r"[0-9a-f]{16}")
 """What a page may call the files that it sends together."""
 
+GONE = "These files were taken away before all of them had come; send them again."
+
 
 @dataclass
 class _Batch:
@@ -32,12 +34,14 @@ class Uploads:
     """What one visitor has brought.
 
     ``folder`` holds a folder for each batch; names in it are the server's, never the visitor's.
-    A batch whose folder is gone, as after Start anew, does not count any more.
+    A batch whose folder is gone, as after Start anew, does not count any more. One of which a file
+    was refused is refused as a whole, or what comes after that file would stay and never be read.
     """
 
     folder: Path
     limits: Limits
     _batches: dict[str, _Batch] = field(default_factory=dict)
+    _refused: dict[str, str] = field(default_factory=dict)  # and why
     _number: int = 0  # of the next file
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -52,8 +56,9 @@ class Uploads:
         return sum(batch.size for batch in self._there())
 
     def _there(self) -> list[_Batch]:
-        names = self._batches.items()
-        self._batches = {name: batch for name, batch in names if (self.folder / name).is_dir()}
+        for name in [each for each in self._batches if not (self.folder / each).is_dir()]:
+            del self._batches[name]
+            self._refused.setdefault(name, GONE)
         return list(self._batches.values())
 
     async def receive(self, batch: str, name: str, content: StreamReader) -> None:
@@ -68,6 +73,8 @@ class Uploads:
             raise InputError("The page sent files under a name that is not known; load it again.")
         async with self._lock:  # what is left must not be counted twice
             files, taken = self.files, self.taken
+            if batch in self._refused:
+                raise InputError(self._refused[batch])
             folder = self.folder / batch
             folder.mkdir(mode=0o700, exist_ok=True)
             if files >= self.limits.upload_files:
@@ -113,7 +120,8 @@ class Uploads:
         finally:
             archive.unlink(missing_ok=True)
 
-    def discard(self, batch: str) -> None:
-        """Forget a batch that could not be received whole."""
+    def discard(self, batch: str, reason: str) -> None:
+        """Forget a batch that could not be received whole, and take no more of it."""
         if BATCH.fullmatch(batch):
+            self._refused.setdefault(batch, reason)
             shutil.rmtree(self.folder / batch, ignore_errors=True)

@@ -146,12 +146,28 @@ class Visit:
         """The gateway has stored all files of a batch."""
         if BATCH.fullmatch(str(batch)):
             self._uploads.append(self.folder / "uploads" / str(batch))
-            self.spawn(self._load([self._uploads[-1]], sent=True))
+            self.spawn(self._load_sent(self._uploads[-1]))
+
+    def forget_unfinished(self, **_: object) -> None:
+        """A page is there, perhaps anew: what one before it did not send whole never will be."""
+        for place in (self.folder / "uploads").iterdir():
+            if place not in self._uploads:
+                shutil.rmtree(place, ignore_errors=True)
 
     def load_at_start(self, files: Sequence[Path]) -> None:
         """What was named on the command line."""
         if files:
             self.spawn(self._load(list(files)))
+
+    async def _load_sent(self, batch: Path) -> None:
+        """What is of no use must not take the room of what comes next."""
+        try:
+            await self._load([batch], sent=True)
+        except BaseException:
+            if not any(batch in image.files for image in self.desk.images.values()):
+                self._uploads.remove(batch)
+                shutil.rmtree(batch, ignore_errors=True)
+            raise
 
     async def _load(self, places: list[Path], *, sent: bool = False) -> None:
         self.state.loading, self.state.uploading = True, "Reading the images ..."

@@ -67,6 +67,7 @@ def main() -> None:
 
     server.controller.on_server_bind.add(lambda web: web.app.middlewares.append(_only(secret)))
     server.controller.on_server_ready.add(ready)
+    server.controller.on_client_connected.add(visit.forget_unfinished)
     server.start(
         host="127.0.0.1",
         port=0,

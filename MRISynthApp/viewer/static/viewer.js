@@ -40,7 +40,7 @@
           const text = "Sending: " + done + " of " + total + (total === 1 ? " file" : " files");
           window.trame.state.set("uploading", text);
         } catch (error) {
-          failure = error;
+          failure ??= error; // the first says what is wrong
         }
       }
     }

@@ -17,6 +17,7 @@ pytest.importorskip("aiohttp", reason="needs the browser part (pip install mrisy
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from MRISynthApp.viewer.access import POLICY, Access, is_loopback
 from MRISynthApp.viewer.archives import NAME_LENGTH, safe_name, unpack
@@ -72,6 +73,16 @@ def test_the_token_is_given_up_for_a_cookie_that_scripts_and_other_sites_cannot_
         inside = await client.get("/")
         assert await inside.text() == "inside"
         assert inside.headers["Content-Security-Policy"] == POLICY
+
+    ask(steps)
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "/%0d%0aX:1"])
+def test_the_token_leads_to_this_server_and_nowhere_else(path):
+    async def steps(client, access):
+        address = URL(f"{client.make_url('/')}{path[1:]}?token=the-token", encoded=True)
+        answer = await client.session.get(address, allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
 
     ask(steps)
 

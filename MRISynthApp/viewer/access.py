@@ -119,7 +119,8 @@ class Access:
         if owner not in self._owners:
             owner = secrets.token_urlsafe(24)
             self._owners.add(owner)
-        response = web.Response(status=303, headers={"Location": request.path})
+        # not the path that was asked for, which could lead to another site
+        response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(
             self._cookie, owner, httponly=True, samesite="Lax", path="/", max_age=COOKIE_SECONDS
         )

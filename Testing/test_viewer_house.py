@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("trame_slicer", reason="needs the browser part (pip install mrisynth[view])")
 
+from MRISynthApp.viewer.access import HEADERS
 from MRISynthApp.viewer.visitors import ACTS, ACTS_SECONDS
 from viewer_host import House, until
 
@@ -42,6 +43,7 @@ class Guest:
             answer = self._open(Request(url, data=data, headers=headers), timeout=120)
         except HTTPError as error:
             answer = error
+        self.headers = answer.headers
         return answer.status, answer.geturl(), answer.read()
 
 
@@ -72,6 +74,14 @@ def test_the_page_comes_from_this_server_alone(guests):
     assert b"<title>" in page
     assert b"http://" not in page
     assert b"https://" not in page
+
+
+@pytest.mark.parametrize("part", ["", "__mrisynth/viewer.js", "nothing.js", "ws", "download/x/y"])
+def test_every_answer_forbids_what_comes_from_elsewhere(guests, part):
+    (guest, path), _ = guests
+    guest.ask(path + part)
+    for name, value in HEADERS.items():
+        assert guest.headers[name] == value, name
 
 
 def test_a_scene_is_its_owner_s_even_if_the_address_is_known(guests):

@@ -38,7 +38,8 @@ def ask(steps, host: str = "127.0.0.1"):
 
     async def run():
         access = Access(host, "the-token")
-        app = web.Application(middlewares=[access.middleware])
+        app = web.Application()
+        access.guard(app)
 
         async def page(request: web.Request) -> web.Response:
             return web.Response(text="inside")
@@ -90,7 +91,13 @@ def test_the_token_leads_to_this_server_and_nowhere_else(path):
 def test_a_name_that_was_made_to_point_here_is_refused():
     async def steps(client, access):
         await client.get("/?token=the-token")
-        for name in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.7"):
+        for name in (
+            "evil.example",
+            "evil.example:80",
+            "127.0.0.1.evil.example",
+            "10.0.0.7",
+            "[::1",
+        ):
             answer = await client.get("/", headers={"Host": name})
             assert answer.status == 403, name
         assert (await client.get("/", headers={"Host": f"localhost:{client.port}"})).status == 200

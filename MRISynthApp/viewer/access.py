@@ -66,7 +66,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """The checks of one server; ``middleware`` puts them before every handler."""
+    """The checks of one server; :meth:`guard` puts them before every handler."""
 
     def __init__(self, host: str, token: str | None = None) -> None:
         self.token = token or secrets.token_urlsafe(24)
@@ -81,17 +81,14 @@ class Access:
         """Cookies know no ports, so those of two servers need different names."""
         self._cookie = f"mrisynth_{port}"
 
+    def guard(self, app: web.Application) -> None:
+        """Let in whoever has the token or the cookie, and nobody else; see to all answers."""
+        app.middlewares.append(self._middleware)
+        app.on_response_prepare.append(_protect)  # a page that is handed on begins in its handler
+
     @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in whoever has the token or the cookie, and nobody else."""
-        try:
-            response = await self._checked(request, handler)
-        except web.HTTPException as error:
-            error.headers.update(HEADERS)
-            raise
-        if not response.prepared:
-            response.headers.update(HEADERS)
-        return response
+    async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await self._checked(request, handler)
 
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._host_is_ours(request):
@@ -128,10 +125,10 @@ class Access:
 
     def _host_is_ours(self, request: web.Request) -> bool:
         """Numbers cannot be made to point elsewhere, so they are this server's own."""
-        name = (urlsplit(f"//{request.host}").hostname or "").lower()
-        if name in self._names:
-            return True
         try:
+            name = (urlsplit(f"//{request.host}").hostname or "").lower()
+            if name in self._names:
+                return True
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
@@ -144,3 +141,7 @@ class Access:
         if origin is None:
             return not must
         return urlsplit(origin).netloc.lower() == request.host.lower()
+
+
+async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

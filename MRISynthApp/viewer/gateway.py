@@ -72,9 +72,8 @@ class Gateway:
         OutputError
             If the address is not free or not this machine's.
         """
-        app = web.Application(
-            middlewares=[self.access.middleware], client_max_size=self.limits.upload_bytes
-        )
+        app = web.Application(client_max_size=self.limits.upload_bytes)
+        self.access.guard(app)
         app.add_routes(
             [
                 web.get("/", self._enter),

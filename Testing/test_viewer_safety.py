@@ -348,6 +348,15 @@ def test_a_page_cannot_choose_the_folder(tmp_path, batch):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_mac_leaves_beside_images_is_not_taken_for_images(tmp_path):
+    members = {"a/t1.nii.gz": b"1", "__MACOSX/a/._t1.nii.gz": b"2", "a/.DS_Store": b"3"}
+    path = archive(tmp_path, members)
+    uploads = Uploads(tmp_path, Limits())
+    sent(uploads, ("._t2.nii.gz", b"4"), (".DS_Store", b"5"), ("study.zip", path.read_bytes()))
+    assert [file.name for file in (tmp_path / BATCH).iterdir()] == ["00001_t1.nii.gz"]
+    assert (uploads.files, uploads.taken) == (1, 1)
+
+
 def test_an_archive_counts_with_what_is_in_it(tmp_path):
     path = archive(tmp_path, {"a/x.dcm": b"12345", "b/x.dcm": b"678"})
     uploads = Uploads(tmp_path, Limits())

@@ -44,6 +44,12 @@ def safe_name(name: str) -> str:
     return text
 
 
+def is_litter(name: str) -> bool:
+    """Whether a system leaves such files beside a person's own, unseen by them."""
+    *folders, last = re.split(r"[\\/]", name)
+    return last.startswith("._") or last == ".DS_Store" or "__MACOSX" in folders
+
+
 def is_archive(path: Path) -> bool:
     """Whether the file is a zip archive, by what is in it."""
     with path.open("rb") as stream:
@@ -76,6 +82,7 @@ def unpack(
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
             _check(archive, members, limits, files)
+            members = [member for member in members if not is_litter(member.filename)]
             allowed = min(room, max(SMALL, archive.stat().st_size * limits.archive_ratio))
             size = 0
             for number, member in enumerate(members, start=first):

@@ -12,7 +12,7 @@ from aiohttp import StreamReader
 
 from MRISynthLib.errors import InputError
 
-from .archives import is_archive, safe_name, unpack
+from .archives import is_archive, is_litter, safe_name, unpack
 from .limits import MIB, Limits
 
 BATCH = re.compile(r"[0-9a-f]{16}")
@@ -89,6 +89,9 @@ class Uploads:
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
+            if is_litter(name):  # without its dot it would be taken for a damaged image
+                path.unlink()
+                return
             count, self._number = 1, self._number + 1
             if is_archive(path):
                 count, size = await self._unpack(path, safe_name(name), left - size, files)

@@ -386,6 +386,7 @@ def test_the_visible_slice_comes_first_and_cancel_stops(second, pictures):
     assert middle(second.pixels(ONLY)).mean() > 40
     second.click("cancel")
     until(lambda: second.state("message") == "Cancelled; nothing was changed.", "the end")
+    assert second.state("message_kind") == "info"
     assert not synthetic(second)
     second.settled(ONLY, lambda seen: amber(corner(seen)) == 0, "the images as before")
     second.set("layout", "2")

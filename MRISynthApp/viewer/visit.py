@@ -94,6 +94,8 @@ class Visit:
             with self.state:
                 try:
                     await work
+                except Cancelled as error:
+                    self.say(str(error))  # as was wished
                 except MRISynthError as error:
                     self.say(self._cleaned(str(error)), "error")
                 except Exception:

@@ -167,6 +167,8 @@ def colours(pixels) -> int:
 
 
 def test_contours_are_not_seen_over_another_patient_s_image(house, page, tmp_path):
+    from selenium.webdriver import ActionChains
+
     def second(data, _index):
         data.PatientID, data.PatientName = "4712", "Roe^Jane"
 
@@ -190,6 +192,16 @@ def test_contours_are_not_seen_over_another_patient_s_image(house, page, tmp_pat
     page.settled(LEFT, lambda seen: colours(seen) > 50, "over their own image")
     assert not colours(page.rested(RIGHT)), "not over the other patient's"
     assert not colours(page.rested(COMBINED)), "nor over both"
+    page.set("correcting", True)
+    until(lambda: page.state("correcting"), "the mode")
+    ActionChains(page.driver).move_to_element(page.view(RIGHT)).click().perform()
+    until(lambda: "another patient's image" in page.state("message"), "why nothing changes", 20)
+    assert not page.state("can_undo"), "nothing that is not seen was corrected"
+    ActionChains(page.driver).move_to_element(page.view(LEFT)).click().perform()
+    until(lambda: page.state("can_undo"), "a correction where they are seen")
+    page.idle()
+    page.click("undo")
+    until(lambda: not page.state("can_undo"), "the way back")
 
 
 def test_what_was_being_sent_when_the_page_was_loaded_anew_is_not_waited_for(page):

@@ -347,15 +347,18 @@ class Sights:
             self._show_segments()
             self.display.render()
 
-    def _show_segments(self) -> None:
+    def of_their_patient(self) -> dict[str, bool]:
+        """Whether structures go with what a view shows."""
         left, right = (self.desk.goes_with_structures(self.state[side]) for side in SIDES)
-        of_their_patient = {REAL: left, SYNTHETIC: right, COMBINED: left and right, SOLID: True}
+        return {REAL: left, SYNTHETIC: right, COMBINED: left and right, SOLID: True}
+
+    def _show_segments(self) -> None:
         self.display.show_segments(
             fill=float(self.state.fill) / FILL_OPACITY,
             outline=bool(self.state.outline),
             hidden=tuple(self.hidden),
             shown=bool(self.state.contours_shown),
-            views=[view for view, goes in of_their_patient.items() if goes],
+            views=[view for view, goes in self.of_their_patient().items() if goes],
         )
 
     def on_toggle_contours(self) -> None:

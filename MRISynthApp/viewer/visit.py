@@ -432,6 +432,9 @@ class Visit:
         if self._job is not None:
             self.say("A computation is running; click again when it has ended.")
             self.state.flush()
+        elif not self.sights.of_their_patient()[view]:
+            self.say("This view has another patient's image; click into one with the structures.")
+            self.state.flush()
         else:
             adds = bool(self.state.correct_adds) != shift
             exclusive = bool(self.state.correct_exclusive)

@@ -98,6 +98,18 @@ def test_visitors_take_turns_whatever_one_asks_for():
     assert tasks == ["greedy 1", "modest 1", "greedy 2", "greedy 3"]
 
 
+def test_a_visitor_is_worked_for_from_the_request_to_the_result():
+    bench = Bench()
+    assert not bench.broker.works_for("a")
+    bench.ask("a", 1), bench.ask("b", 1)
+    assert bench.broker.works_for("a") and bench.broker.works_for("b"), "before anything began"
+    bench.broker._step()
+    bench.finish()
+    assert not bench.broker.works_for("a") and bench.broker.works_for("b")
+    bench.finish()
+    assert not bench.broker.works_for("b")
+
+
 def test_who_waits_hears_how_many_come_first():
     bench = Bench()
     bench.ask("a", 1)

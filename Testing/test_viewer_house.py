@@ -218,6 +218,21 @@ def test_who_leaves_or_idles_is_ended_with_folder_and_process():
     assert not visitor.folder.exists(), "the last one's goes with the house"
 
 
+def test_who_waits_for_a_result_is_not_idle(monkeypatch):
+    with House(visitors=1, leave_seconds=0.4, idle_seconds=600, start_seconds=60) as house:
+        waiting = True
+        broker = house.gateway.visitors._broker
+        monkeypatch.setattr(broker, "works_for", lambda visitor: waiting)
+        assert Guest(house).status == 200
+        (visitor,) = house.visitors
+        visitor.left_at, visitor.active_at = None, -1e9
+        until(lambda: visitor.active_at > 0, "the watch has looked round")
+        assert house.visitors == [visitor]
+        waiting = False
+        visitor.active_at = -1e9
+        until(lambda: not house.visitors, "the idle one is ended")
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that stops processes")
 def test_who_reloads_a_scene_that_is_busy_does_not_lose_it():
     with House(visitors=1, leave_seconds=0.4) as house:

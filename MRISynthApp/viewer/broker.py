@@ -111,6 +111,11 @@ class Broker:
         for key in [key for key in self._prefixes if key[0] == visitor]:
             self._release(*key)
 
+    def works_for(self, visitor: str) -> bool:
+        """Whether something that the visitor asked for is computed or waits for its turn."""
+        running = self._current is not None and self._current[0].visitor == visitor
+        return running or bool(self._queues.get(visitor))
+
     @property
     def waiting(self) -> tuple[str, ...]:
         """Whose jobs wait, in the order in which they would run."""

@@ -267,6 +267,8 @@ class Visitors:
     async def _look_round(self) -> None:
         now = time.monotonic()
         for visitor in list(self._present.values()):
+            if self._broker.works_for(visitor.id):
+                visitor.active_at = now  # who waits for a result is not idle
             idle = now - visitor.active_at > self.limits.idle_seconds
             left = visitor.left_at is not None and now > max(
                 visitor.left_at + self.limits.leave_seconds, visitor.awaited_until

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -288,6 +290,27 @@ def test_metaimage(tmp_path: Path) -> None:
     lines = [line for line in text.split(b"\n", 15) if not line.startswith(b"TransformMatrix")]
     (tmp_path / "lost.mha").write_bytes(b"\n".join(lines))
     assert "no orientation" in _refusal(tmp_path / "lost.mha")
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd"])
+def test_a_compressed_metaimage_that_cannot_be_unpacked_gives_no_noise(tmp_path, name) -> None:
+    path = tmp_path / name
+    sitk.WriteImage(sitk.GetImageFromArray(_grey()), str(path), useCompression=True)
+    np.testing.assert_array_equal(load_one(path).voxels, _grey())
+    packed = path if name == "a.mha" else tmp_path / "a.zraw"
+    content = packed.read_bytes()
+    start = content.index(b"LOCAL\n") + 6 if name == "a.mha" else 0
+    short = zlib.compress(zlib.decompress(content[start:])[:-8])
+    for broken in (
+        content[: start + 40] + b"\0\1\2\3" + content[start + 44 :],
+        content[:-20],
+        content[:start] + short + bytes(len(content) - start - len(short)),
+    ):
+        packed.write_bytes(broken)
+        assert "damaged" in _refusal(path)
+    packed.write_bytes(re.sub(rb"CompressedDataSize.*\n", b"", content))
+    if name == "a.mha":
+        assert "CompressedDataSize" in _refusal(path)
 
 
 # --- folders --------------------------------------------------------------------------------

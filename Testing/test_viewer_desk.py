@@ -1,4 +1,4 @@
-"""What a visitor has and asked for, without scene and page; and files that they send."""
+"""What a visitor has and asked for, without scene and page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from MRISynthApp.viewer.reading import read
 from MRISynthLib import io, panel
 from MRISynthLib.errors import InputError
 from MRISynthLib.progress import SILENT
-from MRISynthLib.provenance import Provenance
 from MRISynthLib.worker import ModelCache
 from MRISynthSegmentLib.io import save_segmentation
 from viewer_tasks import HANDLERS
@@ -327,62 +326,3 @@ def test_a_folder_gives_images_their_uncertainty_and_contours(desk, tmp_path):
     assert found.images[3].is_synthetic
     assert [path.name for path in found.contours] == ["00010_drawn.seg.nrrd"]
     assert not any(volume.name[:5].isdigit() for volume in found.images)
-
-
-def test_derived_images_are_not_taken_for_images(tmp_path):
-    map_only = image("x").replace(provenance=Provenance(True, kind="uncertainty", sequence="T2w"))
-    io.save(map_only, tmp_path / "map.nrrd")
-    with pytest.raises(InputError, match="no image"):
-        read([tmp_path])
-
-
-def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
-    path = tmp_path / "huge.nii"
-    io.save(image("T1w"), path)
-    content = bytearray(path.read_bytes())
-    content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
-    path.write_bytes(content)
-    with pytest.raises(InputError):
-        read([path])
-
-
-@pytest.mark.parametrize("name", ["a.mha", "a.mhd", "a.nhdr", "a.nrrd", "a.nii", "a.seg.nrrd"])
-def test_what_was_sent_cannot_name_another_file_to_be_read(tmp_path, name):
-    batch = tmp_path / "batch"
-    batch.mkdir()
-    secret = tmp_path / "secret"
-    secret.write_bytes(bytes(range(250)) * 4)
-    if name.startswith("a.m") or name == "a.nii":
-        text = f"""ObjectType = Image
-NDims = 3
-DimSize = 10 10 10
-ElementType = MET_UCHAR
-ElementSpacing = 1 1 1
-TransformMatrix = 1 0 0 0 1 0 0 0 1
-Offset = 0 0 0
-ElementDataFile = {secret}
-"""
-    else:
-        text = f"""NRRD0005
-type: uint8
-dimension: 3
-space: left-posterior-superior
-sizes: 10 10 10
-space directions: (1,0,0) (0,1,0) (0,0,1)
-space origin: (0,0,0)
-encoding: raw
-data file: {secret}
-
-"""
-    (batch / name).write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="names another file"):
-        read([batch], sent=True)
-    if name in ("a.mha", "a.nhdr"):
-        assert read([batch]).images, "on the command line it is followed"
-
-
-def test_images_that_hold_their_voxels_themselves_can_be_sent(tmp_path):
-    sitk = pytest.importorskip("SimpleITK")
-    sitk.WriteImage(sitk.GetImageFromArray(image("T1w").voxels), str(tmp_path / "a.mha"))
-    io.save(image("T1w"), tmp_path / "b.nrrd")
-    assert len(read([tmp_path], sent=True).images) == 2

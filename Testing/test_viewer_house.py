@@ -218,6 +218,13 @@ def test_who_leaves_or_idles_is_ended_with_folder_and_process():
     assert not visitor.folder.exists(), "the last one's goes with the house"
 
 
+def test_who_only_looks_at_the_address_keeps_no_place():
+    with House(visitors=1, leave_seconds=0.4, page_seconds=2) as house:
+        guest = Guest(house)
+        assert guest.ask(guest.path)[0] == 200
+        until(lambda: not house.visitors, "the place is free again", 20)
+
+
 def test_who_waits_for_a_result_is_not_idle(monkeypatch):
     with House(visitors=1, leave_seconds=0.4, idle_seconds=600, start_seconds=60) as house:
         waiting = True

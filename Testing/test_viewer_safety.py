@@ -238,6 +238,16 @@ def test_too_many_files_are_refused(tmp_path):
     refused(path, "20 files", limits=Limits(upload_files=10))
 
 
+def test_a_list_of_files_that_would_fill_the_memory_is_not_read(tmp_path):
+    path = tmp_path / "long.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        for number in range(150):
+            info = zipfile.ZipInfo(f"{number}.dcm")
+            info.extra = struct.pack("<HH", 0x9999, 60_000) + bytes(60_000)
+            opened.writestr(info, b"")
+    refused(path, "list of files that is too long")
+
+
 def test_an_archive_in_an_archive_is_refused(tmp_path):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as opened:

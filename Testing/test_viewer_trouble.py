@@ -174,9 +174,12 @@ def test_contours_are_not_seen_over_another_patient_s_image(house, page, tmp_pat
 
     uploads = house.visitors[0].folder / "uploads"
     assert list(uploads.iterdir()), "the files of the patient before"
+    fetched = uploads.parent / "downloads" / "0123456789abcdef"
+    fetched.mkdir(parents=True)
     page.click("start-anew")
     until(lambda: not page.state("images"), "an empty scene")
     until(lambda: not list(uploads.iterdir()), "their files are gone too")
+    assert not fetched.exists(), "and what was made of them"
     for name, change, series in (("a", None, "1.2.3.8"), ("b", second, "1.2.3.9")):
         folder = write_series(tmp_path / name, change=change, series=series)
         count = len(page.state("images"))
@@ -197,6 +200,13 @@ def test_contours_are_not_seen_over_another_patient_s_image(house, page, tmp_pat
     ActionChains(page.driver).move_to_element(page.view(RIGHT)).click().perform()
     until(lambda: "another patient's image" in page.state("message"), "why nothing changes", 20)
     assert not page.state("can_undo"), "nothing that is not seen was corrected"
+    page.set("contours_shown", False)
+    until(lambda: not colours(page.rested(LEFT)), "no contours")
+    ActionChains(page.driver).move_to_element(page.view(LEFT)).click().perform()
+    until(lambda: "is hidden; show it" in page.state("message"), "why nothing changes", 20)
+    assert not page.state("can_undo"), "nothing that is hidden was corrected"
+    page.set("contours_shown", True)
+    page.settled(LEFT, lambda seen: colours(seen) > 50, "contours again")
     ActionChains(page.driver).move_to_element(page.view(LEFT)).click().perform()
     until(lambda: page.state("can_undo"), "a correction where they are seen")
     page.idle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import re
 import stat
 import unicodedata
@@ -25,6 +26,7 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _DAMAGED = (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error, ValueError, IndexError)
 _CHUNK = 1 << 20
+_CONTENTS = 1 << 23
 _UNWANTED = re.compile(r"[^\w.() +-]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
@@ -56,6 +58,18 @@ def is_archive(path: Path) -> bool:
         return stream.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 
+class _Bounded(io.FileIO):
+    """An archive whose table of contents, which is read in one piece, is not too large for that."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _CONTENTS:
+            raise InputError(
+                f"{Path(str(self.name)).name} has a list of files that is too long; send only the "
+                "series that are needed, or the files themselves."
+            )
+        return super().read(size)
+
+
 def unpack(
     archive: Path, folder: Path, limits: Limits, first: int = 0, room: int = 0, files: int = 0
 ) -> tuple[int, int]:
@@ -79,7 +93,7 @@ def unpack(
     """
     written: list[Path] = []
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _Bounded(archive) as stream, zipfile.ZipFile(stream) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
             _check(archive, members, limits, files)
             members = [member for member in members if not is_litter(member.filename)]
@@ -88,7 +102,7 @@ def unpack(
             for number, member in enumerate(members, start=first):
                 path = folder / f"{number:05d}_{safe_name(member.filename)}"
                 written.append(path)
-                size += _extract(opened, member, path, allowed - size)
+                size += _extract(opened, member, path, allowed - size, archive.name)
                 if is_archive(path):
                     raise InputError(
                         f"{archive.name} holds another archive; unpack it and send its files."
@@ -132,15 +146,17 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], limits: Limits, files:
             raise InputError(f"{archive.name} is encrypted; send its files unpacked.")
 
 
-def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, allowed: int) -> int:
+def _extract(
+    opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, allowed: int, name: str
+) -> int:
     count = 0
     with opened.open(member) as source, path.open("xb") as target:
         while chunk := source.read(_CHUNK):
             count += len(chunk)
             if count > allowed:
                 raise InputError(
-                    f"{Path(opened.filename or 'The archive').name} becomes larger than is taken "
-                    "when it is unpacked; send only the series that are needed."
+                    f"{name} becomes larger than is taken when it is unpacked; send only the "
+                    "series that are needed."
                 )
             target.write(chunk)
     return count

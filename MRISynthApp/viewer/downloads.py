@@ -63,6 +63,10 @@ class Downloads:
             )
         return ""
 
+    def discard(self) -> None:
+        """Remove what was made."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def make(self, kind: str, desk: Desk, focus_lps: Sequence[float]) -> str:
         """Write the file; its address below the page's own.
 
@@ -75,7 +79,7 @@ class Downloads:
             raise InputError("There is no such download.")
         if reason := self.why_not(kind, desk):
             raise InputError(reason)
-        shutil.rmtree(self.folder, ignore_errors=True)  # the last one was fetched long ago
+        self.discard()  # the last one was fetched long ago
         key = secrets.token_hex(8)
         folder = self.folder / key
         folder.mkdir(mode=0o700, parents=True)

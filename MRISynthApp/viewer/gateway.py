@@ -148,8 +148,8 @@ class Gateway:
                 "says more."
             )
         path = request.match_info["path"] or "index.html"
-        if path == "index.html":
-            self.visitors.await_page(visitor)
+        if path == "index.html":  # for which a busy scene lets it wait
+            self.visitors.await_page(visitor, self.limits.start_seconds)
         if ".." in path.split("/"):
             raise web.HTTPNotFound
         url = f"http://127.0.0.1:{visitor.port}/{path}"
@@ -165,6 +165,8 @@ class Gateway:
                 await response.prepare(request)
                 async for chunk in answer.content.iter_chunked(1 << 16):
                     await response.write(chunk)
+            if path == "index.html" or visitor.socket is None:
+                self.visitors.await_page(visitor, self.limits.page_seconds)
         except aiohttp.ClientError:
             return pages.ended()
         return response

@@ -16,7 +16,8 @@ class Limits:
     visitors:
         Scenes at a time; each takes about half a gigabyte of memory.
     upload_bytes, upload_files:
-        What a visitor may bring, archives unpacked.
+        What a visitor may bring, archives unpacked. What is packed inside images that are sent
+        together may become as large.
     archive_ratio:
         How many times larger than itself an archive may become.
     idle_seconds:
@@ -25,6 +26,9 @@ class Limits:
         How long a scene waits for its page to come back, as it does on a reload.
     start_seconds:
         How long a new scene may take to be ready.
+    page_seconds:
+        How long a page may take from one of its files to the next, or to its scene; who only
+        looked at the address, as programs that make previews of links do, keeps no place.
     memory_bytes:
         Address space of a visitor's process, where the system can bound it.
     """
@@ -36,4 +40,5 @@ class Limits:
     idle_seconds: float = 30 * 60
     leave_seconds: float = 10
     start_seconds: float = 120
+    page_seconds: float = 30
     memory_bytes: int = 32 * 1024 * MIB

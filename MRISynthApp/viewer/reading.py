@@ -12,10 +12,10 @@ from MRISynthLib.errors import InputError
 from MRISynthLib.volume import Volume
 
 from ..inputs import Origin, origins_of
-from .references import refuse_references
+from .inflation import refuse_inflation
+from .references import NUMBER, join_references, refuse_references
 
 CONTOURS = ".seg.nrrd"
-_NUMBER = re.compile(r"^\d{5}_")
 
 
 @dataclass
@@ -34,16 +34,29 @@ class Found:
     files: list[Path] = field(default_factory=list)
 
 
-def read(places: list[Path], *, sent: bool = False) -> Found:
-    """Everything in files and folders; ``sent``: they came from a page, and may lead nowhere else.
+def read_sent(folder: Path, allowed: int) -> Found:
+    """Everything in what a page has sent, which may mean harm.
 
     Raises
     ------
     InputError
-        If nothing in them can be used, or something was sent that leads to another file.
+        If nothing in it can be used, if something in it leads to another file, or if it becomes
+        larger than ``allowed``, in bytes, when it is unpacked.
     """
-    for place in places if sent else ():
-        refuse_references(place)
+    join_references(folder)
+    refuse_references(folder)
+    refuse_inflation(folder, allowed)
+    return read([folder])
+
+
+def read(places: list[Path]) -> Found:
+    """Everything in files and folders of this machine.
+
+    Raises
+    ------
+    InputError
+        If nothing in them can be used.
+    """
     found = Found()
     maps: list[Volume] = []
     for place in places:
@@ -64,7 +77,7 @@ def read(places: list[Path], *, sent: bool = False) -> Found:
         found.files.append(place)
         for volume, origin in zip(volumes, origins_of(place, volumes), strict=True):
             kind = volume.provenance.kind if volume.provenance is not None else "image"
-            named = volume.replace(name=_NUMBER.sub("", volume.name))
+            named = volume.replace(name=NUMBER.sub("", volume.name))
             if kind == "image":
                 found.images.append(named)
                 found.origins.append(origin)
@@ -82,7 +95,9 @@ def read(places: list[Path], *, sent: bool = False) -> Found:
 
 def _contours_in(place: Path) -> list[Path]:
     if place.is_dir():
-        return sorted(path for path in place.rglob(f"*{CONTOURS}") if path.is_file())
+        found = [path for path in place.rglob(f"*{CONTOURS}") if path.is_file()]
+        # by the visitor's names: files that are sent at once are numbered as they happen to come
+        return sorted(found, key=lambda path: (NUMBER.sub("", path.name), path))
     return [place] if place.name.endswith(CONTOURS) else []
 
 

@@ -352,6 +352,11 @@ class Sights:
         left, right = (self.desk.goes_with_structures(self.state[side]) for side in SIDES)
         return {REAL: left, SYNTHETIC: right, COMBINED: left and right, SOLID: True}
 
+    def is_shown(self, structure: str) -> bool:
+        """Whether a person can see where a structure is, in views that show it."""
+        drawn = bool(self.state.outline) or float(self.state.fill) > 0
+        return bool(self.state.contours_shown) and drawn and structure not in self.hidden
+
     def _show_segments(self) -> None:
         self.display.show_segments(
             fill=float(self.state.fill) / FILL_OPACITY,

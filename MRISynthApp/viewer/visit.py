@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,18 @@ from trame_server import Server
 
 from MRISynthLib import panel
 from MRISynthLib.errors import Cancelled, InputError, MRISynthError
-from MRISynthLib.progress import Callbacks, Progress, SliceReady
+from MRISynthLib.progress import Progress, SliceReady
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthSegmentLib import panel as segment_panel
 
 from . import tables
+from .arrivals import Arrivals
 from .broker import WAITING
-from .desk import SIMULATED, TRUTH_NOTE, Desk, Order
+from .desk import Desk, Order
 from .display import Display
 from .downloads import Downloads
-from .reading import Found, read, without_paths
 from .remote_worker import RemoteWorker
 from .sights import Sights
-from .uploads import BATCH
 
 POLL_SECONDS = 0.04
 UNEXPECTED = "Something failed unexpectedly; nothing was lost. The terminal says more."
@@ -37,21 +35,21 @@ class Visit:
     ``state`` is what the page shows; methods called ``on_…`` are what it asks for.
     """
 
-    def __init__(self, server: Server, worker: RemoteWorker, folder: Path) -> None:
+    def __init__(
+        self, server: Server, worker: RemoteWorker, folder: Path, upload_bytes: int
+    ) -> None:
         self.server, self.state = server, server.state
         self.worker = worker
-        self.folder = folder
         self.desk = Desk(panel.first_model("synthesis"), panel.first_model("segmentation"))
         self.sights = Sights(server, self.desk, self._compare)
+        self.arrivals = Arrivals(self, folder / "uploads", upload_bytes)
         self.downloads = Downloads(folder / "downloads")
-        self._cleaned = without_paths(folder / "uploads")
-        self._uploads: list[Path] = []  # that hold a patient's files
         self._job: Any = None
         self._comparing = False
         self._asked = ""  # what is removed if that is asked for a second time
         self._tasks: set[asyncio.Task] = set()
         self._register()
-        self._refresh()
+        self.refresh()
 
     def _register(self) -> None:
         self.state.update(
@@ -76,11 +74,16 @@ class Visit:
                 "section": ["images", "make"],
             }
         )
-        for owner in (self, self.sights):
+        for owner in (self, self.sights, self.arrivals):
             for name in dir(owner):
                 if name.startswith("on_"):
                     self.server.trigger(name.removeprefix("on_"))(getattr(owner, name))
         self.state.change("prompt")(self._prompt_changed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being computed for this visitor."""
+        return self._job is not None
 
     @property
     def display(self) -> Display:
@@ -97,7 +100,7 @@ class Visit:
                 except Cancelled as error:
                     self.say(str(error))  # as was wished
                 except MRISynthError as error:
-                    self.say(self._cleaned(str(error)), "error")
+                    self.say(self.arrivals.without_paths(str(error)), "error")
                 except Exception:
                     logging.exception("a visit's work failed")
                     self.say(UNEXPECTED, "error")
@@ -111,11 +114,11 @@ class Visit:
         """One message on the page."""
         self.state.message, self.state.message_kind = text, kind
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Show the tables, what the prompt means, and what can be pressed."""
         desk, state = self.desk, self.state
         self._asked = ""
-        understanding, running = desk.understanding(), self._job is not None
+        understanding, running = desk.understanding(), self.busy
         found = tables.results(desk, self.sights.hidden)
         state.update(
             {
@@ -142,136 +145,7 @@ class Visit:
         if not found:
             state.correcting = False
 
-    # ------------------------------------------------------------------------- bringing in
-
-    def on_uploaded(self, batch: str) -> None:
-        """The gateway has stored all files of a batch."""
-        if BATCH.fullmatch(str(batch)):
-            self._uploads.append(self.folder / "uploads" / str(batch))
-            self.spawn(self._load_sent(self._uploads[-1]))
-
-    def forget_unfinished(self, **_: object) -> None:
-        """A page is there, perhaps anew: what one before it did not send whole never will be."""
-        for place in (self.folder / "uploads").iterdir():
-            if place not in self._uploads:
-                shutil.rmtree(place, ignore_errors=True)
-
-    def load_at_start(self, files: Sequence[Path]) -> None:
-        """What was named on the command line."""
-        if files:
-            self.spawn(self._load(list(files)))
-
-    async def _load_sent(self, batch: Path) -> None:
-        """What is of no use must not take the room of what comes next."""
-        try:
-            await self._load([batch], sent=True)
-        except BaseException:
-            if not any(batch in image.files for image in self.desk.images.values()):
-                self._uploads.remove(batch)
-                shutil.rmtree(batch, ignore_errors=True)
-            raise
-
-    async def _load(self, places: list[Path], *, sent: bool = False) -> None:
-        self.state.loading, self.state.uploading = True, "Reading the images ..."
-        self.state.flush()
-        try:
-            found = await asyncio.to_thread(read, places, sent=sent)
-        finally:
-            self.state.loading, self.state.uploading = False, ""
-        self._take(found)
-
-    def _take(self, found: Found) -> None:
-        keys = []
-        for index, volume in enumerate(found.images):
-            (key,) = self.desk.add([volume], found.files, origin=found.origins[index])
-            keys.append(key)
-            if index in found.uncertainty:
-                self.desk.uncertainty[key] = found.uncertainty[index]
-        self.sights.take_in(keys)
-        self._refresh()  # the images are there, whatever is wrong with the contours
-        for path in found.contours[:1]:
-            self._take_contours(path, keys)
-        warnings = [text for volume in found.images for text in volume.warnings]
-        if found.contours[1:]:
-            shown, *others = (path.name for path in found.contours)
-            warnings.append(
-                f"Contours of one file are shown at a time, here {shown}; send "
-                f"{' or '.join(others)} by itself to see that instead."
-            )
-        text = "\n".join(dict.fromkeys(map(self._cleaned, warnings)))
-        text = "\n".join(filter(None, (text, self.desk.not_used(keys))))
-        self.say(text, "warning" if text else "info")
-        self._refresh()
-
-    def _take_contours(self, path: Path, keys: Sequence[str]) -> None:
-        """Show a file's structures on the first image on whose grid they lie; ``keys`` are what
-        came with them."""
-        from MRISynthSegmentLib.io import load_segmentation
-
-        if self._job is not None:
-            raise InputError("A computation is running; send the contours when it has ended.")
-        used = {row.key for row in self.desk.used_to_segment()}
-        rows = sorted(
-            self.desk.rows(),
-            key=lambda row: (row.key not in keys, row.synthetic, row.key not in used),
-        )
-        reasons = []
-        for row in rows:
-            try:
-                structures = load_segmentation(path, self.desk.volume_of(row))
-            except InputError as error:
-                reasons.append(error)
-                continue
-            self.desk.bring_structures(structures, row.key)
-            self.sights.show_contours(row.key)
-            return
-        raise next(
-            iter(reasons),
-            InputError("Contours came without an image to show them on; send both."),
-        )
-
-    def on_simulated(self) -> None:
-        """Load the built-in patient."""
-        self.spawn(self._simulated())
-
-    async def _simulated(self) -> None:
-        from MRISynthLib.simulation import demo_patient
-
-        loop = asyncio.get_running_loop()
-
-        def told(progress: Progress) -> None:
-            share = 100 * progress.done / max(1, progress.total)
-            text = f"Making the simulated patient: {share:.0f} %"
-            loop.call_soon_threadsafe(self._show_loading, text)
-
-        self.state.loading, self.state.uploading = True, "Making the simulated patient ..."
-        self.state.flush()
-        try:
-            patient = await asyncio.to_thread(demo_patient, callbacks=Callbacks(on_progress=told))
-        finally:
-            self.state.loading, self.state.uploading = False, ""
-        inputs = [name for name in ("T1w", "T2w") if name in patient.volumes]
-        keys = self.desk.add((patient.volumes[name] for name in inputs), origin=SIMULATED)
-        truth = [name for name in patient.volumes if name not in inputs]
-        self.desk.add(
-            (
-                patient.volumes[name].replace(name=f"{name}{TRUTH_NOTE}", sequence=name)
-                for name in truth
-            ),
-            ticked=False,
-            origin=SIMULATED,
-        )
-        self.desk.ticked_targets = (panel.PREFERRED_TARGET,)
-        self.sights.take_in(keys)
-        self.say(
-            "A simulated patient: T1w and T2w are the inputs. What else it has is there only to "
-            "compare with."
-        )
-        self._refresh()
-
-    def _show_loading(self, text: str) -> None:
-        with self.state:
-            self.state.uploading = text
+    # -------------------------------------------------------------------------- taking away
 
     def on_remove(self, key: str) -> None:
         """Take an image away, with what lies on it."""
@@ -286,15 +160,15 @@ class Visit:
             self.sights.back_to_blend()  # no more comparisons of what is about to go
             for key in list(self.desk.images):
                 self._remove(key)
-            while self._uploads:
-                shutil.rmtree(self._uploads.pop(), ignore_errors=True)
+            self.arrivals.discard()
+            self.downloads.discard()
             self.desk.ticked_targets, self.state.prompt = None, ""
             self.say("")
 
     def _remove(self, key: str) -> None:
         self.desk.remove(key)
         self.sights.take_out(key)
-        self._refresh()
+        self.refresh()
 
     def _sure(self, what: str, precious: bool) -> bool:
         """Whether something may go: what a person worked on goes when that is asked for twice."""
@@ -313,33 +187,33 @@ class Visit:
     def on_choose(self, key: str, sequence: str | None) -> None:
         """Say which sequence an image is."""
         self.desk.choose(key, sequence)
-        self._refresh()
+        self.refresh()
 
     def on_tick(self, key: str, ticked: bool) -> None:
         """Use an image, or do not."""
         self.desk.tick(key, ticked)
-        self._refresh()
+        self.refresh()
 
     def on_tick_target(self, sequence: str, ticked: bool) -> None:
         """Make a sequence, or do not."""
         self.desk.tick_target(sequence, ticked)
-        self._refresh()
+        self.refresh()
 
     def on_tick_structure(self, name: str, ticked: bool) -> None:
         """Look for a structure, or do not."""
         wanted = [each for each in self.desk.structures() if each != name]
         self.desk.ticked_structures = (*wanted, *([name] if ticked else []))
-        self._refresh()
+        self.refresh()
 
     def on_preset(self, name: str) -> None:
         """Tick the structures of a preset."""
         if name in segment_panel.PRESETS:
             self.desk.ticked_structures = segment_panel.preset(name, self.desk.segmenter)
-        self._refresh()
+        self.refresh()
 
     def _prompt_changed(self, prompt: str | None = None, **_) -> None:
         self.desk.prompt = str(prompt or "")[:2000]
-        self._refresh()
+        self.refresh()
 
     # -------------------------------------------------------------------------------- work
 
@@ -362,7 +236,7 @@ class Visit:
         self.sights.take_in(keys)
         self.sights.show_contours()
         self.say("\n".join(panel.result_sentences(result.info)), _kind(result.info))
-        self._refresh()
+        self.refresh()
 
     def on_segment(self) -> None:
         """Find the ticked structures."""
@@ -375,19 +249,19 @@ class Visit:
         self.desk.take_segmentation(result, order)
         self.sights.show_contours(reference)
         self.say("\n".join(panel.result_sentences(result.info)), _kind(result.info))
-        self._refresh()
+        self.refresh()
 
     async def _follow(
         self, order: Order, on_slice: Callable[[SliceReady], None] | None = None
     ) -> Any:
         """Have something computed; its progress is on the page."""
-        if self._job is not None:
+        if self.busy:
             raise InputError("A computation is running; wait for it or press Cancel.")
         words = panel.ProgressText()
         self._job = self.worker.submit(order.task, dict(order.parameters), order.volumes)
         self.state.progress, self.state.progress_text = -1, "Starting ..."
         self.say("")
-        self._refresh()
+        self.refresh()
         try:
             while True:
                 finished = self._job.done  # asked before poll: no event is missed
@@ -405,7 +279,7 @@ class Visit:
         finally:
             self._job = None
             self.state.progress_text = ""
-            self._refresh()
+            self.refresh()
 
     def _show_progress(self, event: Progress, words: panel.ProgressText) -> None:
         if event.stage == WAITING:
@@ -419,7 +293,7 @@ class Visit:
 
     def on_cancel(self) -> None:
         """Stop what is being computed."""
-        if self._job is not None:
+        if self.busy:
             self.state.progress_text = "Stopping ..."
             self._job.cancel()
 
@@ -429,11 +303,14 @@ class Visit:
         """A left click in a slice view; whether it was a correction."""
         if not self.state.correcting or self.desk.segmentation is None:
             return False
-        if self._job is not None:
+        if self.busy:
             self.say("A computation is running; click again when it has ended.")
             self.state.flush()
         elif not self.sights.of_their_patient()[view]:
             self.say("This view has another patient's image; click into one with the structures.")
+            self.state.flush()
+        elif not self.sights.is_shown(str(self.state.correct_structure)):
+            self.say(f"{self.state.correct_structure} is hidden; show it before you correct it.")
             self.state.flush()
         else:
             adds = bool(self.state.correct_adds) != shift
@@ -449,7 +326,7 @@ class Visit:
         grown = self.desk.take_correction(result, order, exclusive)
         self.sights.redraw_contours(tuple(grown))
         self.say(segment_panel.correction_sentence(structure, grown))
-        self._refresh()
+        self.refresh()
 
     def on_undo(self) -> None:
         """Take the last correction back."""
@@ -463,12 +340,12 @@ class Visit:
 
     def _stepped(self, names: Sequence[str]) -> None:
         self.sights.redraw_contours(names)
-        self._refresh()
+        self.refresh()
 
     # -------------------------------------------------------------------------- comparison
 
     def _compare(self, left: str, right: str) -> None:
-        if self._job is not None:
+        if self.busy:
             self.say("A computation is running; choose the difference when it has ended.")
             self.sights.back_to_blend()
         elif not self._comparing:

@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="MRISynthApp.viewer.visitor")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--memory", type=int, default=0)
+    parser.add_argument("--upload", type=int, required=True)
     parser.add_argument("--file", type=Path, action="append", default=[])
     options = parser.parse_args()
     sys.argv = sys.argv[:1]  # trame would look for its own options
@@ -53,7 +54,7 @@ def main() -> None:
     worker = RemoteWorker(incoming, outgoing, lambda: _leave(options.folder))
     asyncio.set_event_loop(asyncio.new_event_loop())
     server = get_server(client_type="vue3")
-    visit = Visit(server, worker, options.folder)
+    visit = Visit(server, worker, options.folder, options.upload)
     with _temporary_files_in(options.folder):
         # views make tasks, so the loop must run
         asyncio.get_event_loop().run_until_complete(
@@ -63,11 +64,11 @@ def main() -> None:
 
     def ready(**_: object) -> None:
         worker.send(0, Request(LISTENING, {"port": server.port}, [], ""))
-        visit.load_at_start(options.file)
+        visit.arrivals.load_at_start(options.file)
 
     server.controller.on_server_bind.add(lambda web: web.app.middlewares.append(_only(secret)))
     server.controller.on_server_ready.add(ready)
-    server.controller.on_client_connected.add(visit.forget_unfinished)
+    server.controller.on_client_connected.add(visit.arrivals.forget_unfinished)
     server.start(
         host="127.0.0.1",
         port=0,

@@ -73,6 +73,7 @@ class Visitor:
         self._hear: Callable[[Visitor, int, Message], None] = lambda *_: None
         command = [sys.executable, "-P", "-X", "faulthandler", "-m", "MRISynthApp.viewer.visitor"]
         command += ["--folder", str(self.folder), "--memory", str(limits.memory_bytes)]
+        command += ["--upload", str(limits.upload_bytes)]
         for file in files:
             command += ["--file", str(file)]
         values = environment(PACKAGES, sys.executable)
@@ -220,15 +221,15 @@ class Visitors:
         visitor.owner = owner
         visitor.touch()
         visitor.left_at = time.monotonic()
-        self.await_page(visitor)
+        self.await_page(visitor, self.limits.start_seconds)
         self._present[visitor.id] = visitor
         if len(self._present) < self.limits.visitors:
             asyncio.get_running_loop().call_later(2.0, self._make_spare)  # let this one start
         return visitor
 
-    def await_page(self, visitor: Visitor) -> None:
+    def await_page(self, visitor: Visitor, seconds: float) -> None:
         """A page was asked for: until it has come, nobody has left."""
-        visitor.awaited_until = time.monotonic() + self.limits.start_seconds
+        visitor.awaited_until = time.monotonic() + seconds
 
     def _make(self) -> Visitor:
         visitor = Visitor(self.limits, self._files)

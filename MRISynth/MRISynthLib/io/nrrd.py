@@ -26,6 +26,8 @@ _SIGNS = {
     "las": (1, -1, 1),
 }
 
+_METAIMAGE_HEADER_BYTES = 1 << 16
+
 
 def read_nrrd(path: Path) -> Volume:
     """The 3D image in an NRRD file (LPS, RAS or LAS space).
@@ -133,15 +135,20 @@ def read_metaimage(path: Path) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        header = path.read_bytes()[:4096]
+        with path.open("rb") as stream:
+            header = stream.read(_METAIMAGE_HEADER_BYTES)
         reader.ReadImageInformation()
         if reader.GetNumberOfComponents() > 1:
             raise InputError(
                 f"{path} is a colour or vector image; MRISynth needs the original grey image."
             )
         check_shape(path, reader.GetSize(), np.dtype(np.float32))
+        unpacked = _unpacked_bytes(path, header)
         image = reader.Execute()
-    except (RuntimeError, OSError) as error:
+        voxels = native(sitk.GetArrayFromImage(image))
+        if unpacked is not None and unpacked != voxels.nbytes:
+            raise zlib.error(f"{unpacked} bytes instead of {voxels.nbytes}")
+    except (RuntimeError, OSError, zlib.error) as error:
         raise InputError(
             f"{path} is truncated, damaged or not a MetaImage file; export or copy it again."
         ) from error
@@ -149,12 +156,43 @@ def read_metaimage(path: Path) -> Volume:
         raise InputError(
             f"{path} has no orientation (TransformMatrix is missing); export it again with it."
         )
+    voxels = voxels.reshape(voxels.shape[-3:])
     while image.GetDimension() > 3:
         image = image[..., 0]
     direction = np.array(image.GetDirection()).reshape(3, 3)
     matrix = matrix_from_parts(image.GetSpacing(), direction, image.GetOrigin())
-    voxels = native(sitk.GetArrayFromImage(image))
     return Volume(voxels, matrix, name=path.name, acquisition=_acquisition(path))
+
+
+def _unpacked_bytes(path: Path, header: bytes) -> int | None:
+    """How many bytes compressed voxels are; None if they are not compressed.
+
+    ITK goes on with voxels that it could not unpack, as if they were there.
+
+    Raises
+    ------
+    zlib.error, OSError
+        If they cannot be unpacked.
+    """
+    voxels = re.search(rb"(?m)^ElementDataFile[ \t]*[=:][ \t]*([^\r\n]+?)[ \t]*\r?(\n|\Z)", header)
+    if voxels is None or not re.search(rb"(?mi)^CompressedData[ \t]*[=:][ \t]*T", header):
+        return None
+    local = voxels[1].upper() == b"LOCAL"
+    if local and not re.search(rb"(?m)^CompressedDataSize[ \t]*[=:][ \t]*[1-9]", header):
+        raise InputError(
+            f"{path} does not say how large its compressed voxels are (CompressedDataSize); save "
+            "it again without compression."
+        )
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip, as ITK
+    with (path if local else path.parent / voxels[1].decode("utf-8", "replace")).open("rb") as file:
+        file.seek(voxels.end() if local else 0)
+        size, rest = 0, b""
+        while not unpacker.eof and (rest := rest or file.read(1 << 20)):
+            size += len(unpacker.decompress(rest, 1 << 24))
+            rest = unpacker.unconsumed_tail
+    if not unpacker.eof:
+        raise zlib.error("the end is missing")
+    return size
 
 
 def write_nrrd(volume: Volume, path: Path) -> None:

@@ -246,6 +246,11 @@ def test_the_way_back_ends_on_the_reference(grid) -> None:
             index, image = working.slice_to_reference(slab[k], k)
             np.testing.assert_allclose(image, back[index], atol=1e-3)
             assert working.slice_of_reference(index) == k
+            index, image = working.slice_to_reference(slab[k], k, order=3)
+            whole = working.from_grid(slab, order=3)
+            np.testing.assert_allclose(
+                image, np.clip(whole[index], image.min(), image.max()), atol=0.02
+            )
 
 
 def test_a_reference_that_fits_is_not_resampled() -> None:

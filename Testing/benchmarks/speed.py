@@ -2,7 +2,8 @@
 
 Prints cold time (a fresh process: interpreter, imports, model, two inputs to one target), warm
 time, time to the first slice, peak memory, and what fraction of this machine's measured peak
-(a large matrix product in the same number format) the network reaches.
+(a large matrix product in the same number format) the network reaches. Everything is measured in
+the environment that the product gives its worker process.
 
     python Testing/benchmarks/speed.py [--device cpu] [--model NAME_OR_FOLDER]
         [--segmentation-model NAME_OR_FOLDER] [--json]
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from MRISynthLib.prompts import for_sequence
 from MRISynthLib.simulation import demo_patient
 from MRISynthLib.synthesis.conditioning import describe_target
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
+from MRISynthLib.worker.process import environment
 from MRISynthSegmentLib.segmenter import Segmenter
 
 RUNS = 3
@@ -96,6 +99,9 @@ def main() -> None:
     parser.add_argument("--segmentation-model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    as_worker = environment((), sys.executable)
+    if any(os.environ.get(name) != value for name, value in as_worker.items()):
+        sys.exit(subprocess.run([sys.executable, *sys.argv], env=as_worker).returncode)
 
     patient = demo_patient()
     inputs = [patient.volumes["T1w"], patient.volumes["T2w"]]

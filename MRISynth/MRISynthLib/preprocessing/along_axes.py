@@ -7,6 +7,8 @@ makes what :mod:`.resampling` otherwise asks ITK for, more than ten times as qui
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy import ndimage
 
@@ -74,11 +76,18 @@ def _weights(position: np.ndarray, count: int, order: int) -> np.ndarray | None:
         weights[every, below] = 1 - part
         weights[every, np.minimum(below + 1, count - 1)] += part
         return weights.astype(np.float32)
+    return _spline_weights(position.tobytes(), count)
+
+
+@lru_cache(maxsize=16)  # of every slice of an examination they are the same
+def _spline_weights(position: bytes, count: int) -> np.ndarray:
     # the response to one bright voxel after the other
     splines = ndimage.spline_filter1d(np.eye(count), 3, axis=0, mode="mirror")
-    weights = _evaluated(splines, position)
+    weights = _evaluated(splines, np.frombuffer(position))
     weights[np.abs(weights) < _NOTHING] = 0  # processors are slow with the smallest of numbers
-    return weights.astype(np.float32)
+    weights = weights.astype(np.float32)
+    weights.flags.writeable = False  # it is shared
+    return weights
 
 
 def _evaluated(coefficients: np.ndarray, position: np.ndarray) -> np.ndarray:

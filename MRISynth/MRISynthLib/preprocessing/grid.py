@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..volume import Volume
+from .along_axes import resample_along_axes
 from .resampling import COARSER, coarsening, index_map, resample
 
 PIXEL_MM = 1.0
@@ -152,9 +153,15 @@ class WorkingGrid:
         mapping[:2, 3] += mapping[:2, 2] * index
         mapping[:2, 2] = 0
         shape = (1, *self.reference_shape[1:])
-        # Cubic needs some slices; three equal ones around it change nothing in the plane.
-        stack = np.repeat(np.asarray(image, np.float32)[None], 5 if order == 3 else 1, axis=0)
+        stack = np.asarray(image, np.float32)[None]
+        if order == 3 and min(self.shape) < 4:
+            order = 1  # as from_grid does then
         if order == 3:
+            flat = resample_along_axes(stack, mapping, shape, order=3, cval=None)
+            if flat is not None:
+                return index, np.clip(flat[0], stack.min(), stack.max())
+            # Cubic needs some slices; equal ones around it change nothing in the plane.
+            stack = np.repeat(stack, 5, axis=0)
             mapping[2, 3] = 2
         flat = resample(stack, mapping, shape, order=order, cval=None, antialias=False)
         return index, flat[0]

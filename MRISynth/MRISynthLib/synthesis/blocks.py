@@ -26,13 +26,22 @@ class PixelNorm(nn.LayerNorm):
         scale, shift: (batch or 1, channels), of a modulation of the result; if all of the batch
         share it, it costs nothing.
         """
-        x, weight, bias = x.permute(0, 2, 3, 1), self.weight, self.bias
-        shared = scale is not None and len(scale) == 1
-        if shared:
-            weight, bias = weight * (1 + scale[0]), torch.addcmul(shift[0], bias, 1 + scale[0])
-        x = functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
-        x = x.permute(0, 3, 1, 2)
-        return x if scale is None or shared else modulated(x, scale, shift)
+        x = x.permute(0, 2, 3, 1)
+        if scale is None:
+            x = functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        elif len(scale) == 1:
+            x = self._folded(x, scale[0], shift[0])
+        elif _apart(x):
+            x = torch.cat([self._folded(x[n : n + 1], scale[n], shift[n]) for n in range(len(x))])
+        else:
+            x = functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+            return modulated(x.permute(0, 3, 1, 2), scale, shift)
+        return x.permute(0, 3, 1, 2)
+
+    def _folded(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        """Scale and shift, (channels,), as part of the normalisation."""
+        weight, bias = self.weight * (1 + scale), torch.addcmul(shift, self.bias, 1 + scale)
+        return functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
 
 class ModulatedBlock(nn.Module):
@@ -71,11 +80,23 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         scale, shift = self.film(condition).chunk(2, 1)
-        if len(scale) > 1:
+        if len(scale) == 1:
+            return self._folded(x, scale[0], shift[0])
+        if not _apart(x):
             return silu(modulated(self.conv(x), scale, shift))
-        weight = self.conv.weight * (1 + scale[0])[:, None, None, None]
-        bias = torch.addcmul(shift[0], self.conv.bias, 1 + scale[0])
+        made = [self._folded(x[n : n + 1], scale[n], shift[n]) for n in range(len(x))]
+        return torch.cat(made).contiguous(memory_format=torch.channels_last)
+
+    def _folded(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        """Scale and shift, (channels,), as part of the convolution."""
+        weight = self.conv.weight * (1 + scale)[:, None, None, None]
+        bias = torch.addcmul(shift, self.conv.bias, 1 + scale)
         return silu(functional.conv2d(x, weight, bias, padding=self.conv.padding))
+
+
+def _apart(x: torch.Tensor) -> bool:
+    """Whether images are best taken one by one: on a CPU it costs less than to scale and shift."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 def modulated(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:

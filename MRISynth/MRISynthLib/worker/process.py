@@ -45,8 +45,8 @@ def find_python() -> str:
 
 
 def environment(tasks: Sequence[str], python: str) -> dict[str, str]:
-    """The worker's environment: the folders of the task modules can be imported, and idle
-    threads sleep instead of spinning."""
+    """The worker's environment: the folders of the task modules can be imported, idle threads
+    sleep instead of spinning, and NumPy's products take no cores from the networks beside them."""
     values = dict(os.environ)
     folders: dict[str, None] = {}
     for module in ("MRISynthLib", *tasks):
@@ -62,6 +62,7 @@ def environment(tasks: Sequence[str], python: str) -> dict[str, str]:
     values["PYTHONPATH"] = os.pathsep.join(folders)
     values["PYTHONIOENCODING"] = "utf-8"
     values.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    values.setdefault("OPENBLAS_NUM_THREADS", "1")
     name = Path(python).name.lower()
     if "pythonslicer" not in name and python != sys.executable:
         values.pop("PYTHONHOME", None)

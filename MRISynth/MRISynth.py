@@ -153,6 +153,7 @@ class MRISynthWidget(PanelWidget):
 
     def enter(self) -> None:
         """See :class:`PanelWidget`."""
+        self.logic.forgetModels()  # the user may have imported one meanwhile
         self.growing.cover()
         PanelWidget.enter(self)
 

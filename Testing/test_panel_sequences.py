@@ -388,6 +388,32 @@ def test_a_model_is_imported_chosen_and_removed(desk, tmp_path, monkeypatch):
     assert ui.modelComboBox.findData("Mine") < 0
 
 
+def test_a_model_that_was_imported_elsewhere_is_there_when_the_module_is_opened_again(
+    desk, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MRISYNTH_IMPORTED", str(tmp_path / "imported"))
+    panel = desk.open("MRISynth")
+    ui = panel.options.ui
+    assert ui.modelComboBox.findData("Mine") < 0
+    write_test_bundle(tmp_path / "imported" / "mine", name="Mine")
+    panel.exit()
+    panel.enter()
+    desk.process()
+    choose(ui.modelComboBox, "Mine")
+    desk.process()
+    assert ui.removeModelButton.enabled
+
+
+def test_why_a_model_cannot_be_removed_is_said_truly(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("MRISYNTH_BUNDLES", str(tmp_path / "own"))
+    write_test_bundle(tmp_path / "own" / "mine", name="Mine")
+    ui = desk.open("MRISynth").options.ui
+    choose(ui.modelComboBox, "Mine")
+    desk.process()
+    assert not ui.removeModelButton.enabled
+    assert "a folder of your own" in ui.removeModelButton.toolTip
+
+
 # --------------------------------------------------------------------------- continue
 
 

@@ -435,6 +435,25 @@ def test_a_second_plot_uses_the_line_and_the_chart_that_are_there(headless, node
     assert headless.scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 2
 
 
+def test_a_plot_of_an_image_that_was_bent_shows_nothing_old_and_says_why(headless, nodes, review):
+    review.show(modes.SIDE_BY_SIDE, *nodes, plot=True)
+    nodes[0].SetName("")
+    plot = ProfilePlot(*nodes, review.views[0], headless.application_logic)
+    try:
+        assert len(column(plot, "Image without a name"))
+        title = plot.chart.GetTitle()
+        bent = headless.scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
+        nodes[0].SetAndObserveTransformNodeID(bent.GetID())
+        assert not plot.table.GetTable().GetNumberOfColumns()
+        assert "not linear" in plot.chart.GetTitle() or "transform" in plot.chart.GetTitle()
+        nodes[0].SetAndObserveTransformNodeID(None)
+        assert len(column(plot, "Image without a name"))
+        assert plot.chart.GetTitle() == title
+    finally:
+        plot.release()
+        nodes[0].SetAndObserveTransformNodeID(None)
+
+
 # ---------------------------------------------------------------- what is kept
 
 

@@ -75,15 +75,15 @@ class ComputingSection(Section):
         self._showRemovable(model)
 
     def _showRemovable(self, model) -> None:
-        from MRISynthLib.bundle_store import is_imported
+        from MRISynthLib.bundle_store import source_of
 
-        removable = model is not None and is_imported(model)
-        self.ui.removeModelButton.enabled = removable and not self.panel.busy
-        self.ui.removeModelButton.toolTip = (
-            _("Delete this imported model from the computer.")
-            if removable
-            else _("This model is shipped with MRISynth and stays.")
-        )
+        source = source_of(model.folder) if model is not None else ""
+        self.ui.removeModelButton.enabled = source == "imported" and not self.panel.busy
+        self.ui.removeModelButton.toolTip = {
+            "imported": _("Delete this imported model from the computer."),
+            "shipped": _("This model is shipped with MRISynth and stays."),
+            "own folder": _("This model lies in a folder of your own; delete it there."),
+        }.get(source, _("No model is installed."))
 
     def onImportModelButton(self) -> None:
         """Let the user choose a model's folder, and copy it."""

@@ -30,6 +30,8 @@ COLOURS = ((0.0, 0.45, 0.7), (0.9, 0.62, 0.0))
 
 POSITION = "Millimetres along the line"
 
+_UNNAMED = "Image without a name"
+
 SHARE_OF_VIEW = 0.5
 """Length of a new line, as a share of the view's width."""
 
@@ -57,6 +59,7 @@ class ProfilePlot:
         self._scene = real.GetScene()
         self.nodes = (real, synthetic)
         self._volumes: list = []
+        self._silent = False  # while there is no profile to show
         self.line = self._node("line", LINE_CLASS, "Line profile")
         if self.line.GetNumberOfDefinedControlPoints() < 2:
             self.draw(view)
@@ -106,7 +109,7 @@ class ProfilePlot:
             )
 
     def _describe(self) -> None:
-        real, synthetic = self.nodes
+        synthetic = self.nodes[1]
         marked = provenance_lines(provenance_of(synthetic), synthetic.GetName() or "")
         title = " ".join(marked[:3])
         self.chart.SetTitle(f"{title}. {marked[-1]}." if marked else "")
@@ -114,7 +117,7 @@ class ProfilePlot:
         self.chart.SetTitleFontSize(12)
         self.chart.SetXAxisTitle(POSITION)
         self.chart.SetLegendVisibility(True)
-        names = [real.GetName(), synthetic.GetName()]
+        names = [node.GetName() or _UNNAMED for node in self.nodes]
         if marked and not names[1].startswith(SYNTHETIC_MARK):
             names[1] = f"{SYNTHETIC_MARK} {names[1]}"
         if names[0] == names[1]:
@@ -159,8 +162,15 @@ class ProfilePlot:
             if not self._volumes:
                 volumes = of_one_sequence([mrml.volume_from_node(node) for node in self.nodes])
                 self._volumes = [(volume, brightness_range(volume)) for volume in volumes]
-        except MRISynthError:
-            return  # a volume lost its voxels: the plot stays as it was
+        except MRISynthError as error:  # lost its voxels, or is bent: nothing old may stay
+            self.table.SetAndObserveTable(vtk.vtkTable())
+            self.chart.SetTitle(str(error))
+            self.chart.SetTitleVisibility(True)
+            self._silent = True
+            return
+        if self._silent:
+            self._silent = False
+            self._describe()
         volumes, ranges = zip(*self._volumes, strict=True)
         profile = line_profile(volumes, *ends, ranges=ranges)
         columns = dict(zip((POSITION, *self._columns), (profile.positions, *profile.values),

@@ -195,7 +195,8 @@ class MRISynthWidget(PanelWidget):
         self.targets.understanding = understanding
         running = self.busy
         self.setApplyState(
-            panel.why_disabled(rows, self.used, understanding, model, running=running, found=found)
+            panel.why_disabled(rows, self.used, understanding, model, running=running, found=found),
+            _("Make the ticked targets, with the slices and pixels of {image}."),
         )
         if not running and (self.ui.inputHintLabel.text or understanding.problem):
             self.sayProgress("")  # it is said where it is to be mended

@@ -163,7 +163,8 @@ class MRISynthSegmentWidget(PanelWidget):
         self.setApplyState(
             panel.why_disabled(
                 self.rows, self.used, self._ticked(model), model, running=running, found=found
-            )
+            ),
+            _("Find the ticked structures, on the slices and pixels of {image}."),
         )
         if self.ui.inputHintLabel.text and not running:
             self.sayProgress("")  # it is said where it is to be mended

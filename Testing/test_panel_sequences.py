@@ -42,6 +42,7 @@ def test_checks_are_shown_when_they_arrive_and_asked_for_once(desk, asked):
     assert cell(panel, 1).toolTip() == "t2 has only 5 grey levels."
     assert panel.ui.remarksLabel.text == "t2 has only 5 grey levels."
     assert panel.ui.applyButton.enabled, "a remark is no obstacle"
+    assert "slices and pixels of t1_tse_tra" in panel.ui.applyButton.toolTip
     (study,) = waiting(asked, "study")
     answer(desk, study)
     panel.ui.inputTable.item(1, 0).setCheckState(desk.qt.Qt.Unchecked)

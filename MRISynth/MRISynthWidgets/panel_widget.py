@@ -381,11 +381,14 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin, metaclass=A
         self.sayProgress("")
         self.scheduleRefresh()
 
-    def setApplyState(self, reason: str) -> None:
-        """Enable Apply, or say in its tooltip and below it why it is disabled."""
+    def setApplyState(self, reason: str, made: str) -> None:
+        """Enable Apply, or say in its tooltip and below it why it is disabled.
+
+        ``made`` says on which image's grid the result will lie, with its name as ``{image}``.
+        """
         reason = packages.version_problem(SlicerInstaller().slicer_version()) or reason
         self.ui.applyButton.enabled = not reason
-        self.ui.applyButton.toolTip = reason or _("Start the computation.")
+        self.ui.applyButton.toolTip = reason or made.format(image=self.used[0].name)
         if not self.busy:
             self.sayProgress(reason)
 

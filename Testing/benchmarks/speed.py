@@ -1,9 +1,10 @@
 """Speed and memory of synthesis and segmentation on a 256 x 224 x 40 examination.
 
 Prints cold time (a fresh process: interpreter, imports, model, two inputs to one target), warm
-time, time to the first slice, peak memory, and what fraction of this machine's measured peak
-(a large matrix product in the same number format) the network reaches. Everything is measured in
-the environment that the product gives its worker process.
+time, time to the first slice, time of a click that corrects a structure, peak memory, and what
+fraction of this machine's measured peak (a large matrix product in the same number format) the
+network reaches. Everything is measured in the environment that the product gives its worker
+process.
 
     python Testing/benchmarks/speed.py [--device cpu] [--model NAME_OR_FOLDER]
         [--segmentation-model NAME_OR_FOLDER] [--json]
@@ -31,6 +32,8 @@ from MRISynthLib.simulation import demo_patient
 from MRISynthLib.synthesis.conditioning import describe_target
 from MRISynthLib.synthesis.synthesizer import Synthesizer, Target
 from MRISynthLib.worker.process import environment
+from MRISynthSegmentLib.click_maps import Click
+from MRISynthSegmentLib.refinement import Refiner
 from MRISynthSegmentLib.segmenter import Segmenter
 
 RUNS = 3
@@ -114,7 +117,11 @@ def main() -> None:
         np.savez(path, matrix=inputs[0].index_to_world, **voxels)
         cold_seconds, cold_memory = cold(path, arguments.device, arguments.model)
 
-    warm, first, network, segment = [], [], [], []
+    clicked = (
+        np.array((*(n // 2 for n in reversed(inputs[0].shape)), 1)) @ inputs[0].index_to_world.T
+    )
+    clicks = [Click(tuple(clicked[:3]), adds=True)]
+    warm, first, network, segment, click = [], [], [], [], []
     for _ in range(RUNS + 1):
         began, arrivals = time.perf_counter(), []
         seen = Callbacks(on_slice=lambda _: arrivals.append(time.perf_counter()))  # noqa: B023
@@ -127,6 +134,11 @@ def main() -> None:
         began = time.perf_counter()
         segmenter.segment(inputs, register=False)
         segment.append(time.perf_counter() - began)
+    refiner = Refiner(segmenter, segmenter.prepare(inputs, register=False), inputs)
+    for _ in range(RUNS + 1):
+        began = time.perf_counter()
+        refiner.refine("GTVp", np.zeros(inputs[0].shape, bool), clicks)
+        click.append(time.perf_counter() - began)
     peak = peak_gflops(synthesizer.dtype, synthesizer.device)
     rate = network_gflop(synthesizer, inputs[0].shape[0]) / statistics.median(network[1:])
     known = len(structures.structures)
@@ -139,6 +151,7 @@ def main() -> None:
         "warm over cold": statistics.median(warm[1:]) / cold_seconds,
         "first slice, warm (s)": statistics.median(first[1:]),
         f"segmentation, {known} structures, warm (s)": statistics.median(segment[1:]),
+        "a click on a structure, warm (s)": statistics.median(click[1:]),
         "peak memory of the cold process (MiB)": cold_memory,
         "peak memory of this process (MiB)": peak_memory_mb(),
         "network rate (GFLOP/s)": rate,

@@ -43,13 +43,18 @@ def move_both(desk, panel):
     return image
 
 
-@pytest.mark.parametrize("way", ["together", "contours only", "image only", "hardened"])
+@pytest.mark.parametrize(
+    "way", ["together", "contours only", "image only", "hardened", "contours hardened"]
+)
 def test_a_click_is_not_taken_back_where_the_contours_do_not_lie_any_more(desk, jobs, clicked, way):
     node, image = shown_node(clicked), move_both(desk, clicked)
     if way == "contours only":
         image.SetAndObserveTransformNodeID(None)
     elif way == "image only":
         node.SetAndObserveTransformNodeID(None)
+    elif way == "contours hardened":
+        image.SetAndObserveTransformNodeID(None)
+        node.HardenTransform()
     elif way == "hardened":
         node.HardenTransform()
         image.HardenTransform()

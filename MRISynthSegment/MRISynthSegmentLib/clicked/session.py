@@ -14,7 +14,7 @@ from ..click_maps import Click
 from ..corrections import CorrectionHistory, taken_from
 from ..labelmaps.mrml import in_node, is_finer, mask_in, reaches_beyond
 from ..mrml import correct_structures, segments_by_name
-from ..placed.mrml import grid_of
+from ..placed.mrml import LOADED_AGAIN_MM, grid_of, noted_grid
 from .mrml import ClickPoints
 
 
@@ -33,6 +33,7 @@ class CorrectionSession:
     def __init__(self, node, reference: Volume) -> None:
         self.node, self.reference = node, reference
         self._inside = in_node(node, reference)
+        self._noted = noted_grid(node)
         self.points = ClickPoints(node)
         self.history = CorrectionHistory()
         self.forget_deleted()
@@ -70,7 +71,18 @@ class CorrectionSession:
         if now is None:
             now = self.reference  # gone, so the contours are all that can have moved
         inside = in_node(self.node, now)
-        return now.same_geometry(self.reference) and inside.same_geometry(self._inside)
+        return (
+            now.same_geometry(self.reference)
+            and inside.same_geometry(self._inside)
+            and self._noted_as_before()
+        )
+
+    def _noted_as_before(self) -> bool:
+        """Whether no transform of the contours alone was hardened."""
+        noted = noted_grid(self.node)
+        if noted is None or self._noted is None:
+            return noted is self._noted
+        return noted.same_geometry(self._noted, LOADED_AGAIN_MM)
 
     def check_in_place(self) -> None:
         """Refuse to go on with masks that are of another place now.

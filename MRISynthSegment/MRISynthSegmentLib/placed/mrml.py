@@ -38,7 +38,7 @@ def grid_of(node: slicer.vtkMRMLSegmentationNode) -> Volume | None:
 def _loaded_again(node) -> slicer.vtkMRMLScalarVolumeNode | None:
     """A volume that lies where the segmentation's image lay and has the name of one of its inputs;
     where these are not recorded, the only one that lies there."""
-    grid = _noted_grid(node)
+    grid = noted_grid(node)
     if grid is None or node.GetScene() is None:
         return None
     found = {}
@@ -56,8 +56,9 @@ def _loaded_again(node) -> slicer.vtkMRMLScalarVolumeNode | None:
     return next((found[name] for name in names if name in found), None)
 
 
-def _noted_grid(node) -> Volume | None:
-    """Where the image lay when it was drawn on, in the node's own frame, as Slicer notes it."""
+def noted_grid(node) -> Volume | None:
+    """Where the image lay when it was drawn on, in the node's own frame, as Slicer notes it; what
+    hardens a transform of the segmentation moves it along."""
     converter = slicer.vtkSegmentationConverter
     text = node.GetSegmentation().GetConversionParameter(
         converter.GetReferenceImageGeometryParameterName()
@@ -80,7 +81,7 @@ def why_not_into(node: slicer.vtkMRMLSegmentationNode, segmentation: Segmentatio
     """Why what was drawn cannot go into a node, as a sentence; empty if it can."""
     try:
         inside = check_can_update(node, segmentation.reference)
-        grid, noted = grid_of(node), _noted_grid(node)
+        grid, noted = grid_of(node), noted_grid(node)
     except InputError as error:
         return str(error)
     if noted is not None and noted.shape == inside.shape:

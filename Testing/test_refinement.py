@@ -77,6 +77,27 @@ def test_nothing_further_than_the_reach_changes_whatever_the_network_wants(head)
     assert found.sum() < 0.5 * found.size
 
 
+def test_beside_a_small_structure_a_click_changes_little_and_far_from_it_more(head):
+    class Everything(painting.PaintingNet):
+        def _corrected(self, edit):
+            return edit[:, 0] * 0 + 8.0
+
+    tiny, large = np.zeros(head.shape, bool), np.zeros(head.shape, bool)
+    tiny[4, 48:50, 30:33] = large[2:7, 30:50, 20:44] = True
+    made = refiner(head, Everything())
+    reached = {}
+    for name, before, voxel in (
+        ("beside the tiny one", tiny, BELOW),
+        ("beside the large one", large, BELOW),
+        ("far from the tiny one", tiny, (4, 60, 31)),
+    ):
+        found = made.refine("Lens_L", before, [click(head, voxel)])
+        reached[name] = distances(head, voxel)[found & ~before].max()
+    assert reached["beside the tiny one"] < 6
+    assert reached["beside the large one"] > 1.8 * reached["beside the tiny one"]
+    assert reached["far from the tiny one"] > 1.8 * reached["beside the tiny one"]
+
+
 @pytest.mark.parametrize("adds", [True, False])
 def test_the_clicked_voxel_always_ends_as_asked(head, adds):
     """Also where the network does nothing."""

@@ -29,6 +29,10 @@ from .segmenter import Segmenter
 REACH_MM = 25.0
 """Nothing further from the last click changes."""
 
+DEPTHS, RADII = 2.0, 0.7
+"""Nor further than so many times the depth of the error that was clicked on, or the radius of a
+ball as large as the structure, whichever is more."""
+
 DEPTH_MM = 10.0
 """Nor anything in slices further away than this."""
 
@@ -115,10 +119,12 @@ class Refiner:
         window = self._window(last)
         found = self._answer(previous, clicks, window, callbacks)
         before = previous[region.box] > 0.5
-        asked = resampled(found, window, region.box, grid) > 0.5
-        change = region.within & ((asked & ~before) if last.adds else (before & ~asked))
-        change = _touching(change, region.distance, reference)
         here = tuple(n - side.start for n, side in zip(voxel, region.box, strict=True))
+        asked = resampled(found, window, region.box, grid) > 0.5
+        reach = _reach(previous, before, here, last.adds, reference)
+        change = (asked & ~before) if last.adds else (before & ~asked)
+        change &= region.within & (region.distance <= reach)
+        change = _touching(change, region.distance, reference)
         if before[here] != last.adds and not change[here]:  # the network did not do it
             change = change | region.dot()
         for click in clicks[:-1]:
@@ -265,6 +271,27 @@ class _Region:
         distance = np.linalg.norm(self._places - np.array(click.point), axis=-1)
         near = (distance <= DOT_MM) | (distance == distance.min(initial=np.inf))
         return near & (distance < self.distance) & (distance <= REACH_MM)
+
+
+def _reach(
+    previous: np.ndarray,
+    before: np.ndarray,
+    here: tuple[int, int, int],
+    adds: bool,
+    reference: Volume,
+) -> float:
+    """Millimetres about a click within which it may change a structure, at most :data:`REACH_MM`.
+
+    A click just beyond the border means little, one far from it much; and in a lens what would be
+    little in a tumour is everything.
+    """
+    size = (previous > 0.5).sum() * float(reference.spacing.prod())
+    wrong = ~before if adds else before
+    if not size or wrong.all():
+        return REACH_MM
+    depth = ndimage.distance_transform_edt(wrong, sampling=reference.spacing[::-1])[here]
+    radius = (3 * size / (4 * np.pi)) ** (1 / 3)
+    return float(np.clip(max(DEPTHS * depth, RADII * radius), DOT_MM, REACH_MM))
 
 
 def _touching(change: np.ndarray, distance: np.ndarray, reference: Volume) -> np.ndarray:

@@ -167,6 +167,11 @@ def metaimage_bomb(folder):
     (folder / "a.mha").write_bytes(text.encode() + zlib.compress(VOXELS + bytes(5 * MIB)))
 
 
+def indented_bomb(folder):
+    text = METAIMAGE.format(more=" CompressedData = True\n", data="LOCAL")
+    (folder / "a.mha").write_bytes(text.encode() + zlib.compress(VOXELS + bytes(5 * MIB)))
+
+
 def joined_bomb(folder):
     (folder / "00000_c.nhdr").write_text(NRRD.format(encoding="gzip", more="data file: c.raw\n"))
     (folder / "00001_c.raw").write_bytes(gzip.compress(VOXELS + bytes(5 * MIB)))
@@ -206,6 +211,7 @@ def frames_bomb(folder):
         lambda folder: nrrd_bomb(folder, more="line skip: 2\n\nx\ny"),
         contours_bomb,
         metaimage_bomb,
+        indented_bomb,
         joined_bomb,
         dicom_bomb,
         frames_bomb,
@@ -214,6 +220,14 @@ def frames_bomb(folder):
 def test_what_becomes_too_large_when_it_is_unpacked_is_refused(tmp_path, make):
     make(tmp_path)
     with pytest.raises(InputError, match="larger than the 4 MB"):
+        read_sent(tmp_path, 4 * MIB)
+
+
+def test_a_header_that_hides_that_it_is_packed_is_refused(tmp_path):
+    more = f"Comment = {'x' * 70_000}\nCompressedData = True\n"
+    text = METAIMAGE.format(more=more, data="LOCAL").encode()
+    (tmp_path / "a.mha").write_bytes(text + zlib.compress(VOXELS + bytes(5 * MIB)))
+    with pytest.raises(InputError, match="damaged"):
         read_sent(tmp_path, 4 * MIB)
 
 

@@ -16,8 +16,8 @@ from .limits import MIB
 
 _CHUNK = 1 << 20
 _ZLIB, _RAW_DEFLATE = 47, -15  # window bits: zlib or gzip by their headers; neither has one
-_METAIMAGE_PACKED = re.compile(rb"(?mi)^CompressedData[ \t]*[=:][ \t]*T")
-_METAIMAGE_VOXELS = re.compile(rb"(?m)^ElementDataFile[ \t]*[=:][ \t]*LOCAL[ \t]*\r?\n")
+_METAIMAGE_PACKED = re.compile(rb"(?mi)^[ \t]*CompressedData[ \t]*[=:][ \t]*T")
+_METAIMAGE_VOXELS = re.compile(rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][ \t]*LOCAL[ \t]*\r?\n")
 _HEADER_BYTES = 1 << 16
 _DICOM_META = 144
 """Where the file meta information's first element, that says how long the others are, ends."""

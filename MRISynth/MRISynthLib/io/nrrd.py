@@ -174,11 +174,15 @@ def _unpacked_bytes(path: Path, header: bytes) -> int | None:
     zlib.error, OSError
         If they cannot be unpacked.
     """
-    voxels = re.search(rb"(?m)^ElementDataFile[ \t]*[=:][ \t]*([^\r\n]+?)[ \t]*\r?(\n|\Z)", header)
-    if voxels is None or not re.search(rb"(?mi)^CompressedData[ \t]*[=:][ \t]*T", header):
+    voxels = re.search(
+        rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]+?)[ \t]*\r?(\n|\Z)", header
+    )
+    if voxels is None:
+        raise OSError("no ElementDataFile in what a header may be")
+    if not re.search(rb"(?mi)^[ \t]*CompressedData[ \t]*[=:][ \t]*T", header):
         return None
     local = voxels[1].upper() == b"LOCAL"
-    if local and not re.search(rb"(?m)^CompressedDataSize[ \t]*[=:][ \t]*[1-9]", header):
+    if local and not re.search(rb"(?m)^[ \t]*CompressedDataSize[ \t]*[=:][ \t]*[1-9]", header):
         raise InputError(
             f"{path} does not say how large its compressed voxels are (CompressedDataSize); save "
             "it again without compression."

@@ -313,6 +313,56 @@ def test_a_compressed_metaimage_that_cannot_be_unpacked_gives_no_noise(tmp_path,
         assert "CompressedDataSize" in _refusal(path)
 
 
+SPELT = """ObjectType = Image
+NDims = 3
+BinaryData = True
+{compressed}
+CompressedDataSize = {size}
+{matrix} = 1 0 0 0 1 0 0 0 1
+ElementSpacing = 1 1 1
+DimSize = 4 4 4
+ElementType = MET_UCHAR
+ElementDataFile = LOCAL
+"""
+
+
+@pytest.mark.parametrize(
+    "compressed",
+    [
+        "CompressedData = 1",
+        "CompressedData:t",
+        "\tCompressedData\r == True \r",
+        "\n\nCompressedData\n= True",
+        "CompressedData = False\nCompressedData = True",
+    ],
+)
+def test_however_a_metaimage_says_that_it_is_compressed(tmp_path, compressed) -> None:
+    voxels = np.arange(64, dtype=np.uint8)
+    packed = zlib.compress(voxels.tobytes())
+    path = tmp_path / "a.mha"
+    text = SPELT.format(compressed=compressed, size=len(packed), matrix=" Orientation")
+    path.write_bytes(text.encode() + packed)
+    np.testing.assert_array_equal(load_one(path).voxels.ravel(), voxels)
+    path.write_bytes(text.encode() + packed[:6] + b"\0\1\2\3" + packed[10:])
+    assert "damaged" in _refusal(path)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "CompressedData = yes",
+        "compresseddata = True",
+        "CompressedData = True\nCompressedData = False",
+        "Comment = a\rCompressedData = True",
+    ],
+)
+def test_voxels_that_are_not_compressed_are_not_unpacked(tmp_path, plain) -> None:
+    voxels = np.arange(64, dtype=np.uint8)
+    text = SPELT.format(compressed=plain, size=64, matrix="TransformMatrix")
+    (tmp_path / "a.mha").write_bytes(text.encode() + voxels.tobytes())
+    np.testing.assert_array_equal(load_one(tmp_path / "a.mha").voxels.ravel(), voxels)
+
+
 # --- folders --------------------------------------------------------------------------------
 
 

@@ -36,6 +36,8 @@ TransformMatrix = 1 0 0 0 1 0 0 0 1
 Offset = 0 0 0
 {more}ElementDataFile = {data}
 """
+COMPRESSED = ("CompressedData = True", " CompressedData = 1", "CompressedData == t")
+"""What ITK takes for compressed."""
 NRRD = """NRRD0005
 type: uint8
 dimension: 3
@@ -97,7 +99,7 @@ def test_images_that_hold_their_voxels_themselves_can_be_sent(tmp_path):
 @pytest.mark.parametrize("encoding", ["raw", "gzip"])
 def test_a_header_and_the_voxels_that_were_sent_with_it_are_one_image(tmp_path, encoding):
     packed = encoding == "gzip"
-    more = "CompressedData = True\n" if packed else ""
+    more = " CompressedData = 1\n" if packed else ""
     (tmp_path / "00000_a.mhd").write_text(METAIMAGE.format(more=more, data="a b.raw"))
     (tmp_path / "00003_a b.raw").write_bytes(zlib.compress(VOXELS) if packed else VOXELS)
     text = NRRD.format(encoding=encoding, more="data file: ./c.raw\n")
@@ -162,14 +164,19 @@ def contours_bomb(folder):
     (folder / "a.seg.nrrd").write_bytes(header + gzip.compress(bytes(5 * MIB)))
 
 
-def metaimage_bomb(folder):
-    text = METAIMAGE.format(more="CompressedData = True\n", data="LOCAL")
-    (folder / "a.mha").write_bytes(text.encode() + zlib.compress(VOXELS + bytes(5 * MIB)))
+def metaimage_bomb(line):
+    def make(folder):
+        text = METAIMAGE.format(more=f"{line}\n", data="LOCAL")
+        (folder / "a.mha").write_bytes(text.encode() + zlib.compress(VOXELS + bytes(5 * MIB)))
+
+    return make
 
 
-def indented_bomb(folder):
-    text = METAIMAGE.format(more=" CompressedData = True\n", data="LOCAL")
-    (folder / "a.mha").write_bytes(text.encode() + zlib.compress(VOXELS + bytes(5 * MIB)))
+def two_formats_bomb(folder):
+    dicom_bomb(folder)
+    content = (folder / "a.dcm").read_bytes()
+    preamble = b"N = 3\nCompressedData = True\nElementDataFile = LOCAL\n"
+    (folder / "a.dcm").write_bytes(preamble.ljust(128) + content[128:])
 
 
 def joined_bomb(folder):
@@ -210,10 +217,10 @@ def frames_bomb(folder):
         lambda folder: nrrd_bomb(folder, "bzip2", bz2.compress),
         lambda folder: nrrd_bomb(folder, more="line skip: 2\n\nx\ny"),
         contours_bomb,
-        metaimage_bomb,
-        indented_bomb,
+        *(metaimage_bomb(line) for line in COMPRESSED),
         joined_bomb,
         dicom_bomb,
+        two_formats_bomb,
         frames_bomb,
     ],
 )

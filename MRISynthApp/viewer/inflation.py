@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from MRISynthLib.errors import InputError
+from MRISynthLib.io import metaimage
 
 from .limits import MIB
 
 _CHUNK = 1 << 20
 _ZLIB, _RAW_DEFLATE = 47, -15  # window bits: zlib or gzip by their headers; neither has one
-_METAIMAGE_PACKED = re.compile(rb"(?mi)^[ \t]*CompressedData[ \t]*[=:][ \t]*T")
-_METAIMAGE_VOXELS = re.compile(rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][ \t]*LOCAL[ \t]*\r?\n")
-_HEADER_BYTES = 1 << 16
 _DICOM_META = 144
 """Where the file meta information's first element, that says how long the others are, ends."""
 
@@ -48,22 +46,23 @@ def refuse_inflation(place: Path, allowed: int) -> None:
 
 
 def _unpacked(path: Path) -> Iterator[int]:
-    """The sizes of the pieces that a file becomes, as far as it can be unpacked."""
+    """The sizes of the pieces that a file becomes, as far as it can be unpacked.
+
+    In each way in which it may be read: bytes can be of two formats at once.
+    """
     with path.open("rb") as stream:
-        start = stream.read(_HEADER_BYTES)
-        stream.seek(0)
-        try:
-            if start.startswith(b"\x1f\x8b"):
-                yield from _pieces(gzip.GzipFile(fileobj=stream))
-            elif start.startswith(b"NRRD"):
-                yield from _nrrd_unpacked(stream)
-            elif _METAIMAGE_PACKED.search(start) and (found := _METAIMAGE_VOXELS.search(start)):
-                stream.seek(found.end())
-                yield from _inflated(stream, _ZLIB)
-            elif start[128:132] == b"DICM":
-                yield from _dicom_unpacked(stream, start)
-        except (OSError, EOFError, ValueError, zlib.error):
-            return  # damaged: the reader will stop there and say so
+        start = stream.read(metaimage.HEADER_BYTES)
+        for unpack in (_gzip_unpacked, _nrrd_unpacked, _metaimage_unpacked, _dicom_unpacked):
+            stream.seek(0)
+            try:
+                yield from unpack(stream, start)
+            except (OSError, EOFError, ValueError, zlib.error):
+                continue  # damaged: the reader will stop there and say so
+
+
+def _gzip_unpacked(stream: BinaryIO, start: bytes) -> Iterator[int]:
+    if start.startswith(b"\x1f\x8b"):
+        yield from _pieces(gzip.GzipFile(fileobj=stream))
 
 
 def _pieces(stream: BinaryIO) -> Iterator[int]:
@@ -79,10 +78,12 @@ def _inflated(stream: BinaryIO, window_bits: int) -> Iterator[int]:
         rest = unpacker.unconsumed_tail
 
 
-def _nrrd_unpacked(stream: BinaryIO) -> Iterator[int]:
+def _nrrd_unpacked(stream: BinaryIO, start: bytes) -> Iterator[int]:
     """As the reader that is used for images and contours finds the voxels."""
     import nrrd
 
+    if not start.startswith(b"NRRD"):
+        return
     try:
         header = nrrd.read_header(stream)
     except Exception:  # whatever it is, the file cannot be read later either
@@ -99,10 +100,19 @@ def _nrrd_unpacked(stream: BinaryIO) -> Iterator[int]:
         yield from _pieces(bz2.BZ2File(stream))
 
 
+def _metaimage_unpacked(stream: BinaryIO, start: bytes) -> Iterator[int]:
+    fields, end = metaimage.parse_header(start)
+    if metaimage.is_compressed(fields) and metaimage.is_local(fields):
+        stream.seek(end)
+        yield from _inflated(stream, _ZLIB)
+
+
 def _dicom_unpacked(stream: BinaryIO, start: bytes) -> Iterator[int]:
     from pydicom import dcmread
     from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+    if start[128:132] != b"DICM":
+        return
     meta_end = _DICOM_META + int.from_bytes(start[_DICOM_META - 4 : _DICOM_META], "little")
     syntax = re.search(rb"\x02\x00\x10\x00UI..([\d.]+)", start[:meta_end], re.DOTALL)
     if syntax is None:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from MRISynthLib.errors import InputError
+from MRISynthLib.io import metaimage
 
 from .archives import safe_name
 
@@ -19,13 +20,7 @@ _METAIMAGE_STARTS = (b"ObjectType", b"NDims", b"Comment")
 _METAIMAGE_ENDINGS = (".mha", ".mhd")
 _ELSEWHERE = re.compile(rb"ElementDataFile(?![ \t]*[=:][ \t]*LOCAL[ \t]*\r?\n)", re.IGNORECASE)
 
-_HEADER_BYTES = 1 << 16
-"""A header without its voxels is never larger."""
-_METAIMAGE_NAME = re.compile(rb"(?m)^ElementDataFile[ \t]*[=:][ \t]*([^\r\n]+?)[ \t]*\r?\n?\Z")
 _NRRD_NAME = re.compile(rb"(?mi)^data ?file:[ \t]*([^\r\n]+?)[ \t]*(?:\r?\n|\Z)")
-_PACKED = re.compile(rb"(?mi)^CompressedData[ \t]*[=:][ \t]*T\w*[ \t]*\r?\n")
-_SIZE = re.compile(rb"(?m)^CompressedDataSize")
-"""ITK cannot do without it where the voxels are in the header's file."""
 
 
 def join_references(folder: Path) -> None:
@@ -42,27 +37,37 @@ def join_references(folder: Path) -> None:
     """
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     for header in files:
-        if not header.exists() or not 0 < header.stat().st_size <= _HEADER_BYTES:
+        if not header.exists() or not 0 < header.stat().st_size <= metaimage.HEADER_BYTES:
             continue
         content = header.read_bytes()
         if content.startswith(_METAIMAGE_STARTS):
-            name, local = _METAIMAGE_NAME.search(content), b"ElementDataFile = LOCAL\n"
+            fields, _ = metaimage.parse_header(content)
+            name = fields.get("ElementDataFile")
         elif content.startswith(b"NRRD"):
-            name, local = _NRRD_NAME.search(content), b"\n"  # the header ends with an empty line
+            found = _NRRD_NAME.search(content)
+            name = found and found[1]
         else:
             continue
-        voxels = _sent_as(name[1], files) if name else []
+        voxels = _sent_as(name, files) if name else []
         if len(voxels) != 1 or voxels[0] == header or not voxels[0].exists():
             continue
-        start = (content[: name.start()] + content[name.end() :]).rstrip() + b"\n"
-        if not _SIZE.search(start):
-            start = _PACKED.sub(
-                rb"\g<0>CompressedDataSize = %d\n" % voxels[0].stat().st_size, start
-            )
+        if content.startswith(b"NRRD"):  # such a header ends with an empty line
+            start = (content[: found.start()] + content[found.end() :]).rstrip() + b"\n\n"
+        else:
+            start = _local(fields, voxels[0].stat().st_size)
         try:
-            _join(header, start + local, voxels[0])
+            _join(header, start, voxels[0])
         except OSError as error:
             raise InputError(_no_room(error)) from error
+
+
+def _local(fields: dict[str, bytes], size: int) -> bytes:
+    """The header of a MetaImage whose voxels, ``size`` bytes in the file, follow it."""
+    lines = {name: value for name, value in fields.items() if name != "ElementDataFile"}
+    if metaimage.is_compressed(fields):  # ITK cannot do without it where they are in one file
+        lines.setdefault("CompressedDataSize", b"%d" % size)
+    lines["ElementDataFile"] = b"LOCAL"
+    return b"".join(b"%s = %s\n" % (name.encode("latin-1"), lines[name]) for name in lines)
 
 
 def _sent_as(name: bytes, files: list[Path]) -> list[Path]:

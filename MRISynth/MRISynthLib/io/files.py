@@ -107,7 +107,7 @@ def _load_file(path: Path) -> list[Volume]:
 
         return [read_nrrd(path)]
     if kind == "metaimage":
-        from .nrrd import read_metaimage
+        from .metaimage import read_metaimage
 
         return [read_metaimage(path)]
     from .dicom import read_dicom_files

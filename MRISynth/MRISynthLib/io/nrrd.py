@@ -1,4 +1,4 @@
-"""NRRD files through pynrrd, MetaImage files through SimpleITK."""
+"""NRRD files through pynrrd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..provenance import Provenance
 from ..sequences import SEQUENCES
-from ..volume import Volume, matrix_from_parts
+from ..volume import Volume
 from . import metadata
 from .nifti import check_shape, native, storable
 
@@ -25,8 +25,6 @@ _SIGNS = {
     "left-anterior-superior": (1, -1, 1),
     "las": (1, -1, 1),
 }
-
-_METAIMAGE_HEADER_BYTES = 1 << 16
 
 
 def read_nrrd(path: Path) -> Volume:
@@ -78,7 +76,7 @@ def read_nrrd(path: Path) -> Volume:
         native(voxels),
         matrix,
         name=path.name,
-        acquisition=_acquisition(path),
+        acquisition=dict(metadata.folder_hint(path.parent)),
         **kept,
     )
 
@@ -116,87 +114,6 @@ def _direction(row: Any) -> np.ndarray | None:
         return None
     vector = np.asarray(row, float)
     return vector if vector.shape == (3,) and np.isfinite(vector).all() else None
-
-
-def _acquisition(path: Path) -> dict[str, Any]:
-    return dict(metadata.folder_hint(path.parent))
-
-
-def read_metaimage(path: Path) -> Volume:
-    """The 3D image in a MetaImage file (.mha, .mhd), which ITK keeps in LPS.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_nrrd`.
-    """
-    import SimpleITK as sitk  # noqa: N813 (its usual name)
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        with path.open("rb") as stream:
-            header = stream.read(_METAIMAGE_HEADER_BYTES)
-        reader.ReadImageInformation()
-        if reader.GetNumberOfComponents() > 1:
-            raise InputError(
-                f"{path} is a colour or vector image; MRISynth needs the original grey image."
-            )
-        check_shape(path, reader.GetSize(), np.dtype(np.float32))
-        unpacked = _unpacked_bytes(path, header)
-        image = reader.Execute()
-        voxels = native(sitk.GetArrayFromImage(image))
-        if unpacked is not None and unpacked != voxels.nbytes:
-            raise zlib.error(f"{unpacked} bytes instead of {voxels.nbytes}")
-    except (RuntimeError, OSError, zlib.error) as error:
-        raise InputError(
-            f"{path} is truncated, damaged or not a MetaImage file; export or copy it again."
-        ) from error
-    if not re.search(rb"(?m)^(TransformMatrix|Orientation|Rotation)\b", header):
-        raise InputError(
-            f"{path} has no orientation (TransformMatrix is missing); export it again with it."
-        )
-    voxels = voxels.reshape(voxels.shape[-3:])
-    while image.GetDimension() > 3:
-        image = image[..., 0]
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    matrix = matrix_from_parts(image.GetSpacing(), direction, image.GetOrigin())
-    return Volume(voxels, matrix, name=path.name, acquisition=_acquisition(path))
-
-
-def _unpacked_bytes(path: Path, header: bytes) -> int | None:
-    """How many bytes compressed voxels are; None if they are not compressed.
-
-    ITK goes on with voxels that it could not unpack, as if they were there.
-
-    Raises
-    ------
-    zlib.error, OSError
-        If they cannot be unpacked.
-    """
-    voxels = re.search(
-        rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]+?)[ \t]*\r?(\n|\Z)", header
-    )
-    if voxels is None:
-        raise OSError("no ElementDataFile in what a header may be")
-    if not re.search(rb"(?mi)^[ \t]*CompressedData[ \t]*[=:][ \t]*T", header):
-        return None
-    local = voxels[1].upper() == b"LOCAL"
-    if local and not re.search(rb"(?m)^[ \t]*CompressedDataSize[ \t]*[=:][ \t]*[1-9]", header):
-        raise InputError(
-            f"{path} does not say how large its compressed voxels are (CompressedDataSize); save "
-            "it again without compression."
-        )
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip, as ITK
-    with (path if local else path.parent / voxels[1].decode("utf-8", "replace")).open("rb") as file:
-        file.seek(voxels.end() if local else 0)
-        size, rest = 0, b""
-        while not unpacker.eof and (rest := rest or file.read(1 << 20)):
-            size += len(unpacker.decompress(rest, 1 << 24))
-            rest = unpacker.unconsumed_tail
-    if not unpacker.eof:
-        raise zlib.error("the end is missing")
-    return size
 
 
 def write_nrrd(volume: Volume, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import InputError
 from ..volume import Volume
@@ -18,6 +19,10 @@ THICK_MM = 5.0
 SMALL_VIEW_MM = 120.0
 THIN_SLAB_MM = 30.0
 FEW_LEVELS = 64
+BRAIN_ML = (600, 2000)
+CUT_CM2 = 5.0
+EMPTY_SHARE = 0.3
+COARSE_MM = 3.0
 
 
 def check_volume(volume: Volume) -> tuple[str, ...]:
@@ -36,7 +41,7 @@ def check_volume(volume: Volume) -> tuple[str, ...]:
     name = label(volume)
     _check_size(volume, name)
     _check_values(volume, name)
-    return (*geometry_warnings(volume), *value_warnings(volume))
+    return (*geometry_warnings(volume), *stripping_warnings(volume), *value_warnings(volume))
 
 
 def check_inputs(volumes: Sequence[Volume], targets: Iterable[object] = ()) -> tuple[str, ...]:
@@ -168,6 +173,33 @@ def geometry_warnings(volume: Volume) -> list[str]:
             "cannot be checked well."
         )
     return found
+
+
+def stripping_warnings(volume: Volume) -> list[str]:
+    """Whether only the brain was left of the head, as in many public data sets.
+
+    Then what surrounds it was set to one value, its volume is a brain's, and it ends nowhere at
+    the image's border, as a head does at the neck.
+    """
+    every = np.maximum(1, np.round(COARSE_MM / volume.spacing[::-1])).astype(int)
+    coarse = volume.voxels[tuple(slice(None, None, step) for step in every)]
+    empty = coarse == coarse[0, 0, 0]
+    if not EMPTY_SHARE < empty.mean() < 1:
+        return []
+    parts, _ = ndimage.label(~empty)
+    body = parts == np.bincount(parts[~empty]).argmax()
+    voxel_cm = volume.spacing[::-1] * every / 10
+    cuts = [
+        np.take(body, end, axis).sum() * np.delete(voxel_cm, axis).prod()
+        for axis in range(3)
+        for end in (0, -1)
+    ]
+    if not BRAIN_ML[0] < body.sum() * voxel_cm.prod() < BRAIN_ML[1] or max(cuts) > CUT_CM2:
+        return []
+    return [
+        f"{label(volume)} looks like a brain whose skull and skin were removed; the models know "
+        "whole heads and are not to be relied on here, so give the scan as it left the scanner."
+    ]
 
 
 def value_warnings(volume: Volume) -> list[str]:

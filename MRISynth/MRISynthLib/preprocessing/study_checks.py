@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..io import stacking
 from ..volume import Volume
-from .checks import check_volume, geometry_warnings, value_warnings
+from .checks import check_volume, geometry_warnings, stripping_warnings, value_warnings
 from .overlap import LEAST, label, overlap_fraction
 from .preparation import LITTLE_COVER
 
@@ -59,6 +59,7 @@ def image_remarks(volume: Volume, files: Sequence[str] = ()) -> list[Remark]:
     except InputError as error:
         return [*remarks, Remark("cannot be used", str(error), serious=True)]
     remarks += [Remark("coverage", text) for text in geometry_warnings(volume)]
+    remarks += [Remark("skull-stripped", text) for text in stripping_warnings(volume)]
     return remarks + [Remark("grey values", text) for text in value_warnings(volume)]
 
 

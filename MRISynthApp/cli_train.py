@@ -194,6 +194,79 @@ def screen(
         run.show(f"{fitted.name} {fitted.version} with its screen is in {fitted.folder}")
 
 
+@app.command("thresholds")
+def thresholds(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            help="Patients with contours, as 'train check' reads them: neither those that it "
+            "learned from nor those that it will be measured on.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Find from which probability a segmentation model best draws each structure."""
+    with session("train thresholds", as_json) as run:
+        from MRISynthLib.bundles import load_bundle
+        from MRISynthLib.evaluation.folders import FolderPatients
+        from MRISynthLib.progress import Callbacks
+        from MRISynthSegmentLib.thresholds import fit_thresholds
+
+        from .progress_display import ProgressDisplay
+
+        bundle = load_bundle(model, task="segmentation")
+        with ProgressDisplay(run.console) as display:
+            fitted = fit_thresholds(
+                bundle, FolderPatients(folder), output, Callbacks(on_progress=display)
+            )
+        run.record["outputs"] = {"bundle": str(fitted.folder)}
+        run.record["hash"] = fitted.hash
+        run.record["thresholds"] = fitted.metadata["thresholds"]
+        found = ", ".join(f"{name} {cut:g}" for name, cut in fitted.cuts.items())
+        run.show(f"From one half to: {found or 'nothing else'}")
+        run.show(f"{fitted.name} {fitted.version} with these thresholds is in {fitted.folder}")
+
+
+@app.command("figures")
+def figures(
+    task: Annotated[Task, typer.Argument(help="What the model is for.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
+    ],
+    measured: Annotated[
+        list[str],
+        typer.Option(
+            "--figures",
+            metavar="TITLE=JSON",
+            help="What 'mrisynth evaluate' wrote. Give the option once for each file.",
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Put what was measured of a model since into its card, its weights being the same."""
+    with session("train figures", as_json) as run:
+        from MRISynthLib.bundles import load_bundle
+        from MRISynthLib.training.export import with_figures
+
+        bundle = load_bundle(model, task=task.value)
+        found = dict(_figures(text) for text in measured)
+        further = {}
+        if task is Task.SEGMENTATION:
+            from MRISynthSegmentLib.export_model import weak_structures
+
+            further["weak_structures"] = weak_structures(found)
+        made = with_figures(bundle, found, output, further)
+        run.record["outputs"] = {"bundle": str(made.folder)}
+        run.record["hash"] = made.hash
+        run.show(f"{made.name} {made.version} with these figures is in {made.folder}")
+
+
 @app.command("check")
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of the patients.")],

@@ -82,6 +82,7 @@ def bundle(network: nn.Module | None = None) -> SimpleNamespace:
         hash="0" * 64,
         structures=tuple(GREYS),
         weak={},
+        cuts={},
         sequences_in=SEQUENCES,
         inference={"pixel_mm": 1.0},
         network=lambda: network,

@@ -103,6 +103,13 @@ class Bundle:
         where none was. They are looked for only if asked."""
         return dict(self.metadata.get("weak_structures", {}))
 
+    @property
+    def cuts(self) -> dict[str, float]:
+        """Structures that a segmentation model draws from another probability than one half ->
+        that of its network as it learned. It is folded into the weights: what they give is drawn
+        from one half."""
+        return dict(self.metadata.get("thresholds", {}).get("cuts", {}))
+
     def weights(self) -> dict[str, torch.Tensor]:
         """All weights by name; those that are stored in eight bits as float32.
 

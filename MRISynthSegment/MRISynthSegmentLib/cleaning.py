@@ -223,6 +223,30 @@ def inside_body(
     return result
 
 
+def about_cores(mask: np.ndarray, core: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """``core``, and the connected parts of ``mask`` that hold :data:`MEASURABLE_ML` of it.
+
+    So a tumour is drawn to where it can hardly be told from what surrounds it, and yet nothing is
+    drawn that looks only a little like one: thresholding with hysteresis (J. Canny, IEEE Trans
+    Pattern Anal Mach Intell 8:679, 1986).
+
+    Parameters
+    ----------
+    mask, core:
+        Boolean (slices, rows, columns); ``core`` lies within ``mask``.
+    spacing:
+        Millimetres between (columns, rows, slices).
+    """
+    box = box_of(mask)
+    if box is None:
+        return core
+    labels, _ = ndimage.label(mask[box], np.ones((3, 3, 3)))
+    sizes = np.bincount(labels[core[box]]) * float(np.prod(spacing)) / 1000.0
+    result = core.copy()
+    result[box] |= np.isin(labels, np.flatnonzero(sizes >= MEASURABLE_ML))
+    return result
+
+
 def partners(names: Iterable[str]) -> set[str]:
     """Structures that the rules of ``names`` look at, and those that these look at."""
     found: set[str] = set()

@@ -18,11 +18,12 @@ from MRISynthLib.progress import SILENT, Callbacks
 from MRISynthLib.provenance import Provenance
 from MRISynthLib.volume import Volume
 
-from .cleaning import cleaned, inside_body, partners
+from .cleaning import about_cores, cleaned, inside_body, partners
 from .inference import Run
 from .reference_grid import mask_on_reference
 from .segmentation import Segmentation
 from .sides import FULL, mirror_of, sided
+from .structures import STRUCTURES
 
 FAINT = round(0.05 * FULL)
 """A lower probability is none: summed over a whole head it would outweigh a small structure."""
@@ -114,6 +115,7 @@ class Segmenter(LoadedModel):
         callbacks.check()
         masks = {name: each > FULL // 2 for name, each in probability.items()}
         if clean:
+            masks |= self._about_cores(masks, probability, prepared.grid.spacing)
             masks = inside_body(masks, prepared.body, prepared.grid.spacing)
             kept, left_out = cleaned(masks, prepared.grid.spacing, names)
             masks |= kept
@@ -173,6 +175,17 @@ class Segmenter(LoadedModel):
         if structures is None:
             return [name for name in known if name not in self.bundle.weak]
         return [name for name in known if name in structures]
+
+    def _about_cores(
+        self, masks: Mapping[str, np.ndarray], probability: Mapping[str, np.ndarray], spacing
+    ) -> dict[str, np.ndarray]:
+        """Tumours that the model draws from less than its network's one half: only about places
+        where that says more."""
+        return {
+            name: about_cores(masks[name], probability[name] > (1 - cut) * FULL, spacing)
+            for name, cut in self.bundle.cuts.items()
+            if cut < 0.5 and name in masks and STRUCTURES[name].is_target
+        }
 
     def _looked_for(self, names: list[str], clean: bool) -> list[str]:
         """With them the other side of each pair, and what the clean-up looks at."""

@@ -219,6 +219,61 @@ def export_synthesis(
     )
 
 
+def rewritten(
+    bundle: Bundle,
+    folder: Path,
+    metadata: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> Bundle:
+    """``bundle`` with other metadata, or with other weights too, as another bundle.
+
+    weights: as they are to be stored; without them, those of the bundle.
+    """
+    texts = sorted((bundle.folder / TEXT_MODEL).glob("*"))
+    # a bundle that no run of this product made has no such figures for its card
+    text = card(metadata) if "training" in metadata else None
+    return write_bundle(
+        folder,
+        metadata,
+        bundle.inference,
+        bundle.stored_weights() if weights is None else weights,
+        text,
+        {path.name: path for path in texts},
+    )
+
+
+def with_figures(
+    bundle: Bundle,
+    figures: Mapping[str, Any],
+    folder: Path,
+    further: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """``bundle`` with what was measured of it since, as another bundle.
+
+    Parameters
+    ----------
+    figures:
+        Title -> what ``mrisynth evaluate`` wrote.
+    further:
+        Other fields of the metadata that follow from the figures.
+
+    Raises
+    ------
+    InputError
+        If figures are of another model or version.
+    """
+    who = f"{bundle.name} {bundle.version}"
+    for title, record in figures.items():
+        said = [record.get("model", ""), *record.get("models", ())]
+        if not any(f"{who} (" in str(each) for each in said):
+            raise InputError(
+                f"The figures '{title}' are not of {who}; give those that 'mrisynth evaluate' "
+                "wrote of it."
+            )
+    metadata = {**bundle.metadata, **(further or {}), "quality": _without_patients(figures)}
+    return rewritten(bundle, folder, metadata)
+
+
 def card(metadata: Mapping[str, Any]) -> str:
     """The model card in Markdown."""
     outputs = metadata.get("sequences_out") or metadata.get("structures")
@@ -234,6 +289,7 @@ def card(metadata: Mapping[str, Any]) -> str:
         f"- Training: {metadata['training']['steps']} steps, {metadata['training']['hours']} h, "
         f"{metadata['training']['parameters'] / 1e6:.2f} M parameters",
         *_screen(metadata.get("screen")),
+        *_thresholds(metadata.get("thresholds")),
         f"- Licence: {metadata['licence']}",
         "",
         "## Intended use",
@@ -282,6 +338,16 @@ def _screen(about: Mapping[str, Any] | None) -> list[str]:
         return []
     figures = ", ".join(f"{key}: {value}" for key, value in about.items())
     return [f"- Screen for images unlike training: {figures}"]
+
+
+def _thresholds(about: Mapping[str, Any] | None) -> list[str]:
+    if about is None:
+        return []
+    cuts = ", ".join(f"{name} {cut:g}" for name, cut in about["cuts"].items())
+    return [
+        f"- Drawn from another probability than 0.5, as {about['patients']} patients showed best: "
+        f"{cuts or 'none'}"
+    ]
 
 
 def _plain(value: Any) -> str:

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..bundles import TEXT_MODEL, Bundle, write_bundle
+from ..bundles import Bundle
 from ..errors import InputError
 from ..preprocessing.preparation import prepare
 from ..progress import SILENT, Callbacks
 from ..synthesis.screen import Screen, fitted
 from ..synthesis.synthesizer import Synthesizer
 from .datasets.cases import DatasetCase
-from .export import card
+from .export import rewritten
 
 FALSE_ALARMS = 0.02
 """Share of images of patients that a screen was not fitted on that it may call outside, and
@@ -79,12 +79,7 @@ def fit_screen(
         "images that gave the limits": len(looks[False]),
         "false alarms allowed": FALSE_ALARMS,
     }
-    metadata = {**bundle.metadata, "screen": about}
-    texts = sorted((bundle.folder / TEXT_MODEL).glob("*"))
-    text_model = {path.name: path for path in texts}
-    # a bundle that no run of this product made has no such figures for its card
-    text = card(metadata) if "training" in metadata else None
-    return write_bundle(folder, metadata, bundle.inference, weights, text, text_model)
+    return rewritten(bundle, folder, {**bundle.metadata, "screen": about}, weights)
 
 
 def _looks(synthesizer: Synthesizer, case: DatasetCase) -> list[Look]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ import torch
 from cli_requests import done
 from dataset_layouts import Person, write_cohort
 from fakes import head
-from models import ABOUT
+from models import ABOUT, synthesis_bundle
 from MRISynthLib.bundle_files import CARD
 from MRISynthLib.bundles import write_bundle
-from MRISynthLib.errors import InputError
+from MRISynthLib.errors import BundleError, InputError
 from MRISynthLib.evaluation.folders import FolderPatients
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.training.export import with_figures
@@ -104,7 +105,22 @@ def test_the_best_cut_is_found_and_becomes_one_half(bundle, folder, tmp_path):
 def test_too_few_patients_and_other_models_are_refused(bundle, folder, tmp_path):
     with pytest.raises(InputError, match="at least 4 patients"):
         fit_thresholds(bundle, FolderPatients(folder, 3), tmp_path / "few")
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    for file in (damaged / "sub-virtual000000" / "anat").glob("*.nii.gz"):
+        file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(InputError, match="there are 3;"):
+        fit_thresholds(bundle, FolderPatients(damaged), tmp_path / "few")
+    with pytest.raises(InputError, match="'mrisynth train segmentation' made"):
+        made = synthesis_bundle(tmp_path / "Synthesis")
+        fit_thresholds(made, FolderPatients(folder), tmp_path / "few")
     assert not (tmp_path / "few").exists()
+
+
+@pytest.mark.parametrize("thresholds", [{"cuts": {"GTVp": "half"}}, {"cuts": {"GTVp": 1.5}}, 3])
+def test_thresholds_that_mean_nothing_are_refused(bundle, tmp_path, thresholds):
+    metadata = {**bundle.metadata, "thresholds": thresholds}
+    with pytest.raises(BundleError, match=r"'thresholds' in .* between 0 and 1"):
+        write_bundle(tmp_path / "Odd", metadata, bundle.inference, bundle.weights())
 
 
 def test_a_gain_by_chance_changes_nothing():

@@ -149,6 +149,14 @@ def check_metadata(metadata: Mapping[str, Any], where: Path) -> None:
         values = metadata[name]
         if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
             raise BundleError(f"The field '{name}' in {where} must be a list of names.")
+    cuts = metadata.get("thresholds", {"cuts": {}})
+    cuts = cuts.get("cuts") if isinstance(cuts, dict) else None
+    if not isinstance(cuts, dict) or not all(
+        isinstance(cut, float) and 0 < cut < 1 for cut in cuts.values()
+    ):
+        raise BundleError(
+            f"The field 'thresholds' in {where} must give 'cuts' between 0 and 1 by structure."
+        )
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -115,12 +115,10 @@ def fit_thresholds(
             f"The model {bundle.name} has no such thresholds; give one that 'mrisynth train "
             "segmentation' made."
         )
-    if patients.total < LEAST_PATIENTS:
-        raise InputError(
-            f"Thresholds need at least {LEAST_PATIENTS} patients, and there are "
-            f"{patients.total}; give a larger dataset."
-        )
+    _check_number(patients.total)
     measured = _measured(Segmenter(bundle), patients, callbacks)
+    number = max(map(len, measured.values()), default=0)
+    _check_number(number)
     cuts = {
         name: best_cut(np.array(measured[pair_of(name)]))
         for name in bundle.structures
@@ -133,7 +131,7 @@ def fit_thresholds(
         **bundle.metadata,
         "version": version_after({"model": f"{bundle.name} {bundle.version}"}),
         "thresholds": {
-            "patients": patients.total,
+            "patients": number,
             "cuts": {
                 name: _together(before.get(name, 0.5), cuts.get(name, 0.5))
                 for name in bundle.structures
@@ -143,6 +141,14 @@ def fit_thresholds(
         "quality": "not evaluated",
     }
     return rewritten(bundle, folder, metadata, weights)
+
+
+def _check_number(patients: int) -> None:
+    if patients < LEAST_PATIENTS:
+        raise InputError(
+            f"Thresholds need at least {LEAST_PATIENTS} patients with contours, and there are "
+            f"{patients}; give a larger dataset."
+        )
 
 
 def pair_of(name: str) -> str:

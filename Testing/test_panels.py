@@ -367,6 +367,9 @@ def test_what_is_found_poorly_is_read_from_all_that_was_measured():
     weak = weak_structures(figures)
     assert weak["Lens_L"] == 0.35 and weak["GTVn"] is None
     assert not {"GTVp", "Brain"} & weak.keys()
+    groups = {"all": {"T1w": {"GTVn": 0.6}}, "inside": {"T1w": {"GTVn": 0.4}}}
+    weak = weak_structures(figures | {"three": {"benchmark": "v1", "figures": groups}})
+    assert "GTVn" not in weak and weak["Lens_L"] == 0.35
 
 
 def test_structures_that_a_model_finds_poorly_are_marked_and_not_ticked_unasked():

@@ -28,7 +28,10 @@ def weak_structures(figures: Mapping[str, Any]) -> dict[str, float | None]:
     """
     found: dict[str, list[float]] = {}
     for record in figures.values():
-        sets = record["figures"].values()
+        measured = record["figures"]
+        if "benchmark" in record:  # of all its patients, and again of each group of them
+            measured = measured["all"]
+        sets = measured.values()
         for name in STRUCTURES:
             best = [float(each[name]) for each in sets if name in each]
             found.setdefault(name, []).extend([max(best)] if best else [])

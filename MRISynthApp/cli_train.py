@@ -159,9 +159,22 @@ def export(
         run.show(f"{bundle.name} {bundle.version} is in {bundle.folder}")
 
 
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")]
+
+NewBundle = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
+]
+
+
+def _show_bundle(run, bundle, what: str) -> None:
+    run.record["outputs"] = {"bundle": str(bundle.folder)}
+    run.record["hash"] = bundle.hash
+    run.show(f"{bundle.name} {bundle.version} with {what} is in {bundle.folder}")
+
+
 @app.command("screen")
 def screen(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")],
+    model: Model,
     folder: Annotated[
         Path,
         typer.Argument(
@@ -169,9 +182,7 @@ def screen(
             help="Examinations like those that it was trained on, as 'train check' reads them.",
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
-    ],
+    output: NewBundle,
     as_json: Json = False,
 ) -> None:
     """Fit a synthesis model's screen, which tells users of images that it does not know."""
@@ -188,15 +199,13 @@ def screen(
             fitted = fit_screen(
                 load_bundle(model), dataset.cases, output, Callbacks(on_progress=display)
             )
-        run.record["outputs"] = {"bundle": str(fitted.folder)}
-        run.record["hash"] = fitted.hash
         run.record["screen"] = fitted.metadata["screen"]
-        run.show(f"{fitted.name} {fitted.version} with its screen is in {fitted.folder}")
+        _show_bundle(run, fitted, "its screen")
 
 
 @app.command("thresholds")
 def thresholds(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")],
+    model: Model,
     folder: Annotated[
         Path,
         typer.Argument(
@@ -205,9 +214,7 @@ def thresholds(
             "learned from nor those that it will be measured on.",
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
-    ],
+    output: NewBundle,
     as_json: Json = False,
 ) -> None:
     """Find from which probability a segmentation model best draws each structure."""
@@ -224,21 +231,17 @@ def thresholds(
             fitted = fit_thresholds(
                 bundle, FolderPatients(folder), output, Callbacks(on_progress=display)
             )
-        run.record["outputs"] = {"bundle": str(fitted.folder)}
-        run.record["hash"] = fitted.hash
         run.record["thresholds"] = fitted.metadata["thresholds"]
         found = ", ".join(f"{name} {cut:g}" for name, cut in fitted.cuts.items())
         run.show(f"From one half to: {found or 'nothing else'}")
-        run.show(f"{fitted.name} {fitted.version} with these thresholds is in {fitted.folder}")
+        _show_bundle(run, fitted, "these thresholds")
 
 
 @app.command("figures")
 def figures(
     task: Annotated[Task, typer.Argument(help="What the model is for.")],
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of the model.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new bundle.")
-    ],
+    model: Model,
+    output: NewBundle,
     measured: Annotated[
         list[str],
         typer.Option(
@@ -261,10 +264,7 @@ def figures(
             from MRISynthSegmentLib.export_model import weak_structures
 
             further["weak_structures"] = weak_structures(found)
-        made = with_figures(bundle, found, output, further)
-        run.record["outputs"] = {"bundle": str(made.folder)}
-        run.record["hash"] = made.hash
-        run.show(f"{made.name} {made.version} with these figures is in {made.folder}")
+        _show_bundle(run, with_figures(bundle, found, output, further), "these figures")
 
 
 @app.command("check")
@@ -359,6 +359,9 @@ def _figures(text: str) -> tuple[str, Any]:
         title, file = Path(text).stem, text
     require_file(Path(file), "a file that 'mrisynth evaluate' wrote")
     try:
-        return title, json.loads(Path(file).read_text(encoding="utf-8"))
+        record = json.loads(Path(file).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{file} is not JSON; give what 'mrisynth evaluate' wrote.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("figures"), dict):
+        raise InputError(f"{file} holds no figures; give what 'mrisynth evaluate' wrote.")
+    return title, record

@@ -191,6 +191,31 @@ def test_doubt_is_one_minus_the_expected_dice():
     assert doubt_of(np.zeros_like(probability), nothing) == 0
 
 
+def test_a_tumour_of_a_lower_cut_is_drawn_only_about_what_the_network_is_sure_of():
+    class Graded(painting.PaintingNet):
+        """As sure of GTVp as the image is bright: of its upper half .9, of the lower one .6."""
+
+        def forward(self, images, **given):
+            found = super().forward(images, **given)
+            lower = torch.arange(found.shape[-2])[:, None] >= 36
+            found[:, 0] = torch.where(found[:, 0] > 0, torch.where(lower, 0.4, 2.2), -8.0)
+            return found
+
+    def drawn(cuts, network=None, **asked):
+        made = painting.segmenter(Graded() if network is None else network)
+        made.bundle.cuts = cuts
+        return made.segment([painting.head()], register=False, **asked).segmentation.masks["GTVp"]
+
+    truth = painting.TRUTH["GTVp"]
+    assert np.array_equal(drawn({}), truth)
+    assert np.array_equal(drawn({"GTVp": 0.25}), truth), "the sure half brings the other along"
+    faint = painting.PaintingNet(doubt=7.6)  # .6 everywhere, less than .75
+    assert np.array_equal(drawn({}, faint), truth)
+    assert not drawn({"GTVp": 0.25}, faint).any()
+    assert np.array_equal(drawn({"GTVp": 0.25}, faint, clean=False), truth)
+    assert np.array_equal(drawn({"GTVp": 0.7}, faint), truth), "a higher cut takes nothing away"
+
+
 def test_specks_are_left_out_unless_all_is_wanted(head):
     voxels = head.voxels.copy()
     voxels[8, 30:32, 40:42] = painting.GREYS["Brainstem"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cli_requests import done
+from cli_requests import done, refused
 from dataset_layouts import Person, write_cohort
 from fakes import head
 from models import ABOUT, synthesis_bundle
@@ -171,3 +171,13 @@ def test_thresholds_and_figures_on_the_command_line(bundle, folder, tmp_path, ca
     done(capsys, "train", "figures", "segmentation", tmp_path / "a", "-o", made, "--figures", title)
     assert "GTVp: 0.400" in (made / CARD).read_text("utf-8")
     assert "showed best: GTVp 0.3" in (made / CARD).read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"model": "Odd 0.4.0 (a)"}', '{"figures": 3}', "{"])
+def test_a_file_without_figures_is_refused_in_words(bundle, tmp_path, capsys, text):
+    file = tmp_path / "figures.json"
+    file.write_text(text)
+    said = refused(capsys, tmp_path, "train", "figures", "segmentation", bundle.folder,
+                   "-o", tmp_path / "made", "--figures", f"Somebody={file}")  # fmt: skip
+    assert "figures.json" in said and "mrisynth evaluate" in said
+    assert not (tmp_path / "made").exists()

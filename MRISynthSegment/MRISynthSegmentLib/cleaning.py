@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from MRISynthLib.boxes import Box, box_of
 
 from .places import in_words
+from .structures import without_side
 
 LARGEST_HOLE_MM2 = 100.0
 """Holes in a structure's outline on a slice below this area are filled: nobody contours them."""
@@ -272,7 +273,7 @@ def without_small_holes(mask: np.ndarray, pixels: float) -> np.ndarray:
 
 @lru_cache
 def _rule(name: str) -> Rule:
-    return RULES.get(name) or RULES.get(name.removesuffix("_L").removesuffix("_R")) or Rule()
+    return RULES.get(name) or RULES.get(without_side(name)) or Rule()
 
 
 def _looked_at(name: str) -> list[str]:

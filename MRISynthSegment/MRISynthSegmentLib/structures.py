@@ -143,3 +143,8 @@ STRUCTURES: dict[str, Structure] = {
 def named_in(sentence: str) -> set[str]:
     """The structures that a sentence names as in :data:`STRUCTURES`."""
     return set(re.findall(r"\w+", sentence)) & STRUCTURES.keys()
+
+
+def without_side(name: str) -> str:
+    """A structure's name without its side."""
+    return name.removesuffix("_L").removesuffix("_R")

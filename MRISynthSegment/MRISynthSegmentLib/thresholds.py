@@ -4,6 +4,9 @@ A network that learned with the Dice draws what it doubts too large or too small
 whose edge it cannot see, its probability is no frequency. So the cut is looked for, on patients
 that it did not learn from, and folded into the offsets of the network's last layer, after which
 one half is again where everything is drawn, and probability and doubt fit to what is drawn.
+
+Where a slice and its mirror image are answered differently this is not quite the same as another
+cut of their mean: each answer is moved before the mean is taken.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from MRISynthLib.training.export import rewritten, version_after
 from .cleaning import about_cores
 from .evaluation.patients import subjects
 from .segmenter import Segmenter
-from .structures import STRUCTURES
+from .structures import STRUCTURES, without_side
 
 CANDIDATES = tuple(round(0.05 * step, 2) for step in range(2, 19))
 """From .1 to .9."""
@@ -64,6 +67,10 @@ def dice_by_cut(
     spacing:
         Of a tumour: below ``core_from`` it is drawn only about where it is likelier than that
         (:func:`cleaning.about_cores`), as in use.
+
+    Returns
+    -------
+    One figure for each; 1 where there is nothing and nothing is drawn.
     """
     core = probability > core_from
     found = []
@@ -120,9 +127,9 @@ def fit_thresholds(
     number = max(map(len, measured.values()), default=0)
     _check_number(number)
     cuts = {
-        name: best_cut(np.array(measured[pair_of(name)]))
+        name: best_cut(np.array(measured[without_side(name)]))
         for name in bundle.structures
-        if pair_of(name) in measured
+        if without_side(name) in measured
     }
     cuts = {name: cut for name, cut in cuts.items() if cut != 0.5}
     weights[OFFSETS] = shifted(weights[OFFSETS], bundle.structures, cuts)
@@ -149,11 +156,6 @@ def _check_number(patients: int) -> None:
             f"Thresholds need at least {LEAST_PATIENTS} patients with contours, and there are "
             f"{patients}; give a larger dataset."
         )
-
-
-def pair_of(name: str) -> str:
-    """A structure's name without its side."""
-    return name.removesuffix("_L").removesuffix("_R")
 
 
 def shifted(
@@ -186,7 +188,7 @@ def _measured(
                 spacing = likely.spacing if STRUCTURES[name].is_target else None
                 core_from = 1 - min(bundle.cuts.get(name, 0.5), 0.5)
                 dice = dice_by_cut(likely.voxels, mask, spacing, core_from)
-                found[pair_of(name)].append(dice)
+                found[without_side(name)].append(dice)
         for name, each in found.items():
             measured[name].append(np.mean(each, axis=0))
     return measured

@@ -52,6 +52,8 @@ HEAD_MAPPING = {
         "Hippocampus_R": [53],
         "Eye": [506],
     },
+    "cerebrum": {"L": [2], "R": [41]},
+    "temporal": {"L": [17], "R": [53]},
     "landmarks": {
         "16": [0, 26, -20],
         "15": [0, 40, -22],
@@ -269,7 +271,7 @@ def test_sides_are_those_of_the_patient_also_in_mirror_images(heads):
     larger = {}
     for seed in range(20):
         anatomy, coordinates = source.build(0, np.random.default_rng(seed), SHAPE, ORIGIN)
-        for pair in ("Eye", "Hippocampus", "Lens", "Glnd_Submand"):
+        for pair in ("Eye", "Hippocampus", "Lens", "Glnd_Submand", "Lobe_Temporal"):
             assert coordinates[0][anatomy.mask(f"{pair}_L")].mean() > 8, pair
             assert coordinates[0][anatomy.mask(f"{pair}_R")].mean() < -8, pair
         left = np.count_nonzero(anatomy.mask("Eye_L")) > np.count_nonzero(anatomy.mask("Eye_R"))

@@ -18,6 +18,8 @@ MAPPING = {
     "bone": [4],
     "muscles": {"masseter": [5]},
     "structures": {"Brain": [6], "Eye": [7]},
+    "cerebrum": {"L": [8], "R": [9]},
+    "temporal": {"L": [10], "R": [11]},
     "landmarks": {"6": [0, 26, -20], "7L": [31, -61, 0], "7R": [-31, -61.5, 0]},
 }
 
@@ -51,6 +53,10 @@ def test_what_is_no_object_is_refused(tmp_path, text):
         ({"muscles": {"masseter": 55}}, "'muscles: masseter' has 55, no list of labels"),
         ({"skin": 5}, "'skin' has 5, no list of labels"),
         ({"skin": [9999]}, "'skin' has .*from 1 to 4095"),
+        ({"cerebrum": [2, 41]}, "'cerebrum' must be an object"),
+        ({"cerebrum": {"L": [2]}}, "'cerebrum' must name the labels of both sides, L and R"),
+        ({"temporal": {"L": [17], "R": [53], "M": [1]}}, "'temporal' must name .* both sides"),
+        ({"temporal": {"L": [17], "R": 53}}, "'temporal: R' has 53, no list of labels"),
         ({"landmarks": [[0, 26, -20]]}, "'landmarks' must be an object"),
         ({"landmarks": {"nose": [0, 26, -20]}}, "landmark 'nose' is no label"),
         ({"landmarks": {"506LR": [0, 26, -20]}}, "landmark '506LR' is no label"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import max_pool2d
 
 from models import synthesis_bundle
 from MRISynthLib.bundles import verify
@@ -18,7 +19,14 @@ from MRISynthLib.training import cohort
 from MRISynthLib.training.sources import VirtualPatients
 from MRISynthSegmentLib import validation
 from MRISynthSegmentLib.export_model import export_segmentation
-from MRISynthSegmentLib.lessons import LEARNED, MIRROR, Lesson, augmented, draw_lesson
+from MRISynthSegmentLib.lessons import (
+    LEARNED,
+    MIRROR,
+    Lesson,
+    augmented,
+    draw_lesson,
+    skull_stripped,
+)
 from MRISynthSegmentLib.objective import (
     correction_loss,
 )
@@ -38,7 +46,7 @@ from toy_heads import KNOWN, PARTS, toy_head
 
 CPU = torch.device("cpu")
 SMALL = (8, 8, 8, 8, 8, 8)
-GTVP, BRAIN = LEARNED.index("GTVp"), LEARNED.index("Brain")
+GTVP, BRAIN, EYE = (LEARNED.index(name) for name in ("GTVp", "Brain", "Eye_L"))
 SETTINGS = """
 steps: 2
 size: [64, 64]
@@ -149,7 +157,7 @@ def test_a_model_makes_images_that_are_never_simulated(patients, tmp_path, monke
     weights = {"input_weights": {"T1w": 1.0, "T2w": 1.0, "CE-T1w": 1.0}}
     for lesson in drawn(patients, maker, 3, synthetic_share=1.0, neighbours=1.0, **weights):
         (made,) = (SEQUENCE_NAMES[n] for n in lesson.synthetic[0].nonzero().flatten().tolist())
-        assert made not in asked.pop() and set(lesson.images) == {"T1w", "T2w", "CE-T1w"}
+        assert made not in asked.pop(0) and set(lesson.images) == {"T1w", "T2w", "CE-T1w"}
         assert lesson.images[made].isfinite().all() and (lesson.images[made] >= 0).all()
         # neighbours are synthetic too, and known where those of the others are
         there = [image.flatten(2).any(2) for image in lesson.around.values()]
@@ -191,6 +199,57 @@ def test_mirrored_heads_keep_left_and_right_apart(lesson):
         for side in range(2):  # of the lowest and the highest slice one neighbour is not known
             assert not shown[:, side].any() or torch.equal(shown[:, side], expected[:, side])
     assert seen == {True, False}
+
+
+@pytest.fixture
+def painted() -> Lesson:
+    """Three slices with a brain and an eye of random brightness, the last one without brain."""
+    generator = torch.Generator().manual_seed(4)
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    truth = torch.zeros(3, len(LEARNED), 64, 64, dtype=torch.bool)
+    truth[:2, BRAIN] = (rows - 38) ** 2 + (columns - 32) ** 2 < 18**2
+    truth[:, EYE] = (rows - 8) ** 2 + (columns - 44) ** 2 < 6**2
+    images = {n: torch.rand(3, 64, 64, generator=generator) + 0.2 for n in ("T1w", "T2w")}
+    around = {name: image[:, None].repeat(1, 2, 1, 1) for name, image in images.items()}
+    flags = torch.zeros(3, len(SEQUENCE_NAMES))
+    return Lesson(images, around, flags, truth, torch.ones(3, len(LEARNED), dtype=torch.bool))
+
+
+def test_a_stripped_head_shows_nothing_but_the_brain(painted):
+    brightest = []
+    brain = painted.truth[:2, BRAIN]
+    away = max_pool2d(brain.float(), 15, stride=1, padding=7) == 0
+    for seed in range(6):
+        found = skull_stripped(painted, np.random.default_rng(seed))
+        for name, image in found.images.items():
+            assert (image[:2][brain] > 0).all() and not image[:2][away].any()
+            assert not found.around[name][:2].transpose(0, 1)[:, away].any()
+            brightest += [float(image[k][brain[k]].quantile(0.99)) for k in range(2)]
+            assert torch.equal(image[2], painted.images[name][2]), "it shows no brain"
+        # what is no longer to be seen is no longer to be found
+        assert torch.equal(found.truth[:, BRAIN], painted.truth[:, BRAIN])
+        assert not found.truth[:2, EYE].any() and found.truth[2, EYE].any()
+        assert torch.equal(found.known, painted.known)
+    # the scale is that of an image of which nothing else is left
+    assert min(brightest) > 0.84 and max(brightest) < 1.11 and np.ptp(brightest) > 0.1
+
+
+def test_without_a_known_brain_and_on_ct_nothing_is_stripped(painted):
+    unknown = replace(painted, known=torch.zeros_like(painted.known))
+    ct = replace(painted, images={"CT": painted.images["T1w"]}, around=None)
+    for lesson in (unknown, ct):
+        assert skull_stripped(lesson, np.random.default_rng(0)) is lesson
+
+
+def test_so_many_batches_are_stripped_as_the_settings_say(patients, monkeypatch):
+    stripped = []
+    monkeypatch.setattr(
+        "MRISynthSegmentLib.lessons.skull_stripped", lambda x, rng: stripped.append(x) or x
+    )
+    for share, least, most in ((0.0, 0, 0), (0.4, 2, 14), (1.0, 16, 16)):
+        stripped.clear()
+        drawn(patients, Blurred(), 16, stripped_share=share)
+        assert least <= len(stripped) <= most
 
 
 def test_mirroring_swaps_left_and_right_names():

@@ -146,7 +146,7 @@ def test_labelled_heads_become_patients(shared_data):
     source = LabelMapSource(shared_data / "labels_heads", mapping)
     patient = virtual_patient(4, ("T1w", "T2w"), stage="T3", source=source, typical=True)
     masks = patient.segmentation_masks
-    assert masks["GTVp"].any() and "Lobe_Temporal_L" not in masks
+    assert masks["GTVp"].any() and masks["Lobe_Temporal_L"].any() and "Cochlea_L" not in masks
     t2 = patient.volumes["T2w"].voxels
     assert t2[masks["Eye_L"]].mean() > 1.5 * t2[masks["Brain"]].mean()
 

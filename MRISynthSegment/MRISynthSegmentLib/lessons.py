@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import max_pool2d
 
 from MRISynthLib.sequences import SEQUENCE_NAMES
 from MRISynthLib.simulation.anatomy import LABELLED_STRUCTURES
@@ -24,6 +25,11 @@ CHANNELS = [LABELLED_STRUCTURES.index(name) for name in LEARNED]
 
 MIRROR = [LEARNED.index(STRUCTURES[name].mirror) for name in LEARNED]
 """Channel of the same structure on the other side."""
+
+BRAIN = LEARNED.index("Brain")
+
+LEAST_BRAIN = 400
+"""Pixels of brain below which a slice is not stripped."""
 
 MOST_INPUTS = 4
 
@@ -115,7 +121,8 @@ def draw_lesson(
     source:
         Where patients come from.
     config:
-        Settings of the run: ``input_weights``, ``synthetic_share``, ``neighbours``.
+        Settings of the run: ``input_weights``, ``synthetic_share``, ``neighbours``,
+        ``stripped_share``.
     stand_in:
         Makes the synthetic images.
     """
@@ -133,7 +140,10 @@ def draw_lesson(
         if nearby is not None:
             batch.around[made] = nearby
         names = [*names, made]
-    return augmented(Lesson.of(batch, names, () if made is None else (made,)), rng)
+    lesson = Lesson.of(batch, names, () if made is None else (made,))
+    if rng.random() < float(config["stripped_share"]):
+        lesson = skull_stripped(lesson, rng)
+    return augmented(lesson, rng)
 
 
 def _draw_inputs(
@@ -152,6 +162,36 @@ def _draw_inputs(
     if len(given) < 2:
         return given, None
     return given, given[int(rng.integers(len(given)))]
+
+
+def skull_stripped(lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    """The same with nothing but the brain, as many public and archived images are.
+
+    Slices whose brain is not known or hardly seen stay as they are, as does CT. What is left is as
+    bright as if the scale had been taken from it, and what was cut away is no longer there.
+    """
+    brain = lesson.truth[:, BRAIN] & lesson.known[:, BRAIN, None, None]
+    enough = brain.sum((1, 2)) >= LEAST_BRAIN
+    if not enough.any() or "CT" in lesson.images:
+        return lesson
+    # sulci are closed, and tools cut now closer, now farther out
+    kept = _dilated(brain[:, None].float(), int(rng.integers(3, 6)))
+    kept = 1 - _dilated(1 - kept, int(rng.integers(2, 5)))
+    kept = torch.where(enough[:, None, None, None], kept, torch.ones_like(kept))
+    images, around = {}, lesson.around and {}
+    for name, image in lesson.images.items():
+        scale = torch.ones(len(image), 1, 1, device=image.device)
+        for index in enough.nonzero().flatten().tolist():
+            bright = float(image[index][brain[index]].float().quantile(0.99))
+            scale[index] = float(rng.uniform(0.85, 1.1)) / max(bright, 0.05)
+        images[name] = (image * kept[:, 0] * scale).clamp(max=2)
+        if around is not None:
+            around[name] = (lesson.around[name] * kept * scale[:, None]).clamp(max=2)
+    return replace(lesson, images=images, around=around, truth=lesson.truth & kept.bool())
+
+
+def _dilated(mask: torch.Tensor, pixels: int) -> torch.Tensor:
+    return max_pool2d(mask, 2 * pixels + 1, stride=1, padding=pixels)
 
 
 def augmented(lesson: Lesson, rng: np.random.Generator) -> Lesson:

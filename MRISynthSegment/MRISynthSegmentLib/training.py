@@ -48,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "neighbours": 0.7,
     "synthesis": None,
     "synthetic_share": 0.25,
+    "stripped_share": 0.05,
     "edit_share": 0.5,
     "ema": 0.995,
     "seed": 2,
@@ -57,11 +58,12 @@ DEFAULTS: dict[str, Any] = {
     },
 }  # fmt: skip
 """Beside the common fields: ``start``, name or folder of a model whose weights the run begins
-with; ``by_structure`` and ``focus``, shares of slices through a structure
-drawn at random, however small, and through the tumour or its place; ``neighbours``, share of
-batches with the slices next to them; ``synthesis``, the bundle of a model that makes synthetic
-inputs (without one, blurred images stand in), and ``synthetic_share`` of batches that have one;
-``edit_share`` of batches in which corrections by clicks are learned too."""
+with; ``by_structure`` and ``focus``, shares of slices through a structure drawn at random, however
+small, and through the tumour or its place; ``neighbours``, share of batches with the slices next
+to them; ``synthesis``, the bundle of a model that makes synthetic inputs (without one, blurred
+images stand in), and ``synthetic_share`` of batches that have one; ``stripped_share`` of batches
+that show nothing but the brain; ``edit_share`` of batches in which corrections by clicks are
+learned too."""
 
 VALIDATION: dict[str, Any] = {
     "size": (192, 192), "pixel_mm": 1.0, "cases": 2, "slices": 6, "focus": 0.1,

@@ -13,13 +13,13 @@ import numpy as np
 
 from .anatomy import Canvas, bit, jitter, sides, smooth_noise
 from .fields import cut, distance_to_zero, ellipsoid, folds, union, upsample
+from .lobes import HINDMOST_MM, REACH_MM, TEMPORAL, above_sylvian
 from .tissues import TISSUE_INDEX
 
 _FOLD_STEP = 3
 _SURFACE_STEP = 3
 
 CEREBRUM = ((0, 16, 30), (65, 85, 60))
-TEMPORAL = ((41, 8, -5), (22, 42, 20))
 CEREBELLUM = ((0, 50, -23), (52, 32, 31))
 
 
@@ -135,7 +135,7 @@ def _paint_cerebrum(tissue, structures, cranium: Cranium, roughness, rng) -> Non
     middle = np.sqrt(falx**2 + inside**2 + np.maximum(6 - z, 0) ** 2 * (y > -12))
     # the Sylvian fissure with the insula at its bottom
     away = np.abs(x)
-    rise = 0.93 * (z - (4 + 0.42 * (y + 8)))
+    rise = above_sylvian(y, z)
     outside = np.maximum(np.maximum(-24 - y, y - 46), 0)
     sylvian = np.sqrt(rise**2 + np.maximum(37 - away, 0) ** 2 + outside**2)
     outside = np.maximum(np.maximum(-16 - y, y - 24), 0)
@@ -158,7 +158,7 @@ def _paint_cerebrum(tissue, structures, cranium: Cranium, roughness, rng) -> Non
     callosum = (np.abs(x) < 13) & (oval < 1.0) & (oval > 0.79) & (z > 8) & cerebrum
     tissue[callosum] = TISSUE_INDEX["white matter"]
     structures[cerebrum] |= bit("Brain")
-    lobe = cerebrum & (cranium.temporal < 5) & (rise < 1.0) & (y < 54)
+    lobe = cerebrum & (cranium.temporal < REACH_MM) & (rise < 1.0) & (y < HINDMOST_MM)
     for side, suffix in sides():
         structures[lobe & (side * x > 0)] |= bit(f"Lobe_Temporal{suffix}")
 

@@ -28,6 +28,7 @@ from .label_volumes import (
     read_mapping,
     tissue_lookup,
 )
+from .lobes import SIDES
 from .tissues import TISSUE_INDEX
 
 SHAPE = (246, 252, 216)
@@ -159,6 +160,8 @@ class LabelMapSource:
         roughness = 0.6 * smooth_noise(shape, 7, rng) + 0.5 * smooth_noise(shape, 3, rng)
         canvas = Canvas(tissue, structures, coordinates, roughness)
         known = set(PAINTED) | self._mark_own(labels, canvas, mirrored)
+        if head.lobes is not None:
+            known |= _mark_lobes(_take(head.lobes, index_of), canvas, mirrored)
         soft = _lookup([*self.mapping["soft_tissue"], *self.mapping.get("skin", [])])[labels]
         if joined is None:
             around = Surroundings(soft, depth)
@@ -226,6 +229,19 @@ class LabelMapSource:
             if where.any() and seen[where].mean() >= _SEEN:
                 known.add(name)
         return known
+
+
+def _mark_lobes(lobes: np.ndarray, canvas: Canvas, mirrored: bool) -> set[str]:
+    """Mark the temporal lobes that :func:`lobes.temporal_lobes` found, as the image has them."""
+    known = set()
+    for value, side in enumerate(SIDES, 1):
+        where = lobes == value
+        if where.any():
+            name = f"Lobe_Temporal_{side}"
+            name = _other_side(name) if mirrored else name
+            canvas.structures[where] |= bit(name)
+            known.add(name)
+    return known
 
 
 def _other_side(name: str) -> str:

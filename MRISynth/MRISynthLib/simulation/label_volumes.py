@@ -2,8 +2,10 @@
 
 A mapping (JSON) gives ``tissues`` (tissue name -> labels), ``structures`` (TG-263 name -> labels;
 a paired structure without its side is divided at the midline), ``muscles`` (name -> labels),
-``bone`` (labels that registration goes by) and ``landmarks`` (label -> position of its centroid in
-head coordinates, LPS mm; a label with L or R appended is the half on that side).
+``bone`` (labels that registration goes by), ``cerebrum`` (side, L or R -> labels of cortex and
+white matter, from which the temporal lobes are told), ``temporal`` (side -> labels that lie in
+them) and ``landmarks`` (label -> position of its centroid in head coordinates, LPS mm; a label with
+L or R appended is the half on that side).
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def _what_is_wrong(mapping: object, required: tuple[str, ...]) -> str | None:
         if key not in mapping:
             return f"it has no {key!r}"
     lists = {key: mapping[key] for key in ("bone", "soft_tissue", "skin") if key in mapping}
-    for key in ("tissues", "structures", "muscles", "landmarks"):
+    for key in ("tissues", "structures", "muscles", "cerebrum", "temporal", "landmarks"):
         named = mapping.get(key, {})
         if not isinstance(named, dict):
             return f"{key!r} must be an object of names with their values, in braces"
@@ -123,6 +125,9 @@ def _what_is_wrong(mapping: object, required: tuple[str, ...]) -> str | None:
     for name in mapping.get("structures", {}):
         if not {name, f"{name}_L"} & set(LABELLED_STRUCTURES):
             return f"unknown structure {name!r}"
+    for key in ("cerebrum", "temporal"):
+        if key in mapping and set(mapping[key]) != {"L", "R"}:
+            return f"{key!r} must name the labels of both sides, L and R"
     for key, labels in lists.items():
         # a bool is an int in Python, and no label
         if not (isinstance(labels, list) and all(type(n) is int and _is_label(n) for n in labels)):

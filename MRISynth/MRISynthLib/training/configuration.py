@@ -72,8 +72,9 @@ AT_LEAST_ONE = frozenset(
 )  # fmt: skip
 
 FRACTIONS = frozenset(
-    {"healthy", "ema", "data_share", "neighbours", "synthetic_share", "edit_share"}
-)
+    {"healthy", "ema", "data_share", "neighbours", "synthetic_share", "stripped_share",
+     "edit_share"}
+)  # fmt: skip
 
 LISTS_OF_PATHS = frozenset({"data"})
 """Fields that may be a list though their default is null."""

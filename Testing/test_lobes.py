@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from MRISynthLib.simulation.head_maps import prepare_head
+from MRISynthLib.simulation.inferred import GLAND, INFERRED, LOBES
 from MRISynthLib.simulation.label_volumes import LabelVolume, read_label_map, read_mapping
 from MRISynthLib.simulation.lobes import above_sylvian, temporal_lobes
 
@@ -72,14 +73,20 @@ def test_a_head_without_a_side_has_no_lobe_there():
 
 
 @pytest.mark.parametrize("number", ["05", "12"])
-def test_lobes_of_real_heads_are_as_large_as_published(shared_data, number):
-    """Left and right of adults have 50 to 110 ml, white matter included."""
+def test_real_heads_have_lobes_and_a_gland_of_published_size(shared_data, number):
+    """Temporal lobes of adults have 50 to 110 ml each, the gland 0.2 to 1 ml."""
     mapping = read_mapping(MAPPING, ("tissues", "soft_tissue"))
     file = shared_data / "labels_heads" / f"training_seg_{number}.nii.gz"
     head = prepare_head(read_label_map(file), mapping, None)
     voxel_ml = float(np.prod(head.volume.spacing)) / 1000
-    for value, hippocampus, deep in ((1, 17, (10, 11, 12, 13)), (2, 53, (49, 50, 51, 52))):
-        lobe = head.lobes == value
-        assert 50 < np.count_nonzero(lobe) * voxel_ml < 110
-        assert lobe[head.volume.labels == hippocampus].all()
-        assert lobe[np.isin(head.volume.labels, deep)].mean() < 0.01
+    where = {name: head.inferred == value for value, name in enumerate(INFERRED, 1)}
+    for name, hippocampus, deep in zip(
+        LOBES, (17, 53), ((10, 11, 12, 13), (49, 50, 51, 52)), strict=True
+    ):
+        assert 50 < np.count_nonzero(where[name]) * voxel_ml < 110
+        assert where[name][head.volume.labels == hippocampus].all()
+        assert where[name][np.isin(head.volume.labels, deep)].mean() < 0.01
+    assert 0.2 < np.count_nonzero(where[GLAND]) * voxel_ml < 1.0
+    chiasm = head.volume.world(np.argwhere(head.volume.labels == 85)).mean(0)
+    below = chiasm - head.volume.world(np.argwhere(where[GLAND])).mean(0)
+    assert abs(below[0]) < 3 and 5 < below[2] < 25

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from ..errors import InputError
 from .atlas import AtlasSource, Displacement, registration_grid
+from .inferred import infer_structures
 from .label_volumes import LabelVolume, fit_landmarks, nearest_index
-from .lobes import temporal_lobes
 
 DEPTHS_PER_MM = 4
 _MARGIN_VOXELS = 8
@@ -41,7 +41,7 @@ class HeadMap:
 
     volume: its labels, whose world is head coordinates (LPS mm), cropped to the body;
     depth: uint8 of the same shape, quarters of a millimetre below the skin, 0 outside;
-    lobes: as :func:`lobes.temporal_lobes` finds them, None if the map has no cerebrum;
+    inferred: what it does not name, as :func:`inferred.infer_structures` marks it;
     view: what the map shows (body and the air before its skin; not what lies beyond the end
     of the scan); displacement: to the atlas, if there is one; scale: millimetres of head
     coordinates for one of this person.
@@ -49,7 +49,7 @@ class HeadMap:
 
     volume: LabelVolume
     depth: np.ndarray
-    lobes: np.ndarray | None
+    inferred: np.ndarray
     view: FieldOfView
     displacement: Displacement | None
     scale: float
@@ -100,14 +100,11 @@ def prepare_head(volume: LabelVolume, mapping: dict, atlas: AtlasSource | None) 
     depth = np.ceil(DEPTHS_PER_MM * (depth - 0.5 * volume.spacing.min()))
     depth = np.where(outside, 0, np.clip(depth, 1, 255)).astype(np.uint8)
     head = LabelVolume(labels, to_head, volume.name)
-    lobes = None
-    if "cerebrum" in mapping:
-        fluid = mapping["tissues"].get("CSF", [])
-        lobes = temporal_lobes(head, mapping["cerebrum"], mapping.get("temporal", {}), fluid)
+    inferred = infer_structures(head, mapping)
     displacement = None
     if atlas is not None:
         displacement = atlas.register(head, mapping["bone"], view(registration_grid()))
-    return HeadMap(head, depth, lobes, view, displacement, scale)
+    return HeadMap(head, depth, inferred, view, displacement, scale)
 
 
 def _box(mask: np.ndarray, margin: int) -> tuple[slice, ...]:

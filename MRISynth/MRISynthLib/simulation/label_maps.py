@@ -20,6 +20,7 @@ from .deformation import ORDINARY, Variation, random_head_coordinates
 from .fields import upsample
 from .filling import Surroundings, fill_soft_tissue, line_sinuses, mark_nasopharynx, paint_eyes
 from .head_maps import DEPTHS_PER_MM, HeadMap, prepare_head
+from .inferred import GLAND, INFERRED
 from .label_volumes import (
     LARGEST_LABEL,
     find_label_maps,
@@ -28,7 +29,6 @@ from .label_volumes import (
     read_mapping,
     tissue_lookup,
 )
-from .lobes import SIDES
 from .tissues import TISSUE_INDEX
 
 SHAPE = (246, 252, 216)
@@ -160,8 +160,8 @@ class LabelMapSource:
         roughness = 0.6 * smooth_noise(shape, 7, rng) + 0.5 * smooth_noise(shape, 3, rng)
         canvas = Canvas(tissue, structures, coordinates, roughness)
         known = set(PAINTED) | self._mark_own(labels, canvas, mirrored)
-        if head.lobes is not None:
-            known |= _mark_lobes(_take(head.lobes, index_of), canvas, mirrored)
+        inferred = _take(head.inferred, index_of)
+        known |= _mark_inferred(inferred, canvas, mirrored)
         soft = _lookup([*self.mapping["soft_tissue"], *self.mapping.get("skin", [])])[labels]
         if joined is None:
             around = Surroundings(soft, depth)
@@ -171,6 +171,7 @@ class LabelMapSource:
             around = Surroundings(soft, depth, joined, self.atlas.mapping, names)
             known |= self._known_of_atlas(joined, head, own, names)
         fill_soft_tissue(canvas, around, rng)
+        tissue[inferred == 1 + INFERRED.index(GLAND)] = TISSUE_INDEX["pituitary"]
         line_sinuses(canvas, depth, rng)
         eyes = self.mapping.get("structures", {}).get("Eye")
         if eyes:
@@ -231,13 +232,12 @@ class LabelMapSource:
         return known
 
 
-def _mark_lobes(lobes: np.ndarray, canvas: Canvas, mirrored: bool) -> set[str]:
-    """Mark the temporal lobes that :func:`lobes.temporal_lobes` found, as the image has them."""
+def _mark_inferred(inferred: np.ndarray, canvas: Canvas, mirrored: bool) -> set[str]:
+    """Mark what :func:`inferred.infer_structures` found, by the names of the image's sides."""
     known = set()
-    for value, side in enumerate(SIDES, 1):
-        where = lobes == value
+    for value, name in enumerate(INFERRED, 1):
+        where = inferred == value
         if where.any():
-            name = f"Lobe_Temporal_{side}"
             name = _other_side(name) if mirrored else name
             canvas.structures[where] |= bit(name)
             known.add(name)

@@ -3,6 +3,7 @@
 The mapping is described in :mod:`label_volumes`; that of heads also gives ``soft_tissue``
 (labels of everything that the map does not tell apart, filled by :mod:`filling`) and, if there
 is one, ``skin`` (a label that is thicker than skin is: what lies deeper is filled as well).
+Temporal lobes and the pituitary gland, if it does not name them, are inferred (:mod:`inferred`).
 """
 
 from __future__ import annotations

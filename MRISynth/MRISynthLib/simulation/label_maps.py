@@ -3,7 +3,8 @@
 The mapping is described in :mod:`label_volumes`; that of heads also gives ``soft_tissue``
 (labels of everything that the map does not tell apart, filled by :mod:`filling`) and, if there
 is one, ``skin`` (a label that is thicker than skin is: what lies deeper is filled as well).
-Temporal lobes and the pituitary gland, if it does not name them, are inferred (:mod:`inferred`).
+Temporal lobes and the pituitary gland, if it does not name them, and what lies between the gyri are
+inferred (:mod:`inferred`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .deformation import ORDINARY, Variation, random_head_coordinates
 from .fields import upsample
 from .filling import Surroundings, fill_soft_tissue, line_sinuses, mark_nasopharynx, paint_eyes
 from .head_maps import DEPTHS_PER_MM, HeadMap, prepare_head
-from .inferred import GLAND, INFERRED
+from .inferred import GLAND, INFERRED, flag
 from .label_volumes import (
     LARGEST_LABEL,
     find_label_maps,
@@ -172,7 +173,7 @@ class LabelMapSource:
             around = Surroundings(soft, depth, joined, self.atlas.mapping, names)
             known |= self._known_of_atlas(joined, head, own, names)
         fill_soft_tissue(canvas, around, rng)
-        tissue[inferred == 1 + INFERRED.index(GLAND)] = TISSUE_INDEX["pituitary"]
+        tissue[(inferred & flag(GLAND)) != 0] = TISSUE_INDEX["pituitary"]
         line_sinuses(canvas, depth, rng)
         eyes = self.mapping.get("structures", {}).get("Eye")
         if eyes:
@@ -236,8 +237,8 @@ class LabelMapSource:
 def _mark_inferred(inferred: np.ndarray, canvas: Canvas, mirrored: bool) -> set[str]:
     """Mark what :func:`inferred.infer_structures` found, by the names of the image's sides."""
     known = set()
-    for value, name in enumerate(INFERRED, 1):
-        where = inferred == value
+    for name in INFERRED:
+        where = (inferred & flag(name)) != 0
         if where.any():
             name = _other_side(name) if mirrored else name
             canvas.structures[where] |= bit(name)

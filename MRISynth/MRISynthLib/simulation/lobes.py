@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from .fields import ellipsoid
 from .label_volumes import LabelVolume
+from .sulci import sulci
 
 TEMPORAL = ((41, 8, -5), (22, 42, 20))
 """Middle and half size (x, y, z) of the left lobe's ovoid, mm in head coordinates."""
@@ -26,7 +27,6 @@ HINDMOST_MM = 54.0
 SIDES = ("L", "R")
 
 _NEAR_MM = 6.0
-_SULCUS_MM = 3.0
 
 
 def above_sylvian(y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -93,6 +93,4 @@ def _lobe(
         below |= more_below & ~contested
         above |= more_above & ~below
         open_yet &= ~below & ~above
-    far = ndimage.distance_transform_edt(~below, sampling=spacing) > _SULCUS_MM
-    closed = ndimage.distance_transform_edt(~far, sampling=spacing) > _SULCUS_MM
-    return below | (closed & wet & within & (height < 0))
+    return below | (sulci(below, wet, spacing) & within & (height < 0))

@@ -203,6 +203,39 @@ def screen(
         _show_bundle(run, fitted, "its screen")
 
 
+@app.command("carrying")
+def carrying(
+    model: Model,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            help="Patients with T1w, T2w and more, as 'train check' reads them: neither those that "
+            "it learned from nor those that it will be measured on.",
+        ),
+    ],
+    output: NewBundle,
+    as_json: Json = False,
+) -> None:
+    """Find how strictly a synthesis model best keeps to the input most like the wanted image."""
+    with session("train carrying", as_json) as run:
+        from MRISynthLib.bundles import load_bundle
+        from MRISynthLib.evaluation.folders import FolderPatients
+        from MRISynthLib.progress import Callbacks
+        from MRISynthLib.training.carrying import fit_carrying
+
+        from .progress_display import ProgressDisplay
+
+        bundle = load_bundle(model, task="synthesis")
+        with ProgressDisplay(run.console) as display:
+            fitted = fit_carrying(
+                bundle, FolderPatients(folder), output, Callbacks(on_progress=display)
+            )
+        run.record["carrying"] = fitted.metadata["carrying"]
+        sharpness = fitted.metadata["carrying"]["sharpness"]
+        _show_bundle(run, fitted, f"a sharpness of {sharpness:g}")
+
+
 @app.command("thresholds")
 def thresholds(
     model: Model,

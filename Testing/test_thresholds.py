@@ -18,12 +18,13 @@ from MRISynthLib.bundles import write_bundle
 from MRISynthLib.errors import BundleError, InputError
 from MRISynthLib.evaluation.folders import FolderPatients
 from MRISynthLib.sequences import SEQUENCE_NAMES
+from MRISynthLib.training.choosing import careful_choice
 from MRISynthLib.training.export import with_figures
 from MRISynthSegmentLib import thresholds
 from MRISynthSegmentLib.cleaning import about_cores
 from MRISynthSegmentLib.segmenter import Segmenter
 from MRISynthSegmentLib.structure_net import StructureNet
-from MRISynthSegmentLib.thresholds import CANDIDATES, OFFSETS, best_cut, dice_by_cut, fit_thresholds
+from MRISynthSegmentLib.thresholds import CANDIDATES, OFFSETS, dice_by_cut, fit_thresholds
 
 FEATURES = (8, 8, 8, 8, 8, 8)
 TRAINED = {
@@ -126,12 +127,13 @@ def test_thresholds_that_mean_nothing_are_refused(bundle, tmp_path, thresholds):
 def test_a_gain_by_chance_changes_nothing():
     rng = np.random.default_rng(0)
     dice = 0.7 + 0.05 * rng.standard_normal((20, len(CANDIDATES)))
-    assert best_cut(dice) == 0.5
-    dice[:, CANDIDATES.index(0.3)] += 0.1
-    assert best_cut(dice) == 0.3
+    half, less = CANDIDATES.index(0.5), CANDIDATES.index(0.3)
+    assert careful_choice(dice, half) == half
+    dice[:, less] += 0.1
+    assert careful_choice(dice, half) == less
     dice[:, CANDIDATES.index(0.1)] += 0.11
-    assert best_cut(dice) == 0.3, "not further than is worth it"
-    assert best_cut(dice[:1]) == 0.5
+    assert careful_choice(dice, half) == less, "not further than is worth it"
+    assert careful_choice(dice[:1], half) == half
 
 
 def test_a_tumour_grows_only_about_what_is_likely_one():

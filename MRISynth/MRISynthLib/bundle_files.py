@@ -157,6 +157,10 @@ def check_metadata(metadata: Mapping[str, Any], where: Path) -> None:
         raise BundleError(
             f"The field 'thresholds' in {where} must give 'cuts' between 0 and 1 by structure."
         )
+    carrying = metadata.get("carrying", {"sharpness": 1.0})
+    sharpness = carrying.get("sharpness") if isinstance(carrying, dict) else None
+    if not isinstance(sharpness, float) or not sharpness > 0:
+        raise BundleError(f"The field 'carrying' in {where} must give a 'sharpness' above 0.")
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from MRISynthLib.bundles import Bundle
 from MRISynthLib.errors import InputError
 from MRISynthLib.evaluation.folders import FolderPatients
 from MRISynthLib.progress import SILENT, Callbacks
+from MRISynthLib.training.choosing import careful_choice
 from MRISynthLib.training.export import rewritten, version_after
 
 from .cleaning import about_cores
@@ -34,12 +35,6 @@ CANDIDATES = tuple(round(0.05 * step, 2) for step in range(2, 19))
 """From .1 to .9."""
 
 HALF = CANDIDATES.index(0.5)
-
-SURELY = 1.645
-"""Standard errors that a mean is above nothing by chance only once in twenty times."""
-
-ENOUGH = 0.8
-"""Towards the best cut the gain is flat, and further away from one half more can go wrong."""
 
 LEAST_PATIENTS = 8
 
@@ -83,22 +78,6 @@ def dice_by_cut(
     return np.array(found)
 
 
-def best_cut(dice: np.ndarray) -> float:
-    """The cut nearest to one half with :data:`ENOUGH` of the gain of the best one; one half, if
-    that gain is not above :data:`SURELY` times its standard error over the patients.
-
-    dice: (patients, candidates).
-    """
-    gains = dice - dice[:, HALF, None]
-    mean, best = gains.mean(0), int(gains.mean(0).argmax())
-    error = gains[:, best].std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-    if mean[best] <= SURELY * error:
-        return 0.5
-    step = 1 if best > HALF else -1
-    way = range(HALF, best + step, step)
-    return CANDIDATES[next(place for place in way if mean[place] >= ENOUGH * mean[best])]
-
-
 def fit_thresholds(
     bundle: Bundle, patients: FolderPatients, folder: Path, callbacks: Callbacks = SILENT
 ) -> Bundle:
@@ -127,7 +106,7 @@ def fit_thresholds(
     number = max(map(len, measured.values()), default=0)
     _check_number(number)
     cuts = {
-        name: best_cut(np.array(measured[without_side(name)]))
+        name: CANDIDATES[careful_choice(np.array(measured[without_side(name)]), HALF)]
         for name in bundle.structures
         if without_side(name) in measured
     }

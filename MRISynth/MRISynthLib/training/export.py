@@ -289,6 +289,7 @@ def card(metadata: Mapping[str, Any]) -> str:
         f"- Training: {metadata['training']['steps']} steps, {metadata['training']['hours']} h, "
         f"{metadata['training']['parameters'] / 1e6:.2f} M parameters",
         *_screen(metadata.get("screen")),
+        *_carrying(metadata.get("carrying")),
         *_thresholds(metadata.get("thresholds")),
         f"- Licence: {metadata['licence']}",
         "",
@@ -338,6 +339,16 @@ def _screen(about: Mapping[str, Any] | None) -> list[str]:
         return []
     figures = ", ".join(f"{key}: {value}" for key, value in about.items())
     return [f"- Screen for images unlike training: {figures}"]
+
+
+def _carrying(about: Mapping[str, Any] | None) -> list[str]:
+    if about is None:
+        return []
+    return [
+        f"- Detail is carried over from the input most like the wanted image "
+        f"{about['sharpness']:g} times as strictly as in training, as {about['patients']} patients "
+        "showed best"
+    ]
 
 
 def _thresholds(about: Mapping[str, Any] | None) -> list[str]:

@@ -49,7 +49,7 @@ def segment(
         typer.Option(
             "--clean/--no-clean",
             help="Leave out what anatomy does not allow (specks, stray parts, tumour far from the "
-            "nasopharynx or below half a millilitre), or keep all that the model finds.",
+            "nasopharynx or below one millilitre), or keep all that the model finds.",
         ),
     ] = True,
     flips: Annotated[

@@ -129,21 +129,21 @@ def test_no_tumour_is_drawn_in_images_that_show_no_nasopharynx():
 
 def test_a_spot_in_the_mucosa_is_no_tumour_but_said():
     pharynx = box((6, 10), (50, 60), (52, 68))
-    spots = box((6, 7), (60, 70), (50, 62)) | box((8, 9), (60, 69), (70, 80))  # 0.48 and 0.36 ml
+    spots = box((6, 8), (60, 70), (50, 62)) | box((9, 10), (60, 69), (70, 80))  # 0.96 and 0.36 ml
     found, (only,) = clean("GTVp", spots, Nasopharynx=pharynx)
     assert not found.any()
     told = only.sentence(np.diag((1.0, -1.0, -4.0, 1.0)))
     assert told == (
-        "2 places look like tumour (0.84 ml together, the largest around L 55, A 64, I 24 mm) and "
-        "are left out of GTVp, as less than 0.5 ml in one place cannot be told from healthy "
+        "2 places look like tumour (1.3 ml together, the largest around L 55, A 64, I 24 mm) and "
+        "are left out of GTVp, as less than 1 ml in one place is not told well from healthy "
         "mucosa; without the clean-up they are drawn."
     )
-    _, (only,) = clean("GTVp", box((6, 7), (60, 70), (50, 62)), Nasopharynx=pharynx)
+    _, (only,) = clean("GTVp", box((6, 8), (60, 70), (50, 62)), Nasopharynx=pharynx)
     told = only.sentence(np.eye(4))
-    assert told.startswith("One place looks like tumour (0.48 ml around"), "not 0.5 below 0.5"
+    assert told.startswith("One place looks like tumour (0.96 ml around"), "not 1.0 below 1"
     assert told.endswith("without the clean-up it is drawn.")
-    small = box((6, 7), (60, 70), (50, 63))  # 0.52 ml, a ball of 10 mm
-    found, left_out = clean("GTVp", small | box((8, 9), (60, 69), (70, 80)), Nasopharynx=pharynx)
+    small = box((6, 8), (60, 70), (50, 63))  # 1.04 ml
+    found, left_out = clean("GTVp", small | box((9, 10), (60, 69), (70, 80)), Nasopharynx=pharynx)
     assert np.array_equal(found & small, small) and not left_out
     assert found.sum() > small.sum()  # a smaller part goes with a larger one
 

@@ -40,11 +40,15 @@ RIM_ML = 0.5
 image, of which at most its rim is at an edge, or something else was taken for it."""
 
 MEASURABLE_ML = 0.5
-"""A tumour whose largest part is smaller cannot be told from healthy mucosa. A ball of 10 mm has so
-much, and what is below 10 mm is not measurable (E. Eisenhauer et al., RECIST 1.1, Eur J Cancer
-45:228, 2009)."""
+"""A ball of 10 mm has so much, and what is below 10 mm is not measurable (E. Eisenhauer et al.,
+RECIST 1.1, Eur J Cancer 45:228, 2009)."""
 
-_SMALL = f"less than {MEASURABLE_ML:g} ml in one place cannot be told from healthy mucosa"
+PRIMARY_ML = 1.0
+"""A primary tumour whose largest part is smaller is not told well from thick, inflamed or treated
+mucosa: so large are many parts that are drawn in vain, and few of tumours (see
+Testing/benchmarks/tumour_found.py)."""
+
+_SMALL = f"less than {PRIMARY_ML:g} ml in one place is not told well from healthy mucosa"
 
 FEW = 200
 """Voxels by which it is first seen whether two parts are near to each other."""
@@ -99,7 +103,7 @@ RULES: dict[str, Rule] = {
         near=("Nasopharynx",),
         near_mm=30.0,
         only_near=True,
-        core_ml=MEASURABLE_ML,
+        core_ml=PRIMARY_ML,
     ),
     # Nodes are many, but none lies in brain or eye.
     "GTVn": Rule(share=0.0, not_in=("Brain", "Eye_L", "Eye_R")),
@@ -152,7 +156,7 @@ class LeftOut:
     def sentence(self, index_to_world: np.ndarray) -> str:
         """What the user is told. index_to_world: 4x4, (column, row, slice, 1) to LPS mm."""
         place = in_words((index_to_world @ (*self.middle, 1.0))[:3])
-        # what is near a limit of half a millilitre must not be rounded to it
+        # what is just below the limit must not be rounded to it
         volume = f"{self.volume_ml:.{1 if self.volume_ml >= 1 else 2}f} ml"
         if self.parts == 1:
             said = f"One place looks like tumour ({volume} around {place}) and is"

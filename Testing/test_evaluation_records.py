@@ -93,6 +93,9 @@ def test_a_pair_is_compared_only_where_the_truth_has_voxels(pretend, tmp_path):
     assert figures["network"]["body"]["MAE"] < 0.1
     record = json.loads((tmp_path / "figures" / "pair.json").read_text(encoding="utf-8"))
     assert record["figures"] == {"T1w -> T2w": figures}
+    assert record["models"] == [
+        f"network: {bundles[0].name} {bundles[0].version} ({bundles[0].hash[:12]})"
+    ]
 
 
 def test_thin_slices_are_compared_with_a_truth_of_thick_ones_at_its_resolution(pretend):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -74,10 +73,11 @@ class Model:
             for name in targets
         }
 
-    def record(self) -> dict[str, Any]:
-        """Which model it is."""
+    @property
+    def called(self) -> str:
+        """Label, name, version and the beginning of the hash, as figures name it."""
         bundle = self.synthesizer.bundle
-        return {"name": bundle.name, "version": bundle.version, "hash": bundle.hash}
+        return f"{self.label}: {bundle.name} {bundle.version} ({bundle.hash[:12]})"
 
 
 def network_scale(volume: Volume) -> np.ndarray:

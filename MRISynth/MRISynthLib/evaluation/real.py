@@ -99,7 +99,8 @@ def evaluate_pair(
     figures = {name: _compare(yardstick, image) for name, image in images.items()}
     figures[ORACLE] = _oracle(frame, pair.task, yardstick)
     if output is not None:
-        record = {"warnings": list(warnings)} if warnings else {}
+        record: dict[str, Any] = {"models": [model.called for model in models]}
+        record |= {"warnings": list(warnings)} if warnings else {}
         record["figures"] = {task_name(pair.task): figures}
         with staged_folder(Path(output)) as stage:
             text = json.dumps(plain(record), indent=2)

@@ -120,7 +120,7 @@ def evaluate_synthesis(
     about = {
         **patients.record(),
         **({} if options.match is None else {"site matching": "on" if options.match else "off"}),
-        "models": [_called(model) for model in models],
+        "models": [model.called for model in models],
         "registration": registration_in_words(moved) if options.register else TRUSTED,
     }
     return Evaluation(
@@ -131,11 +131,6 @@ def evaluate_synthesis(
         tuple(moved),
         tuple(picture for picture in pictures if picture is not None),
     )
-
-
-def _called(model: Model) -> str:
-    about = model.record()
-    return f"{model.label}: {about['name']} {about['version']} ({about['hash'][:12]})"
 
 
 def _evenly(total: int, count: int) -> set[int]:

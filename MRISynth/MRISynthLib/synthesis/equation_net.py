@@ -56,6 +56,9 @@ class EquationNet(SynthesisNetwork):
         and nothing that merely looks like it, it must know what is where.
     screen:
         Whether a :class:`Screen` comes with it, which is filled when training has ended.
+    sharpness:
+        How strictly what is carried over comes from the input most like the target; found when
+        training has ended (:mod:`training.carrying`).
     """
 
     context = CONTEXT
@@ -66,11 +69,13 @@ class EquationNet(SynthesisNetwork):
         condition: int = 128,
         tissues: int = len(TISSUES),
         screen: bool = False,
+        sharpness: float = 1.0,
     ) -> None:
         super().__init__()
         widths = tuple(widths)
         self.stride = 2 ** len(widths)
         self.condition = condition
+        self.sharpness = sharpness
         self.prompt = PromptEmbedding(condition)
         self.encoder = Encoder(widths, condition)
         self.fusion = Fusion(widths)
@@ -138,7 +143,8 @@ class EquationNet(SynthesisNetwork):
         told, wanted = wanted[:, : self.condition], wanted.expand(batch, -1)
         physical = self.physical_image(parameters, wanted)
         pairs = torch.cat((wanted[:, None].expand(-1, count, -1), described), 2)
-        share = self.kinship(pairs).float().softmax(1)[..., None] * valid
+        kinship = self.sharpness * self.kinship(pairs).float()
+        share = kinship.softmax(1)[..., None] * valid
         ratio = ((physical[:, None] + DARK) / (same + DARK)).clamp(0.1, 10.0)
         total = share.sum(1)
         carried = (share * images.float() * ratio).sum(1) / total.clamp_min(1e-6)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..bundles import Bundle
 from ..errors import InputError
@@ -27,9 +26,6 @@ from .export import rewritten, version_after
 CANDIDATES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Times as sharp as it was."""
 
-LAYER = "kinship.2.weight"
-"""What the mixture's exponents are proportional to."""
-
 TASKS: tuple[Task, ...] = tuple(dict.fromkeys(task for task in (*MAIN, *MORE) if len(task[0]) > 1))
 
 LEAST_PATIENTS = 6
@@ -38,8 +34,7 @@ LEAST_PATIENTS = 6
 def fit_carrying(
     bundle: Bundle, patients: FolderPatients, folder: Path, callbacks: Callbacks = SILENT
 ) -> Bundle:
-    """``bundle`` with the sharpness that makes its images best folded into its weights, as
-    ``folder``.
+    """``bundle`` with the sharpness that makes its images best, as ``folder``; its weights stay.
 
     An image is good as far as its SSIM in the body exceeds the mean absolute error in the primary
     tumour, both on the truth's scale from 0 to 1. The patients must be of a kind that the model was
@@ -54,25 +49,24 @@ def fit_carrying(
     Cancelled
         If ``callbacks`` says so; nothing is written then.
     """
-    weights = bundle.stored_weights()
-    if LAYER not in weights:
+    model = load_models([bundle])[0]
+    own = getattr(model.synthesizer.network, "sharpness", None)
+    if own is None:
         raise InputError(
             f"The model {bundle.name} does not carry detail from its inputs; give a tissue-map "
             "network."
         )
     _check_number(patients.total)
-    measured = _measured(load_models([bundle])[0], patients, callbacks)
+    measured = _measured(model, patients, callbacks)
     _check_number(len(measured))
-    sharper = CANDIDATES[careful_choice(np.array(measured), 0)]
-    weights[LAYER] = weights[LAYER].float() * sharper
-    before = bundle.metadata.get("carrying", {}).get("sharpness", 1.0)
+    sharpness = own * CANDIDATES[careful_choice(np.array(measured), 0)]
     metadata = {
         **bundle.metadata,
         "version": version_after({"model": f"{bundle.name} {bundle.version}"}),
-        "carrying": {"patients": len(measured), "sharpness": before * sharper},
+        "carrying": {"patients": len(measured), "sharpness": sharpness},
         "quality": "not evaluated",
     }
-    return rewritten(bundle, folder, metadata, weights)
+    return rewritten(bundle, folder, metadata, options={"sharpness": sharpness})
 
 
 def _check_number(patients: int) -> None:
@@ -85,9 +79,8 @@ def _check_number(patients: int) -> None:
 
 def _measured(model: Model, patients: FolderPatients, callbacks: Callbacks) -> list[np.ndarray]:
     """For each patient how good the images are with each candidate, mean over the tasks."""
-    layer = model.synthesizer.network.get_parameter(LAYER)
-    own = layer.detach().clone()
-    found = []
+    network = model.synthesizer.network
+    own, found = network.sharpness, []
     cases = patients.cases_for([model.synthesizer.bundle], sequences_for(TASKS))
     for done, case in enumerate(cases):
         callbacks.progress("look", done, patients.total)
@@ -102,8 +95,7 @@ def _measured(model: Model, patients: FolderPatients, callbacks: Callbacks) -> l
         for inputs, targets in by_inputs(able).items():
             for each, sharper in zip(good, CANDIDATES, strict=True):
                 callbacks.check()
-                with torch.no_grad():
-                    layer.copy_(own * sharper)
+                network.sharpness = own * sharper
                 each += _goodness(model, aligned, inputs, targets)
         found.append(np.mean(good, axis=1))
     return found

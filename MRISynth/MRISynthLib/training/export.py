@@ -224,18 +224,21 @@ def rewritten(
     folder: Path,
     metadata: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """``bundle`` with other metadata, or with other weights too, as another bundle.
+    """``bundle`` with other metadata, or with other weights or options of its network too, as
+    another bundle.
 
     weights: as they are to be stored; without them, those of the bundle.
     """
+    network = {**bundle.inference["network_def"], **(options or {})}
     texts = sorted((bundle.folder / TEXT_MODEL).glob("*"))
     # a bundle that no run of this product made has no such figures for its card
     text = card(metadata) if "training" in metadata else None
     return write_bundle(
         folder,
         metadata,
-        bundle.inference,
+        {**bundle.inference, "network_def": network},
         bundle.stored_weights() if weights is None else weights,
         text,
         {path.name: path for path in texts},

@@ -160,8 +160,9 @@ def test_from_images_to_contours_and_back_from_the_saved_scene(desk, load, tmp_p
     comparison = next(s for s in panel.sections if type(s).__name__ == "ComparisonSection")
     comparison.ui.compareButton.click()
     finish(desk, comparison.work)
-    figures = {line[0]: float(line[1]) for line in cells(comparison.ui.comparisonTable)}
-    assert 0.9 < figures["Brain"] < 1 and 0.7 < figures["Brainstem"] < 1
+    figures = {line[0]: line[1] for line in cells(comparison.ui.comparisonTable)}
+    # others may be found with the synthetic image alone, or not at all
+    assert 0.9 < float(figures["Brain"]) < 1 and 0.7 < float(figures["Brainstem"]) < 1
 
     # contours as files, and the synthetic series for other programs, which makes up nobody's name
     export = next(s for s in panel.sections if type(s).__name__ == "ExportSection")

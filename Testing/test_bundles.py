@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from MRISynthLib.bundle_weights import in_eight_bits
 from MRISynthLib.bundles import (
     bundle_folders,
     bundle_roots,
+    check_place,
     find_bundles,
     load_bundle,
     read_bundle,
@@ -27,6 +29,9 @@ from MRISynthLib.bundles import (
     write_bundle,
 )
 from MRISynthLib.errors import BundleError, OutputError
+from MRISynthLib.training.carrying import fit_carrying
+from MRISynthLib.training.screening import fit_screen
+from MRISynthSegmentLib.thresholds import fit_thresholds
 
 
 @pytest.fixture
@@ -168,6 +173,56 @@ def test_a_failed_writing_keeps_what_was_there(folder) -> None:
         write_bundle(folder, METADATA["synthesis"], {"bad": object()}, weights)
     assert verify(folder).hash == before
     assert [path.name for path in folder.parent.iterdir()] == ["TestSynthesis"]
+
+
+def test_a_renaming_that_fails_puts_the_old_bundle_back(folder, monkeypatch) -> None:
+    before, rename = verify(folder).hash, os.replace
+
+    def replace(source, target) -> None:
+        if Path(target) == folder and Path(source).name != "bundle":
+            raise OSError(errno.ENOSPC, "full")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_test_bundle(folder, version="2.0.0")
+    assert verify(folder).hash == before
+    assert [path.name for path in folder.parent.iterdir()] == ["TestSynthesis"]
+
+
+def test_a_folder_with_anything_else_is_never_replaced(folder, tmp_path) -> None:
+    notes = folder / "my notes.txt"
+    notes.write_text("mine")
+    documents = tmp_path / "Documents"
+    documents.mkdir()
+    (documents / "thesis.docx").write_text("years of work")
+    file = tmp_path / "file"
+    file.write_text("")
+    for place in (folder, documents, tmp_path):
+        for act in (check_place, write_test_bundle):
+            with pytest.raises(OutputError, match="other than an unchanged bundle"):
+                act(place)
+    with pytest.raises(OutputError, match="a file of that name is in the way"):
+        write_test_bundle(file)
+    assert notes.read_text() == "mine" and (documents / "thesis.docx").is_file()
+    assert file.is_file() and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("fit", [fit_screen, fit_carrying, fit_thresholds])
+def test_what_is_in_the_way_is_said_before_the_work(tmp_path, fit) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="give a new or an empty folder"):
+        fit(None, None, tmp_path)  # neither a model nor a patient is looked at
+
+
+def test_an_empty_folder_and_one_that_is_not_there_take_a_bundle(tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_test_bundle(tmp_path / "empty")
+    check_place(tmp_path / "deep" / "new")
+    assert not (tmp_path / "deep").exists()
+    write_test_bundle(tmp_path / "deep" / "new")
+    for place in (tmp_path / "empty", tmp_path / "deep" / "new"):
+        verify(place)
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path) -> None:

@@ -118,7 +118,13 @@ def test_too_few_patients_and_other_models_are_refused(bundle, folder, tmp_path)
     assert not (tmp_path / "few").exists()
 
 
-@pytest.mark.parametrize("carrying", [{"sharpness": 0.0}, {"sharpness": "much"}, {}, 3])
+def test_a_whole_number_is_a_sharpness(bundle, tmp_path):
+    assert stored(tmp_path / "Whole", bundle.weights(), carrying={"sharpness": 8}).name
+
+
+@pytest.mark.parametrize(
+    "carrying", [{"sharpness": 0.0}, {"sharpness": "much"}, {"sharpness": True}, {}, 3]
+)
 def test_a_sharpness_that_means_nothing_is_refused(bundle, tmp_path, carrying):
     with pytest.raises(BundleError, match=r"'carrying' in .* 'sharpness' above 0"):
         stored(tmp_path / "Odd", bundle.weights(), carrying=carrying)

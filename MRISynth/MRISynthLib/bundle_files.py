@@ -159,7 +159,7 @@ def check_metadata(metadata: Mapping[str, Any], where: Path) -> None:
         )
     carrying = metadata.get("carrying", {"sharpness": 1.0})
     sharpness = carrying.get("sharpness") if isinstance(carrying, dict) else None
-    if not isinstance(sharpness, float) or not sharpness > 0:
+    if type(sharpness) not in (float, int) or not sharpness > 0:
         raise BundleError(f"The field 'carrying' in {where} must give a 'sharpness' above 0.")
 
 

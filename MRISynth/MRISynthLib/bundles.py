@@ -18,6 +18,7 @@ of MONAI.
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib.util
 import json
 import os
@@ -48,6 +49,7 @@ from .bundle_network import build_network
 from .bundle_store import imported_root
 from .bundle_weights import restored
 from .errors import BundleError, OutputError
+from .io.output import output_error
 
 if TYPE_CHECKING:
     import torch
@@ -366,7 +368,7 @@ def write_bundle(
     card: str | None = None,
     text_model: Mapping[str, Path] | None = None,
 ) -> Bundle:
-    """Write a bundle beside ``folder``, check it, then put it in place of what was there.
+    """Write a bundle beside ``folder``, check it, then put it in place of the one that was there.
 
     ``card`` is the model card in Markdown; without it one is made from the metadata. Weights
     are split into files of at most 15 MiB. ``text_model`` are files of a text model of another
@@ -377,17 +379,17 @@ def write_bundle(
     BundleError
         If the metadata lack a field.
     OutputError
-        If the folder cannot be written.
+        As :func:`check_place`.
     """
     from safetensors.torch import save_file
 
-    folder = Path(folder).resolve()
+    folder = check_place(folder)
     check_metadata(metadata, folder / METADATA)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be written: {error.strerror}.") from error
+        raise output_error(folder, error) from error
     try:
         for part in ("configs", "models", "docs"):
             (beside / part).mkdir()
@@ -405,16 +407,55 @@ def write_bundle(
         _write_text(beside / SUMS, "".join(lines))
         verify(beside)
         beside.chmod(0o755)
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-        if folder.exists():
-            os.replace(folder, old / "bundle")
-        os.replace(beside, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        _put_in_place(beside, folder)
     except OSError as error:
-        raise OutputError(f"The bundle {folder} cannot be written: {error.strerror}.") from error
+        raise output_error(folder, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return read_bundle(folder)
+
+
+def check_place(folder: str | os.PathLike) -> Path:
+    """``folder``, absolute, if :func:`write_bundle` may write there: it is new, or empty, or has a
+    bundle as it was written, and nothing else. To be asked before long work whose result it takes.
+
+    Raises
+    ------
+    OutputError
+        If it holds anything else, or cannot be written.
+    """
+    folder = Path(folder).resolve()
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise FileExistsError(errno.EEXIST, "", str(folder))
+        if folder.is_dir() and any(folder.iterdir()):
+            verify(folder)
+        above = next(parent for parent in folder.parents if parent.exists())
+        os.rmdir(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=above))
+    except BundleError as error:
+        raise OutputError(
+            f"{folder} holds something other than an unchanged bundle, which is not overwritten; "
+            "give a new or an empty folder."
+        ) from error
+    except OSError as error:
+        raise output_error(folder, error) from error
+    return folder
+
+
+def _put_in_place(beside: Path, folder: Path) -> None:
+    """Rename ``beside`` to ``folder``; the bundle there goes, or stays if that is not possible."""
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    away = old / "bundle"
+    try:
+        if folder.exists():
+            os.replace(folder, away)
+        os.replace(beside, folder)
+    except OSError:
+        if away.exists():
+            os.replace(away, folder)
+        old.rmdir()
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from MRISynthLib.bundles import Bundle
+from MRISynthLib.bundles import Bundle, check_place
 from MRISynthLib.errors import InputError
 from MRISynthLib.evaluation.folders import FolderPatients
 from MRISynthLib.progress import SILENT, Callbacks
@@ -92,9 +92,12 @@ def fit_thresholds(
     ------
     InputError
         If there are too few patients, or the model is of another kind.
+    OutputError
+        As :func:`MRISynthLib.bundles.check_place`, before anything else.
     Cancelled
         If ``callbacks`` says so; nothing is written then.
     """
+    check_place(folder)
     weights = bundle.stored_weights()
     if bundle.task != "segmentation" or OFFSETS not in weights:
         raise InputError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundles import Bundle
+from ..bundles import Bundle, check_place
 from ..errors import InputError
 from ..evaluation.cases import Aligned
 from ..evaluation.folders import FolderPatients
@@ -46,9 +46,12 @@ def fit_carrying(
     InputError
         If there are too few patients that have several inputs and a truth, or the model is of
         another kind.
+    OutputError
+        As :func:`MRISynthLib.bundles.check_place`, before anything else.
     Cancelled
         If ``callbacks`` says so; nothing is written then.
     """
+    check_place(folder)
     model = load_models([bundle])[0]
     own = getattr(model.synthesizer.network, "sharpness", None)
     if own is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..bundles import Bundle
+from ..bundles import Bundle, check_place
 from ..errors import InputError
 from ..preprocessing.preparation import prepare
 from ..progress import SILENT, Callbacks
@@ -49,9 +49,12 @@ def fit_screen(
     ------
     InputError
         If the model has no screen, or there are too few patients.
+    OutputError
+        As :func:`MRISynthLib.bundles.check_place`, before anything else.
     Cancelled
         If ``callbacks`` says so; nothing is written then.
     """
+    check_place(folder)
     synthesizer = Synthesizer(bundle)
     screen = getattr(synthesizer.network, "screen", None)
     if screen is None:
